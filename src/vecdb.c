@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * vecdb.c
+ *	  Where PostgreSQL loads the library: calls each room's init, in order.
+ *
+ * IDENTIFICATION
+ *	  src/vecdb.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "vecdb/distance.h"
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	vdb_distance_init();
+}
