@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_private.h
+ *	  What the files of the hnsw room share.
+ *
+ * Prototypes are grouped by the file that holds the functions.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_private.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef HNSW_PRIVATE_H
+#define HNSW_PRIVATE_H
+
+#include "postgres.h"
+
+#include "access/amapi.h"
+#include "access/generic_xlog.h"
+#include "access/genam.h"
+#include "nodes/execnodes.h"
+#include "storage/bufmgr.h"
+#include "utils/relcache.h"
+
+#include "vecdb/distance.h"
+#include "vecdb/hnsw_page.h"
+#include "vecdb/lib_compat.h"
+#include "vecdb/lib_heap.h"
+#include "vecdb/lib_visited.h"
+#include "vecdb/types.h"
+
+/* Support functions of the operator classes */
+#define HNSW_DISTANCE_PROC	1
+#define HNSW_NORM_PROC		2
+#define HNSW_TYPE_INFO_PROC	3
+
+/* Options and settings: defaults and ranges are pgvector's */
+#define HNSW_DEFAULT_M		16
+#define HNSW_MIN_M			2
+#define HNSW_DEFAULT_EF_CONSTRUCTION 64
+#define HNSW_MIN_EF_CONSTRUCTION	4
+#define HNSW_MAX_EF_CONSTRUCTION	1000
+#define HNSW_DEFAULT_EF_SEARCH	40
+#define HNSW_MIN_EF_SEARCH	1
+#define HNSW_MAX_EF_SEARCH	1000
+
+/* Dense values of fewer dimensions are stored plain and without codes */
+#define HNSW_MIN_CODED_DIMENSIONS	64
+
+/* Phases of pg_stat_progress_create_index, after "initializing" */
+#define PROGRESS_HNSW_PHASE_LOAD	2
+#define PROGRESS_HNSW_PHASE_WRITE	3
+#define PROGRESS_HNSW_PHASE_LOG		4
+
+typedef enum HnswIterativeScan
+{
+	HNSW_ITERATIVE_SCAN_OFF,
+	HNSW_ITERATIVE_SCAN_RELAXED,
+	HNSW_ITERATIVE_SCAN_STRICT
+} HnswIterativeScan;
+
+/* Reloptions */
+typedef struct HnswOptions
+{
+	int32		vl_len_;		/* varlena header (do not touch directly!) */
+	int			m;
+	int			ef_construction;
+} HnswOptions;
+
+/*
+ * An open index: its metapage (the parts that never change) and how its
+ * values are compared.  Lives in the memory context of hnsw_index_open().
+ */
+typedef struct HnswIndex
+{
+	Relation	rel;
+	VdbHnswMetaPageData meta;	/* entry, entry_layer and container_page are
+								 * not to be used: read them anew */
+	const VdbTypeInfo *type;
+	FmgrInfo   *distance_proc;	/* support function 1 */
+	Oid			collation;
+	bool		coded;			/* int8 values and neighbour codes */
+	bool		building;		/* not yet visible to others: change pages
+								 * without WAL, it is written at the end */
+	Size		code_size;		/* bytes of one neighbour code, or 0 */
+	const uint8 *signs;			/* of the rotation; see hnsw_code.c */
+	float	   *scratch;		/* "padded" floats, two times */
+} HnswIndex;
+
+/*
+ * A value in the form in which the index stores it, with its length.
+ * In coded indexes VdbHnswInt8Value, otherwise the SQL value with a
+ * four-byte varlena header.
+ */
+typedef struct HnswValue
+{
+	void	   *data;
+	Size		size;
+} HnswValue;
+
+/*
+ * What is searched for: the value prepared for comparison with stored ones.
+ */
+typedef struct HnswQuery
+{
+	HnswValue	value;			/* the stored form */
+	/* the rest only in coded indexes */
+	float	   *rotated;		/* the true value, rotated and padded */
+	float		norm2;			/* its squared length */
+	int8	   *steps;			/* rotated[i] is about step * steps[i] */
+	float		step;
+	int32		steps_sum;		/* of all of "steps" */
+} HnswQuery;
+
+/*
+ * A record whose page is pinned and locked.  The pointers lead into the
+ * page, or into "body" when the record has body pages.
+ */
+typedef struct HnswRecord
+{
+	Buffer		buf;
+	VdbHnswRef	ref;
+	VdbHnswRecordData *head;
+	BlockNumber *body_blknos;
+	VdbHnswRef *refs;
+	VdbHnswFactors *factors;	/* NULL without codes */
+	void	   *value;
+	uint8	   *codes;			/* NULL without codes */
+	char	   *body;			/* scratch memory for body pages, kept by the
+								 * caller's struct from one record to the
+								 * next */
+	Size		body_space;
+} HnswRecord;
+
+/* A vertex that a search has looked at, nearest ones being its result */
+typedef struct HnswFound
+{
+	VdbHnswRef	ref;
+	VdbHnswRef	below;			/* same vertex one layer lower, above 0 */
+	float		distance;		/* of the stored value */
+	float		bound;			/* what the true distance is at least, in
+								 * units of the operator; scans only */
+	uint32		first_tid;		/* scans only: HnswSearch.tids[first_tid ... ] */
+	uint32		tid_count;
+	HnswValue	value;			/* only with keep_values */
+} HnswFound;
+
+/*
+ * One search through one layer.  May be resumed for further results.
+ */
+typedef struct HnswSearch
+{
+	HnswIndex  *index;
+	const HnswQuery *query;
+	int			layer;
+	int			ef;				/* results to be kept */
+	bool		keep_values;	/* copy the values of what is found */
+	bool		keep_tids;		/* copy the heap TIDs of what is found */
+	bool		keep_rest;		/* keep what hnsw_search_resume() needs */
+	MemoryContext context;		/* all that the search allocates */
+
+	VdbVisited	visited;		/* records ever put into the frontier */
+	VdbHeap		frontier;		/* nearest first, items are refs[] */
+	VdbHnswRef *refs;
+	uint32		ref_count;
+	uint32		ref_space;
+	VdbHeap		nearest;		/* farthest first, items are found[] */
+	HnswFound  *found;
+	uint32		found_count;
+	uint32		found_space;
+	ItemPointerData *tids;
+	uint32		tid_count;
+	uint32		tid_space;
+	VdbHeap		evicted;		/* nearest first: fell out of "nearest" */
+	VdbHeapEntry *deferred;		/* too far for the frontier so far */
+	uint32		deferred_count;
+	uint32		deferred_space;
+	HnswRecord	record;			/* the one being looked at */
+	int32	   *sums;			/* scratch for the codes of one record */
+	float	   *estimates;
+
+	/* counters */
+	int64		visits;			/* records read */
+	int64		distances;		/* computed on stored values */
+	int64		code_estimates; /* computed on codes */
+} HnswSearch;
+
+/* A candidate for the neighbours of a new vertex */
+typedef struct HnswNeighbour
+{
+	VdbHnswRef	ref;
+	float		distance;
+	HnswValue	value;
+} HnswNeighbour;
+
+/*
+ * A change of some pages that becomes durable as one.
+ */
+#define HNSW_MAX_CHANGE_PAGES	MAX_GENERIC_XLOG_PAGES
+
+typedef struct HnswChange
+{
+	HnswIndex  *index;
+	GenericXLogState *state;	/* NULL while building */
+	int			page_count;
+	BlockNumber blknos[HNSW_MAX_CHANGE_PAGES];
+	Buffer		bufs[HNSW_MAX_CHANGE_PAGES];
+	Page		pages[HNSW_MAX_CHANGE_PAGES];
+} HnswChange;
+
+/* settings, in hnsw_options.c */
+extern int	hnsw_ef_search;
+extern int	hnsw_iterative_scan;
+extern int	hnsw_max_scan_tuples;
+extern double hnsw_scan_mem_multiplier;
+
+/* functions in hnsw_options.c */
+extern bytea *hnsw_options(Datum reloptions, bool validate);
+extern int	hnsw_get_m(Relation index);
+extern int	hnsw_get_ef_construction(Relation index);
+
+/* functions in hnsw_index.c */
+extern HnswIndex *hnsw_index_open(Relation rel);
+extern void hnsw_meta_init(VdbHnswMetaPageData *meta, Relation index);
+extern void hnsw_index_prepare(HnswIndex *index, Relation rel,
+							   const VdbHnswMetaPageData *meta);
+extern Size hnsw_record_size(const HnswIndex *index, int capacity,
+							 Size value_size, int *body_pages);
+extern int	hnsw_layer_capacity(const HnswIndex *index, int layer);
+extern int	hnsw_random_layer(const HnswIndex *index);
+extern void hnsw_report_corruption(Relation rel, BlockNumber blkno,
+								   OffsetNumber offno, const char *what)
+			pg_attribute_noreturn();
+
+/* functions in hnsw_code.c */
+extern Size hnsw_signs_size(int padded);
+extern void hnsw_make_signs(uint64 seed, int padded, uint8 *signs);
+extern void hnsw_rotate(const HnswIndex *index, float *x);
+extern void hnsw_encode_value(const HnswIndex *index, const float *rotated,
+							  VdbHnswInt8Value *value);
+extern void hnsw_decode_value(const HnswIndex *index,
+							  const VdbHnswInt8Value *value, float *out);
+extern void hnsw_encode_edge(const HnswIndex *index, const float *base,
+							 const float *target, VdbHnswFactors *factors,
+							 uint8 *code);
+extern void hnsw_estimate(const HnswIndex *index, const HnswQuery *query,
+						  float distance, int count,
+						  const VdbHnswFactors *factors, const uint8 *codes,
+						  int32 *sums, float *estimates);
+extern float hnsw_edge_length2(const HnswIndex *index, const float *base,
+							   const VdbHnswFactors *factors,
+							   const uint8 *code);
+
+/* functions in hnsw_value.c */
+extern bool hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query);
+extern float hnsw_query_distance(const HnswIndex *index,
+								 const HnswQuery *query, const void *value);
+extern float hnsw_value_distance(const HnswIndex *index, const void *a,
+								 const void *b);
+extern float hnsw_distance_bound(const HnswIndex *index,
+								 const HnswQuery *query, const void *value,
+								 float distance);
+extern bool hnsw_values_equal(const HnswIndex *index, const HnswQuery *query,
+							  const void *value, Size size);
+
+/* functions in hnsw_page.c */
+extern void hnsw_page_init(Page page, uint16 kind);
+extern void hnsw_page_check(Relation rel, BlockNumber blkno, Page page,
+							uint16 kind);
+extern uint64 hnsw_page_checksum(Page page);
+extern void hnsw_read_meta(Relation rel, VdbHnswMetaPageData *meta);
+extern void hnsw_read_entry(HnswIndex *index, VdbHnswRef *entry, int *layer);
+extern bool hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
+							 HnswRecord *record);
+extern void hnsw_unlock_record(HnswRecord *record);
+extern void hnsw_record_parts(const HnswIndex *index,
+							  VdbHnswRecordData *head, HnswRecord *record);
+extern void hnsw_read_body(HnswIndex *index, HnswRecord *record);
+extern Buffer hnsw_read_page(Relation rel, BlockNumber blkno,
+							 BufferAccessStrategy strategy);
+extern void hnsw_unlock_page(Buffer buf);
+extern int	hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
+						   ItemPointerData **tids, uint32 *count,
+						   uint32 *space);
+extern void hnsw_lock_graph(Relation rel, LOCKMODE mode);
+extern void hnsw_unlock_graph(Relation rel, LOCKMODE mode);
+
+/* functions in hnsw_wal.c */
+extern void hnsw_change_begin(HnswChange *change, HnswIndex *index);
+extern Page hnsw_change_page(HnswChange *change, BlockNumber blkno);
+extern Page hnsw_change_new_page(HnswChange *change, uint16 kind,
+								 BlockNumber *blkno);
+extern void hnsw_change_finish(HnswChange *change);
+extern void hnsw_change_abort(HnswChange *change);
+extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref, int layer,
+							   HnswRecord *record);
+
+/* functions in hnsw_search.c */
+extern void hnsw_search_begin(HnswSearch *search, HnswIndex *index,
+							  const HnswQuery *query, int layer, int ef);
+extern void hnsw_search_start(HnswSearch *search, VdbHnswRef from);
+extern void hnsw_search_run(HnswSearch *search);
+extern bool hnsw_search_resume(HnswSearch *search);
+extern void hnsw_search_end(HnswSearch *search);
+extern int	hnsw_search_sorted(HnswSearch *search, HnswFound **sorted);
+extern VdbHnswRef hnsw_search_descend(HnswIndex *index,
+									  const HnswQuery *query,
+									  VdbHnswRef entry, int from_layer,
+									  int to_layer);
+
+/* functions in hnsw_select.c */
+extern int	hnsw_select_neighbours(const HnswIndex *index,
+								   HnswNeighbour *candidates, int count,
+								   int capacity);
+
+/* functions in hnsw_insert.c */
+extern bool hnsw_insert(Relation rel, Datum *values, bool *isnull,
+						ItemPointer tid, Relation heap,
+						IndexUniqueCheck check_unique,
+						bool index_unchanged, IndexInfo *info);
+extern void hnsw_insert_value(HnswIndex *index, const HnswQuery *query,
+							  ItemPointer tid);
+
+/* functions in hnsw_build.c */
+extern IndexBuildResult *hnsw_build(Relation heap, Relation index,
+									IndexInfo *info);
+extern void hnsw_build_empty(Relation index);
+
+/* functions in hnsw_scan.c */
+extern IndexScanDesc hnsw_begin_scan(Relation rel, int nkeys, int norderbys);
+extern void hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
+						ScanKey orderbys, int norderbys);
+extern bool hnsw_get_tuple(IndexScanDesc scan, ScanDirection direction);
+extern void hnsw_end_scan(IndexScanDesc scan);
+
+/* functions in hnsw_vacuum.c */
+extern IndexBulkDeleteResult *hnsw_bulk_delete(IndexVacuumInfo *info,
+											   IndexBulkDeleteResult *stats,
+											   IndexBulkDeleteCallback callback,
+											   void *callback_state);
+extern IndexBulkDeleteResult *hnsw_vacuum_cleanup(IndexVacuumInfo *info,
+												  IndexBulkDeleteResult *stats);
+
+/* functions in hnsw_cost.c */
+extern void hnsw_cost_estimate(PlannerInfo *root, IndexPath *path,
+							   double loop_count, Cost *startup_cost,
+							   Cost *total_cost, Selectivity *selectivity,
+							   double *correlation, double *pages);
+
+/* functions in hnsw_validate.c */
+extern bool hnsw_validate(Oid opclass);
+
+#endif							/* HNSW_PRIVATE_H */
