@@ -107,7 +107,7 @@ typedef struct HnswQuery
 	/* the rest only in coded indexes */
 	float	   *rotated;		/* the true value, rotated and padded */
 	float		norm2;			/* its squared length */
-	int8	   *steps;			/* rotated[i] is about step * steps[i] */
+	const int8 *steps;			/* rotated[i] is about step * steps[i] */
 	float		step;
 	int32		steps_sum;		/* of all of "steps" */
 } HnswQuery;
@@ -126,9 +126,9 @@ typedef struct HnswRecord
 	VdbHnswFactors *factors;	/* NULL without codes */
 	void	   *value;
 	uint8	   *codes;			/* NULL without codes */
-	char	   *body;			/* scratch memory for body pages, kept by the
-								 * caller's struct from one record to the
-								 * next */
+	char	   *body;			/* scratch memory for the contents of body
+								 * pages; zeroed by the caller before first
+								 * use, then kept from record to record */
 	Size		body_space;
 } HnswRecord;
 
@@ -247,9 +247,11 @@ extern void hnsw_estimate(const HnswIndex *index, const HnswQuery *query,
 						  float distance, int count,
 						  const VdbHnswFactors *factors, const uint8 *codes,
 						  int32 *sums, float *estimates);
-extern float hnsw_edge_length2(const HnswIndex *index, const float *base,
-							   const VdbHnswFactors *factors,
-							   const uint8 *code);
+extern void hnsw_edge_distances(const HnswIndex *index,
+								const VdbHnswInt8Value *base, int count,
+								const VdbHnswFactors *factors,
+								const uint8 *codes, int32 *sums,
+								float *distances);
 
 /* functions in hnsw_value.c */
 extern bool hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query);
@@ -273,6 +275,8 @@ extern void hnsw_read_entry(HnswIndex *index, VdbHnswRef *entry, int *layer);
 extern bool hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 							 HnswRecord *record);
 extern void hnsw_unlock_record(HnswRecord *record);
+extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,
+							   int layer, HnswRecord *record);
 extern void hnsw_record_parts(const HnswIndex *index,
 							  VdbHnswRecordData *head, HnswRecord *record);
 extern void hnsw_read_body(HnswIndex *index, HnswRecord *record);
@@ -292,8 +296,23 @@ extern Page hnsw_change_new_page(HnswChange *change, uint16 kind,
 								 BlockNumber *blkno);
 extern void hnsw_change_finish(HnswChange *change);
 extern void hnsw_change_abort(HnswChange *change);
-extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref, int layer,
-							   HnswRecord *record);
+extern void hnsw_change_body(HnswChange *change, HnswRecord *record,
+							 Size offset, const void *data, Size size);
+extern void hnsw_change_edge(HnswChange *change, HnswRecord *record, int at,
+							 VdbHnswRef ref, const VdbHnswFactors *factors,
+							 const uint8 *code);
+
+/* functions in hnsw_space.c */
+extern Size hnsw_page_room(Page page);
+extern VdbHnswRecordData *hnsw_space_for_record(HnswChange *change,
+												HnswIndex *index, Size size,
+												VdbHnswRef *ref);
+extern void hnsw_space_left(HnswIndex *index, BlockNumber blkno, Size room);
+extern Page hnsw_space_for_body(HnswChange *change, HnswIndex *index,
+								BlockNumber *blkno);
+extern VdbHnswContainerData *hnsw_space_for_container(HnswChange *change,
+													  BlockNumber hint,
+													  VdbHnswRef *ref);
 
 /* functions in hnsw_search.c */
 extern void hnsw_search_begin(HnswSearch *search, HnswIndex *index,

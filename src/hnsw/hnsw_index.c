@@ -1,0 +1,308 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_index.c
+ *	  What a backend knows of an open index, and the layout it follows from.
+ *
+ * The metapage is read once for each relation and backend and kept in
+ * rd_amcache: nothing in it changes but the entry point and the container
+ * page, which are read when needed.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_index.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/pg_prng.h"
+#include "utils/rel.h"
+
+#include "hnsw_private.h"
+
+/* What rd_amcache holds: one chunk, because relcache frees it with pfree */
+typedef struct HnswCache
+{
+	VdbHnswMetaPageData meta;
+	uint8		signs[FLEXIBLE_ARRAY_MEMBER];
+} HnswCache;
+
+static HnswCache *get_cache(Relation rel, const VdbHnswMetaPageData *meta);
+static void fill_index(HnswIndex *index, Relation rel, HnswCache *cache);
+static int	coded_capacity(const HnswIndex *index);
+static void check_indexed_column(const VdbTypeInfo *type, int dimensions);
+static const VdbTypeInfo *get_type(Relation rel);
+
+/*
+ * hnsw_index_open -- make an open relation ready for use
+ *
+ * The result lives in the current memory context; nothing needs closing.
+ */
+HnswIndex *
+hnsw_index_open(Relation rel)
+{
+	HnswIndex  *index = palloc0(sizeof(HnswIndex));
+
+	fill_index(index, rel, get_cache(rel, NULL));
+	return index;
+}
+
+/*
+ * hnsw_index_prepare -- the same for an index whose metapage is not written
+ */
+void
+hnsw_index_prepare(HnswIndex *index, Relation rel,
+				   const VdbHnswMetaPageData *meta)
+{
+	memset(index, 0, sizeof(HnswIndex));
+	fill_index(index, rel, get_cache(rel, meta));
+}
+
+/* The cached metapage and signs of a relation, read if need be */
+static HnswCache *
+get_cache(Relation rel, const VdbHnswMetaPageData *meta)
+{
+	VdbHnswMetaPageData read;
+	HnswCache  *cache;
+
+	if (meta == NULL)
+	{
+		if (rel->rd_amcache != NULL)
+			return rel->rd_amcache;
+		hnsw_read_meta(rel, &read);
+		meta = &read;
+	}
+	else if (rel->rd_amcache != NULL)
+	{
+		pfree(rel->rd_amcache);
+		rel->rd_amcache = NULL;
+	}
+
+	cache = MemoryContextAlloc(rel->rd_indexcxt, offsetof(HnswCache, signs) +
+							   hnsw_signs_size(meta->padded));
+	cache->meta = *meta;
+	hnsw_make_signs(meta->seed, meta->padded, cache->signs);
+	rel->rd_amcache = cache;
+	return cache;
+}
+
+/*
+ * The signs are copied: an invalidation message may free the cache while the
+ * index is in use.
+ */
+static void
+fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
+{
+	Size		signs_size = hnsw_signs_size(cache->meta.padded);
+
+	index->rel = rel;
+	index->meta = cache->meta;
+	index->type = get_type(rel);
+	index->distance_proc = index_getprocinfo(rel, 1, HNSW_DISTANCE_PROC);
+	index->collation = rel->rd_indcollation[0];
+	index->coded = cache->meta.codes == VDB_HNSW_CODES_RABITQ;
+	if (index->coded)
+	{
+		uint8	   *signs = palloc(signs_size);
+
+		memcpy(signs, cache->signs, signs_size);
+		index->signs = signs;
+		index->code_size = cache->meta.padded / 8;
+		index->scratch = palloc(sizeof(float) * 2 * cache->meta.padded);
+	}
+}
+
+/* The type that the operator class of the index is for */
+static const VdbTypeInfo *
+get_type(Relation rel)
+{
+	FmgrInfo   *support = NULL;
+
+	if (OidIsValid(index_getprocid(rel, 1, HNSW_TYPE_INFO_PROC)))
+		support = index_getprocinfo(rel, 1, HNSW_TYPE_INFO_PROC);
+	return vdb_types_info(support);
+}
+
+/*
+ * hnsw_meta_init -- the metapage of a new, empty index
+ *
+ * Raises the errors that CREATE INDEX gives for a column or for options that
+ * cannot be.
+ */
+void
+hnsw_meta_init(VdbHnswMetaPageData *meta, Relation rel)
+{
+	const VdbTypeInfo *type = get_type(rel);
+	int			dimensions = TupleDescAttr(RelationGetDescr(rel), 0)->atttypmod;
+	bool		has_norm = OidIsValid(index_getprocid(rel, 1, HNSW_NORM_PROC));
+	HnswIndex	index;
+
+	check_indexed_column(type, dimensions);
+
+	memset(meta, 0, sizeof(VdbHnswMetaPageData));
+	meta->magic = VDB_HNSW_MAGIC;
+	meta->version = VDB_HNSW_VERSION;
+	meta->dimensions = dimensions;
+	meta->m = hnsw_get_m(rel);
+	meta->ef_construction = hnsw_get_ef_construction(rel);
+	meta->element = type->kind;
+	meta->metric =
+		vdb_types_metric(index_getprocinfo(rel, 1, HNSW_DISTANCE_PROC),
+						 has_norm);
+	meta->seed = pg_prng_uint64(&pg_global_prng_state);
+	meta->container_page = InvalidBlockNumber;
+	meta->centre_page = InvalidBlockNumber;
+
+	if (meta->ef_construction < 2 * meta->m)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("ef_construction must be greater than or equal to 2 * m"),
+				 errdetail("ef_construction is %d and m is %d.",
+						   meta->ef_construction, meta->m),
+				 errhint("Set ef_construction to %d or more in the WITH clause of the index.",
+						 2 * meta->m)));
+
+	if (type->to_floats != NULL &&
+		dimensions >= HNSW_MIN_CODED_DIMENSIONS &&
+		(meta->metric == VDB_METRIC_L2 || meta->metric == VDB_METRIC_IP ||
+		 meta->metric == VDB_METRIC_COSINE))
+	{
+		meta->storage = VDB_HNSW_STORAGE_INT8;
+		meta->codes = VDB_HNSW_CODES_RABITQ;
+		meta->padded = TYPEALIGN(64, dimensions);
+	}
+
+	meta->upper_capacity = meta->m;
+	meta->capacity = 2 * meta->m;
+	if (meta->codes == VDB_HNSW_CODES_RABITQ)
+	{
+		memset(&index, 0, sizeof(index));
+		index.meta = *meta;
+		index.coded = true;
+		index.code_size = meta->padded / 8;
+		meta->capacity = coded_capacity(&index);
+	}
+}
+
+/* Refuse what cannot be indexed */
+static void
+check_indexed_column(const VdbTypeInfo *type, int dimensions)
+{
+	int			limit = type->max_dimensions;
+
+	if (dimensions < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column does not have dimensions"),
+				 errhint("Give the column or the expression a type with a number of dimensions, such as %s(3).",
+						 type->name)));
+
+	/* Bit strings have no limit of their own that a page could meet */
+	if (type->kind == VDB_ELEMENT_BIT)
+		limit = (VDB_HNSW_MAX_VALUE_SIZE - 64) * BITS_PER_BYTE;
+	if (dimensions > limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("column cannot have more than %d dimensions for hnsw index",
+						limit)));
+}
+
+/*
+ * How many neighbours a record of layer 0 holds in a coded index
+ *
+ * 2 * m would often leave a part of the page unused or fill it with places
+ * that few vertices need.  We put as many records on a page as leave room
+ * for 1.25 * m neighbours each, and then let them have what room there is,
+ * up to 2 * m.  See README, "Capacity".
+ */
+static int
+coded_capacity(const HnswIndex *index)
+{
+	int			m = index->meta.m;
+	int			least = (5 * m + 3) / 4;
+	Size		value_size = offsetof(VdbHnswInt8Value, code) +
+		index->meta.padded;
+	int			records;
+	Size		room;
+	int			capacity;
+	int			body_pages;
+	Size		size = hnsw_record_size(index, least, value_size, &body_pages);
+
+	/* Too large for a page: the codes are elsewhere, and room is no matter */
+	if (body_pages > 0)
+		return 2 * m;
+
+	records = VDB_HNSW_PAGE_SPACE / (size + sizeof(ItemIdData));
+	room = VDB_HNSW_PAGE_SPACE / records - sizeof(ItemIdData);
+	for (capacity = least; capacity < 2 * m; capacity++)
+	{
+		size = hnsw_record_size(index, capacity + 1, value_size, &body_pages);
+		if (body_pages > 0 || size > room)
+			break;
+	}
+	return capacity;
+}
+
+/*
+ * hnsw_record_size -- bytes of a record, and how many body pages it needs
+ */
+Size
+hnsw_record_size(const HnswIndex *index, int capacity, Size value_size,
+				 int *body_pages)
+{
+	Size		fixed;
+	Size		body;
+
+	fixed = sizeof(VdbHnswRecordData) + capacity * sizeof(VdbHnswRef);
+	if (index->coded)
+		fixed += capacity * sizeof(VdbHnswFactors);
+	body = MAXALIGN(value_size) + capacity * index->code_size;
+
+	if (MAXALIGN(fixed + body) + sizeof(ItemIdData) <= VDB_HNSW_PAGE_SPACE)
+	{
+		*body_pages = 0;
+		return MAXALIGN(fixed + body);
+	}
+	*body_pages = (body + VDB_HNSW_PAGE_SPACE - 1) / VDB_HNSW_PAGE_SPACE;
+	return fixed + MAXALIGN(*body_pages * sizeof(BlockNumber));
+}
+
+/* hnsw_layer_capacity -- neighbours in a record of this layer */
+int
+hnsw_layer_capacity(const HnswIndex *index, int layer)
+{
+	return layer == 0 ? index->meta.capacity : index->meta.upper_capacity;
+}
+
+/*
+ * hnsw_random_layer -- the highest layer of a new vertex
+ *
+ * As in the paper (Malkov and Yashunin, arXiv 1603.09320, algorithm 4): a
+ * vertex of layer l is in layer l + 1 with probability 1 / m.
+ */
+int
+hnsw_random_layer(const HnswIndex *index)
+{
+	double		uniform = 1 - pg_prng_double(&pg_global_prng_state);
+	double		layer = -log(uniform) / log(index->meta.m);
+
+	return (int) Min(layer, VDB_HNSW_MAX_LAYER);
+}
+
+/*
+ * hnsw_report_corruption -- the one place that says an index is broken
+ *
+ * offno may be InvalidOffsetNumber when the fault is of the whole page.
+ */
+void
+hnsw_report_corruption(Relation rel, BlockNumber blkno, OffsetNumber offno,
+					   const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("hnsw index \"%s\" is corrupt at block %u, item %u",
+					RelationGetRelationName(rel), blkno, offno),
+			 errdetail("%s.", what),
+			 errhint("Rebuild it with REINDEX, and check the storage.")));
+}

@@ -1,0 +1,406 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_page.c
+ *	  Reading pages and records, and all locks that readers take.
+ *
+ * The rules of locking are in the README.  In short: a record's page before
+ * its body pages and before TID pages, the metapage alone, never two vertex
+ * pages at a time.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_page.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/rel.h"
+
+#include "hnsw_private.h"
+
+static bool find_record(HnswIndex *index, Page page, VdbHnswRef ref,
+						int layer, HnswRecord *record);
+static void check_record_size(HnswIndex *index, HnswRecord *record,
+							  Size length);
+
+/* hnsw_page_init -- make an empty page of a kind */
+void
+hnsw_page_init(Page page, uint16 kind)
+{
+	VdbHnswPageOpaqueData *opaque;
+
+	PageInit(page, BLCKSZ, sizeof(VdbHnswPageOpaqueData));
+	opaque = VdbHnswPageGetOpaque(page);
+	memset(opaque, 0, sizeof(VdbHnswPageOpaqueData));
+	opaque->kind = kind;
+	opaque->page_id = VDB_HNSW_PAGE_ID;
+}
+
+/*
+ * hnsw_page_checksum -- what VdbHnswPageOpaqueData.checksum should be
+ *
+ * Leaves out the first 12 bytes of the header (LSN, core checksum, flags),
+ * the hole between pd_lower and pd_upper, which generic WAL zeroes in
+ * replay, and the checksum itself, the first eight bytes of the special
+ * space.
+ */
+uint64
+hnsw_page_checksum(Page page)
+{
+	PageHeader	header = (PageHeader) page;
+	Size		special = header->pd_special;
+	XXH3_state_t state;
+
+	XXH3_64bits_reset(&state);
+	XXH3_64bits_update(&state, (char *) page + offsetof(PageHeaderData, pd_lower),
+					   header->pd_lower - offsetof(PageHeaderData, pd_lower));
+	XXH3_64bits_update(&state, (char *) page + header->pd_upper,
+					   special - header->pd_upper);
+	XXH3_64bits_update(&state, (char *) page + special + sizeof(uint64),
+					   BLCKSZ - special - sizeof(uint64));
+	return XXH3_64bits_digest(&state);
+}
+
+/*
+ * hnsw_page_check -- refuse a page that is not ours or not of this kind
+ *
+ * Cheap enough for every access; kind 0 accepts any.  The checksum is left
+ * to vecdb.verify_index().
+ */
+void
+hnsw_page_check(Relation rel, BlockNumber blkno, Page page, uint16 kind)
+{
+	if (PageIsNew(page))
+		hnsw_report_corruption(rel, blkno, InvalidOffsetNumber,
+							   "The page is all zeros");
+	if (PageGetPageSize(page) != BLCKSZ ||
+		PageGetSpecialSize(page) != MAXALIGN(sizeof(VdbHnswPageOpaqueData)) ||
+		VdbHnswPageGetOpaque(page)->page_id != VDB_HNSW_PAGE_ID)
+		hnsw_report_corruption(rel, blkno, InvalidOffsetNumber,
+							   "The page does not belong to an hnsw index of vecdb");
+	if (kind != 0 && VdbHnswPageGetOpaque(page)->kind != kind)
+		hnsw_report_corruption(rel, blkno, InvalidOffsetNumber,
+							   "The page is of another kind than expected");
+}
+
+/*
+ * hnsw_read_page -- pin and share-lock any page of the index
+ *
+ * Does not look at its contents.  Release it with hnsw_unlock_page().
+ */
+Buffer
+hnsw_read_page(Relation rel, BlockNumber blkno, BufferAccessStrategy strategy)
+{
+	Buffer		buf = ReadBufferExtended(rel, MAIN_FORKNUM, blkno, RBM_NORMAL,
+										 strategy);
+
+	LockBuffer(buf, BUFFER_LOCK_SHARE);
+	return buf;
+}
+
+/* hnsw_unlock_page -- release what hnsw_read_page() gave */
+void
+hnsw_unlock_page(Buffer buf)
+{
+	UnlockReleaseBuffer(buf);
+}
+
+/* hnsw_read_meta -- copy of the whole metapage, checked */
+void
+hnsw_read_meta(Relation rel, VdbHnswMetaPageData *meta)
+{
+	Buffer		buf = hnsw_read_page(rel, VDB_HNSW_METAPAGE, NULL);
+	Page		page = BufferGetPage(buf);
+
+	if (PageIsNew(page) || VdbHnswPageGetMeta(page)->magic != VDB_HNSW_MAGIC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" is not an hnsw index of vecdb",
+						RelationGetRelationName(rel)),
+				 errdetail("Its first page does not have the expected mark."),
+				 errhint("Rebuild it with REINDEX.")));
+	*meta = *VdbHnswPageGetMeta(page);
+	if (meta->version != VDB_HNSW_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("hnsw index \"%s\" has version %u of the format",
+						RelationGetRelationName(rel), meta->version),
+				 errdetail("This release of vecdb reads version %d.",
+						   VDB_HNSW_VERSION),
+				 errhint("Rebuild it with REINDEX INDEX, or install the release of vecdb that built it.")));
+	hnsw_page_check(rel, VDB_HNSW_METAPAGE, page, VDB_HNSW_PAGE_META);
+	hnsw_unlock_page(buf);
+}
+
+/* hnsw_read_entry -- where searches start now; none when there is nothing */
+void
+hnsw_read_entry(HnswIndex *index, VdbHnswRef *entry, int *layer)
+{
+	Buffer		buf = hnsw_read_page(index->rel, VDB_HNSW_METAPAGE, NULL);
+	VdbHnswMetaPageData *meta = VdbHnswPageGetMeta(BufferGetPage(buf));
+
+	*entry = meta->entry;
+	*layer = meta->entry_layer;
+	hnsw_unlock_page(buf);
+}
+
+/*
+ * hnsw_lock_record -- share-lock the page of a vertex record and find it
+ *
+ * Returns false, with nothing locked, when the reference is out of date: the
+ * record was removed, or its place was given to another vertex.
+ *
+ * With body pages the value and the codes are copied out here, under the
+ * record's lock, which is held by whoever changes them (lock rule 3).
+ */
+bool
+hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
+				 HnswRecord *record)
+{
+	Buffer		buf = ReadBuffer(index->rel, ref.blkno);
+	Page		page = BufferGetPage(buf);
+
+	LockBuffer(buf, BUFFER_LOCK_SHARE);
+	if (!find_record(index, page, ref, layer, record))
+	{
+		UnlockReleaseBuffer(buf);
+		return false;
+	}
+	record->buf = buf;
+	if (record->head->body_pages > 0)
+		hnsw_read_body(index, record);
+	return true;
+}
+
+/* hnsw_unlock_record -- release what hnsw_lock_record() gave */
+void
+hnsw_unlock_record(HnswRecord *record)
+{
+	UnlockReleaseBuffer(record->buf);
+	record->buf = InvalidBuffer;
+}
+
+/*
+ * hnsw_change_record -- the same for a record about to be changed
+ *
+ * The page becomes part of the change and stays locked exclusively until the
+ * change is finished or aborted, also when false is returned.
+ */
+bool
+hnsw_change_record(HnswChange *change, VdbHnswRef ref, int layer,
+				   HnswRecord *record)
+{
+	Page		page = hnsw_change_page(change, ref.blkno);
+
+	record->buf = InvalidBuffer;
+	if (!find_record(change->index, page, ref, layer, record))
+		return false;
+	if (record->head->body_pages > 0)
+		hnsw_read_body(change->index, record);
+	return true;
+}
+
+/* Find a record on its locked page; false when it is no longer there */
+static bool
+find_record(HnswIndex *index, Page page, VdbHnswRef ref, int layer,
+			HnswRecord *record)
+{
+	ItemId		item;
+
+	hnsw_page_check(index->rel, ref.blkno, page, 0);
+	if (VdbHnswPageGetOpaque(page)->kind != VDB_HNSW_PAGE_VERTEX ||
+		ref.offno < FirstOffsetNumber ||
+		ref.offno > PageGetMaxOffsetNumber(page))
+		return false;
+
+	item = PageGetItemId(page, ref.offno);
+	record->ref = ref;
+	record->head = (VdbHnswRecordData *) PageGetItem(page, item);
+	if (record->head->kind != VDB_HNSW_RECORD_VERTEX ||
+		record->head->generation != ref.generation ||
+		record->head->layer != layer)
+		return false;
+
+	hnsw_record_parts(index, record->head, record);
+	check_record_size(index, record, ItemIdGetLength(item));
+	return true;
+}
+
+/*
+ * hnsw_record_parts -- set the pointers to the parts of a record
+ *
+ * With body pages the value and the codes are left NULL.
+ */
+void
+hnsw_record_parts(const HnswIndex *index, VdbHnswRecordData *head,
+				  HnswRecord *record)
+{
+	char	   *at = (char *) head + sizeof(VdbHnswRecordData);
+
+	record->head = head;
+	record->body_blknos = (BlockNumber *) at;
+	at += MAXALIGN(head->body_pages * sizeof(BlockNumber));
+	record->refs = (VdbHnswRef *) at;
+	at += head->capacity * sizeof(VdbHnswRef);
+	record->factors = NULL;
+	if (index->coded)
+	{
+		record->factors = (VdbHnswFactors *) at;
+		at += head->capacity * sizeof(VdbHnswFactors);
+	}
+	record->value = NULL;
+	record->codes = NULL;
+	if (head->body_pages == 0)
+	{
+		record->value = at;
+		if (index->coded)
+			record->codes = (uint8 *) at + MAXALIGN(head->value_size);
+	}
+}
+
+/* A record must not claim more than its line pointer gives it */
+static void
+check_record_size(HnswIndex *index, HnswRecord *record, Size length)
+{
+	VdbHnswRecordData *head = record->head;
+	int			body_pages;
+	Size		size;
+
+	if (unlikely(head->value_size > VDB_HNSW_MAX_VALUE_SIZE ||
+				 head->count > head->capacity ||
+				 head->tid_count > VDB_HNSW_INLINE_TIDS ||
+				 (index->coded && head->value_size !=
+				  offsetof(VdbHnswInt8Value, code) + index->meta.padded)))
+		hnsw_report_corruption(index->rel, record->ref.blkno,
+							   record->ref.offno,
+							   "The numbers in the record are out of range");
+
+	size = hnsw_record_size(index, head->capacity, head->value_size,
+							&body_pages);
+	if (unlikely(size > length || body_pages != head->body_pages))
+		hnsw_report_corruption(index->rel, record->ref.blkno,
+							   record->ref.offno,
+							   "The record is longer than its place");
+}
+
+/*
+ * hnsw_read_body -- copy the contents of the body pages of a locked record
+ *
+ * lock rule 3: body pages after their record
+ */
+void
+hnsw_read_body(HnswIndex *index, HnswRecord *record)
+{
+	VdbHnswRecordData *head = record->head;
+	Size		value_size = MAXALIGN(head->value_size);
+	Size		left = value_size + head->capacity * index->code_size;
+	char	   *to;
+
+	if (record->body_space < left)
+	{
+		if (record->body != NULL)
+			pfree(record->body);
+		record->body_space = 0;
+		record->body = palloc(left);
+		record->body_space = left;
+	}
+
+	to = record->body;
+	for (int i = 0; i < head->body_pages; i++)
+	{
+		BlockNumber blkno = record->body_blknos[i];
+		Buffer		buf = hnsw_read_page(index->rel, blkno, NULL);
+		Page		page = BufferGetPage(buf);
+		Size		here = Min(left, VDB_HNSW_PAGE_SPACE);
+
+		hnsw_page_check(index->rel, blkno, page, VDB_HNSW_PAGE_BODY);
+		memcpy(to, PageGetContents(page), here);
+		hnsw_unlock_page(buf);
+		to += here;
+		left -= here;
+	}
+
+	record->value = record->body;
+	record->codes = index->coded ? (uint8 *) record->body + value_size : NULL;
+}
+
+/*
+ * hnsw_read_tids -- append all heap TIDs of a record of layer 0
+ *
+ * The record's page is locked, which keeps its chain of containers as it is
+ * (lock rule 3).  "tids" is an array that grows.  Returns how many were
+ * added.
+ */
+int
+hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
+			   ItemPointerData **tids, uint32 *count, uint32 *space)
+{
+	uint32		before = *count;
+	VdbHnswRef	next = head->link;
+
+	if (*space - *count < VDB_HNSW_INLINE_TIDS)
+	{
+		*space *= 2;
+		*tids = repalloc_huge(*tids, sizeof(ItemPointerData) * (Size) *space);
+	}
+	for (int i = 0; i < head->tid_count; i++)
+		(*tids)[(*count)++] = head->tids[i];
+
+	while (!VdbHnswRefIsNone(next))
+	{
+		Buffer		buf = hnsw_read_page(index->rel, next.blkno, NULL);
+		Page		page = BufferGetPage(buf);
+		VdbHnswContainerData *container;
+
+		hnsw_page_check(index->rel, next.blkno, page, VDB_HNSW_PAGE_TIDS);
+		if (next.offno < FirstOffsetNumber ||
+			next.offno > PageGetMaxOffsetNumber(page))
+			hnsw_report_corruption(index->rel, next.blkno, next.offno,
+								   "There is no such TID container");
+		container = (VdbHnswContainerData *)
+			PageGetItem(page, PageGetItemId(page, next.offno));
+		if (container->kind != VDB_HNSW_RECORD_TIDS ||
+			container->generation != next.generation ||
+			container->count > VDB_HNSW_CONTAINER_TIDS)
+			hnsw_report_corruption(index->rel, next.blkno, next.offno,
+								   "The TID container is not the one referred to");
+
+		if (*space - *count < container->count)
+		{
+			*space *= 2;
+			*tids = repalloc_huge(*tids,
+								  sizeof(ItemPointerData) * (Size) *space);
+		}
+		memcpy(*tids + *count, container->tids,
+			   sizeof(ItemPointerData) * container->count);
+		*count += container->count;
+		next = container->link;
+		hnsw_unlock_page(buf);
+	}
+	return *count - before;
+}
+
+/*
+ * hnsw_lock_graph -- keep the set of vertices as the mode says
+ *
+ * ShareLock: somebody is adding a vertex and has chosen neighbours that must
+ * stay.  ExclusiveLock: wait until nobody does.  A heavyweight lock on page
+ * 0, as pgvector has it; lock rule 1: before any buffer lock.
+ */
+void
+hnsw_lock_graph(Relation rel, LOCKMODE mode)
+{
+	LockPage(rel, VDB_HNSW_METAPAGE, mode);
+}
+
+/* hnsw_unlock_graph -- release what hnsw_lock_graph() took */
+void
+hnsw_unlock_graph(Relation rel, LOCKMODE mode)
+{
+	UnlockPage(rel, VDB_HNSW_METAPAGE, mode);
+}

@@ -1,0 +1,245 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_value.c
+ *	  SQL values into stored values, and the distances between them.
+ *
+ * The rest of the room compares values through the functions here and does
+ * not know whether the index is coded (hnsw_code.c) or keeps SQL values as
+ * they are.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_value.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "utils/float.h"
+
+#include "hnsw_private.h"
+
+/*
+ * Share of the lengths involved by which float arithmetic on rotated values
+ * may differ from the operator's own result on the original ones.  Sums run
+ * over lanes of at most 2,000 products in single precision, and the rotation
+ * adds a few roundings to each element; ten times what was seen.
+ */
+#define ROUNDING_SHARE	2e-5
+
+static void check_dimensions(const HnswIndex *index, const void *value);
+static bool form_coded_query(HnswIndex *index, const void *value,
+							 HnswQuery *query);
+
+/*
+ * hnsw_form_query -- prepare a value that is not NULL
+ *
+ * The same for a value to be inserted and one to be searched for.  Returns
+ * false for a value that cannot be indexed: one of length zero where the
+ * metric is cosine.  The query is filled in all the same, with zeros.
+ *
+ * Allocates in the current memory context.
+ */
+bool
+hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query)
+{
+	void	   *detoasted = PG_DETOAST_DATUM(value);
+	void	   *normalized;
+
+	check_dimensions(index, detoasted);
+
+	memset(query, 0, sizeof(HnswQuery));
+	if (index->coded)
+		return form_coded_query(index, detoasted, query);
+
+	normalized = detoasted;
+	if (OidIsValid(index_getprocid(index->rel, 1, HNSW_NORM_PROC)) &&
+		index->type->normalize != NULL)
+		normalized = index->type->normalize(detoasted);
+
+	query->value.data = normalized != NULL ? normalized : detoasted;
+	query->value.size = VARSIZE(query->value.data);
+	if (query->value.size > VDB_HNSW_MAX_VALUE_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value of %zu bytes is too large for hnsw index \"%s\"",
+						query->value.size,
+						RelationGetRelationName(index->rel)),
+				 errdetail("An indexed value can have at most %d bytes.",
+						   VDB_HNSW_MAX_VALUE_SIZE)));
+	return normalized != NULL;
+}
+
+/* A value of other dimensions than the index gets the operator's own error */
+static void
+check_dimensions(const HnswIndex *index, const void *value)
+{
+	int			dimensions = index->type->dimensions(value);
+
+	if (dimensions == index->meta.dimensions)
+		return;
+
+	if (index->type->kind == VDB_ELEMENT_BIT)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("different bit lengths %u and %u",
+						dimensions, index->meta.dimensions)));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("different %s dimensions %d and %d", index->type->name,
+					dimensions, index->meta.dimensions)));
+}
+
+/* hnsw_form_query() for a coded index */
+static bool
+form_coded_query(HnswIndex *index, const void *value, HnswQuery *query)
+{
+	int			dimensions = index->meta.dimensions;
+	int			padded = index->meta.padded;
+	float	   *x = palloc0(sizeof(float) * padded);
+	double		norm2 = 0;
+	VdbHnswInt8Value *stored;
+	bool		indexable = true;
+
+	index->type->to_floats(value, x);
+
+	for (int i = 0; i < dimensions; i++)
+		norm2 += (double) x[i] * x[i];
+	if (index->meta.metric == VDB_METRIC_COSINE)
+	{
+		double		length = sqrt(norm2);
+
+		indexable = length > 0;
+		for (int i = 0; i < dimensions && indexable; i++)
+			x[i] = (float) (x[i] / length);
+		norm2 = indexable ? 1 : 0;
+	}
+	hnsw_rotate(index, x);
+
+	query->rotated = x;
+	query->norm2 = (float) norm2;
+	query->value.size = offsetof(VdbHnswInt8Value, code) + padded;
+	query->value.data = palloc(query->value.size);
+	hnsw_encode_value(index, x, query->value.data);
+
+	/* Estimates compare codes with the query in its own eight-bit form */
+	stored = query->value.data;
+	query->step = stored->scale;
+	query->steps = stored->code;
+	for (int i = 0; i < padded; i++)
+		query->steps_sum += query->steps[i];
+	return indexable;
+}
+
+/* hnsw_query_distance -- of the query and a stored value, nearer is smaller */
+float
+hnsw_query_distance(const HnswIndex *index, const HnswQuery *query,
+					const void *value)
+{
+	if (index->coded)
+	{
+		const VdbHnswInt8Value *stored = value;
+		float		dot;
+
+		dot = stored->scale *
+			vdb_distance->int8_inner_product(index->meta.padded,
+											 query->rotated, stored->code);
+		if (index->meta.metric == VDB_METRIC_IP)
+			return isnan(dot) ? get_float4_infinity() : -dot;
+		dot = query->norm2 + stored->norm2 - 2 * dot;
+
+		/* also turns a NaN from overflow into something that sorts */
+		return dot >= 0 ? dot : (dot < 0 ? 0 : get_float4_infinity());
+	}
+	return hnsw_value_distance(index, query->value.data, value);
+}
+
+/* hnsw_value_distance -- of two stored values */
+float
+hnsw_value_distance(const HnswIndex *index, const void *a, const void *b)
+{
+	float		distance;
+
+	if (index->coded)
+	{
+		const VdbHnswInt8Value *x = a;
+		const VdbHnswInt8Value *y = b;
+		float		dot;
+
+		dot = x->scale * y->scale *
+			vdb_distance->int8_int8_inner_product(index->meta.padded,
+												  x->code, y->code);
+		if (index->meta.metric == VDB_METRIC_IP)
+			return isnan(dot) ? get_float4_infinity() : -dot;
+		dot = x->norm2 + y->norm2 - 2 * dot;
+		return dot >= 0 ? dot : (dot < 0 ? 0 : get_float4_infinity());
+	}
+
+	if (index->meta.metric < VDB_METRIC_OTHER)
+		distance = index->type->distance[index->meta.metric] (a, b);
+	else
+		distance = (float)
+			DatumGetFloat8(FunctionCall2Coll(index->distance_proc,
+											 index->collation,
+											 PointerGetDatum(a),
+											 PointerGetDatum(b)));
+	return isnan(distance) ? get_float4_infinity() : distance;
+}
+
+/*
+ * hnsw_distance_bound -- what the ordering operator returns at least
+ *
+ * "distance" is hnsw_query_distance() of the value in a coded index.  The
+ * executor computes the true distance from the heap row and puts rows in
+ * order by it, which is right as long as no bound exceeds the distance; it
+ * raises an error when one does.  So we are generous with rounding, and
+ * where numbers overflowed we claim nothing.
+ */
+float
+hnsw_distance_bound(const HnswIndex *index, const HnswQuery *query,
+					const void *value, float distance)
+{
+	const VdbHnswInt8Value *stored = value;
+	double		lengths = sqrt(query->norm2) + sqrt(stored->norm2);
+	double		bound;
+
+	Assert(index->coded);
+
+	if (index->meta.metric == VDB_METRIC_IP)
+	{
+		bound = distance - sqrt(query->norm2) * stored->error -
+			ROUNDING_SHARE * lengths * lengths;
+		return isfinite(bound) ? (float) bound : -get_float4_infinity();
+	}
+
+	bound = distance - ROUNDING_SHARE * lengths * lengths;
+	bound = bound > 0 ? sqrt(bound) - stored->error : 0;
+	if (index->meta.metric == VDB_METRIC_COSINE && bound > 0)
+		bound = bound * bound / 2;
+	bound -= ROUNDING_SHARE * lengths;
+	return isfinite(bound) && bound > 0 ? (float) bound : 0;
+}
+
+/*
+ * hnsw_values_equal -- may the query's row share the vertex of this value?
+ *
+ * Coded values are equal when their codes and scale are; how far the rows'
+ * true values are from them may differ.
+ */
+bool
+hnsw_values_equal(const HnswIndex *index, const HnswQuery *query,
+				  const void *value, Size size)
+{
+	if (size != query->value.size)
+		return false;
+	if (index->coded)
+	{
+		const VdbHnswInt8Value *a = query->value.data;
+		const VdbHnswInt8Value *b = value;
+
+		return a->scale == b->scale &&
+			memcmp(a->code, b->code, index->meta.padded) == 0;
+	}
+	return memcmp(query->value.data, value, size) == 0;
+}
