@@ -55,6 +55,7 @@
 #define VDB_HNSW_MAX_LAYER	15	/* highest layer of a vertex */
 #define VDB_HNSW_MAX_M		100
 #define VDB_HNSW_INLINE_TIDS	4
+#define VDB_HNSW_MAX_BODY_PAGES	64
 #define VDB_HNSW_MAX_VALUE_SIZE (128 * 1024 + 64)	/* of one stored value */
 
 /*
@@ -178,6 +179,7 @@ StaticAssertDecl(sizeof(VdbHnswPageOpaqueData) == 16,
  *	 block numbers of body pages	body_pages * 4, padded to 8
  *	 references						capacity * 8
  *	 factors						capacity * 8, only with codes
+ *	 covered bits					capacity / 8, padded to 8, only with codes
  *	 value							value_size, padded to 8
  *	 codes							capacity * padded / 8, only with codes
  *
@@ -262,6 +264,11 @@ StaticAssertDecl(offsetof(VdbHnswInt8Value, code) == 12,
 				 "stored values are part of the on-disk format");
 
 /*
+ * The covered bit of a neighbour (bit i % 8 of byte i / 8) says that another
+ * neighbour of the vertex, whose bit is not set, is nearer to it than the
+ * vertex itself.  Covered neighbours fill up the list and are the first to
+ * make room.
+ *
  * What turns the sum of a query over a neighbour's code into a distance.
  * With r the neighbour's value less this vertex's value x:
  *

@@ -32,4 +32,43 @@
 	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
 	PG_FUNCTION_INFO_V1(name)
 
+/*
+ * 17: an access method says whether it can build in parallel; before, only
+ * btree was asked to, and others decide for themselves.
+ */
+#if PG_VERSION_NUM >= 170000
+#define VDB_AM_CAN_BUILD_PARALLEL(routine) \
+	((routine)->amcanbuildparallel = true)
+#else
+#define VDB_AM_CAN_BUILD_PARALLEL(routine) ((void) (routine))
+#endif
+
+/* 18: vacuum_delay_point() is told whether it is called by ANALYZE. */
+#if PG_VERSION_NUM >= 180000
+#define vdb_vacuum_delay_point() vacuum_delay_point(false)
+#else
+#define vdb_vacuum_delay_point() vacuum_delay_point()
+#endif
+
+/* 18: EXPLAIN (ANALYZE) shows how many searches an index scan made. */
+#if PG_VERSION_NUM >= 180000
+#define VDB_COUNT_INDEX_SEARCH(scan) \
+	do { \
+		if ((scan)->instrument) \
+			(scan)->instrument->nsearches++; \
+	} while (0)
+#else
+#define VDB_COUNT_INDEX_SEARCH(scan) ((void) (scan))
+#endif
+
+/*
+ * 18: a path that cannot be taken is marked as disabled and its cost, before
+ * made infinite, stays what it is.
+ */
+#if PG_VERSION_NUM >= 180000
+#define VDB_DISABLE_PATH(path) ((path)->disabled_nodes = 2)
+#else
+#define VDB_DISABLE_PATH(path) ((void) (path))
+#endif
+
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -211,16 +211,16 @@ check_indexed_column(const VdbTypeInfo *type, int dimensions)
 /*
  * How many neighbours a record of layer 0 holds in a coded index
  *
- * 2 * m would often leave a part of the page unused or fill it with places
- * that few vertices need.  We put as many records on a page as leave room
- * for 1.25 * m neighbours each, and then let them have what room there is,
- * up to 2 * m.  See README, "Capacity".
+ * Between m and 2 * m: as many records on a page as leave room for m
+ * neighbours each, and then as many neighbours as there is room for.  A
+ * search makes up for shorter lists by looking farther, see
+ * hnsw_search_beam() and README, "Capacity".
  */
 static int
 coded_capacity(const HnswIndex *index)
 {
 	int			m = index->meta.m;
-	int			least = (5 * m + 3) / 4;
+	int			least = m;
 	Size		value_size = offsetof(VdbHnswInt8Value, code) +
 		index->meta.padded;
 	int			records;
@@ -256,7 +256,8 @@ hnsw_record_size(const HnswIndex *index, int capacity, Size value_size,
 
 	fixed = sizeof(VdbHnswRecordData) + capacity * sizeof(VdbHnswRef);
 	if (index->coded)
-		fixed += capacity * sizeof(VdbHnswFactors);
+		fixed += capacity * sizeof(VdbHnswFactors) +
+			hnsw_covered_size(capacity);
 	body = MAXALIGN(value_size) + capacity * index->code_size;
 
 	if (MAXALIGN(fixed + body) + sizeof(ItemIdData) <= VDB_HNSW_PAGE_SPACE)
@@ -266,6 +267,19 @@ hnsw_record_size(const HnswIndex *index, int capacity, Size value_size,
 	}
 	*body_pages = (body + VDB_HNSW_PAGE_SPACE - 1) / VDB_HNSW_PAGE_SPACE;
 	return fixed + MAXALIGN(*body_pages * sizeof(BlockNumber));
+}
+
+/*
+ * hnsw_search_beam -- vertices that a search of layer 0 has to look at
+ *
+ * For what "ef" promises, which is the recall of lists of 2 * m neighbours.
+ */
+int
+hnsw_search_beam(const HnswIndex *index, int ef)
+{
+	int			capacity = index->meta.capacity;
+
+	return (ef * 2 * index->meta.m + capacity - 1) / capacity;
 }
 
 /* hnsw_layer_capacity -- neighbours in a record of this layer */

@@ -248,10 +248,13 @@ hnsw_record_parts(const HnswIndex *index, VdbHnswRecordData *head,
 	record->refs = (VdbHnswRef *) at;
 	at += head->capacity * sizeof(VdbHnswRef);
 	record->factors = NULL;
+	record->covered = NULL;
 	if (index->coded)
 	{
 		record->factors = (VdbHnswFactors *) at;
 		at += head->capacity * sizeof(VdbHnswFactors);
+		record->covered = (uint8 *) at;
+		at += hnsw_covered_size(head->capacity);
 	}
 	record->value = NULL;
 	record->codes = NULL;

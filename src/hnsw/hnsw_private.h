@@ -124,6 +124,7 @@ typedef struct HnswRecord
 	BlockNumber *body_blknos;
 	VdbHnswRef *refs;
 	VdbHnswFactors *factors;	/* NULL without codes */
+	uint8	   *covered;		/* bits; NULL without codes */
 	void	   *value;
 	uint8	   *codes;			/* NULL without codes */
 	char	   *body;			/* scratch memory for the contents of body
@@ -142,11 +143,14 @@ typedef struct HnswFound
 								 * units of the operator; scans only */
 	uint32		first_tid;		/* scans only: HnswSearch.tids[first_tid ... ] */
 	uint32		tid_count;
+	bool		deleted;		/* leads on, but is no neighbour to take */
 	HnswValue	value;			/* only with keep_values */
 } HnswFound;
 
 /*
- * One search through one layer.  May be resumed for further results.
+ * One search through one layer.  May be resumed for further results.  All
+ * that it allocates is in the memory context in which it was begun, and goes
+ * with that.
  */
 typedef struct HnswSearch
 {
@@ -157,14 +161,14 @@ typedef struct HnswSearch
 	bool		keep_values;	/* copy the values of what is found */
 	bool		keep_tids;		/* copy the heap TIDs of what is found */
 	bool		keep_rest;		/* keep what hnsw_search_resume() needs */
-	MemoryContext context;		/* all that the search allocates */
 
 	VdbVisited	visited;		/* records ever put into the frontier */
 	VdbHeap		frontier;		/* nearest first, items are refs[] */
 	VdbHnswRef *refs;
 	uint32		ref_count;
 	uint32		ref_space;
-	VdbHeap		nearest;		/* farthest first, items are found[] */
+	VdbHeap		nearest;		/* farthest first (distances negated), items
+								 * are found[] */
 	HnswFound  *found;
 	uint32		found_count;
 	uint32		found_space;
@@ -176,8 +180,10 @@ typedef struct HnswSearch
 	uint32		deferred_count;
 	uint32		deferred_space;
 	HnswRecord	record;			/* the one being looked at */
-	int32	   *sums;			/* scratch for the codes of one record */
+	VdbHnswRef *neighbours;		/* scratch for the neighbours of a record */
+	int32	   *sums;
 	float	   *estimates;
+	MemoryContext context;
 
 	/* counters */
 	int64		visits;			/* records read */
@@ -185,11 +191,15 @@ typedef struct HnswSearch
 	int64		code_estimates; /* computed on codes */
 } HnswSearch;
 
-/* A candidate for the neighbours of a new vertex */
+/* Reading all of an index in the order of distance; see hnsw_sweep.c */
+typedef struct HnswSweep HnswSweep;
+
+/* A candidate for the neighbours of a vertex */
 typedef struct HnswNeighbour
 {
 	VdbHnswRef	ref;
-	float		distance;
+	float		distance;		/* to that vertex */
+	bool		covered;		/* set by hnsw_select_neighbours() */
 	HnswValue	value;
 } HnswNeighbour;
 
@@ -202,11 +212,34 @@ typedef struct HnswChange
 {
 	HnswIndex  *index;
 	GenericXLogState *state;	/* NULL while building */
+	bool		new_page;		/* the index was extended */
 	int			page_count;
 	BlockNumber blknos[HNSW_MAX_CHANGE_PAGES];
 	Buffer		bufs[HNSW_MAX_CHANGE_PAGES];
 	Page		pages[HNSW_MAX_CHANGE_PAGES];
 } HnswChange;
+
+/* Bytes of the covered bits of a record */
+static inline Size
+hnsw_covered_size(int capacity)
+{
+	return MAXALIGN((capacity + BITS_PER_BYTE - 1) / BITS_PER_BYTE);
+}
+
+static inline bool
+hnsw_is_covered(const uint8 *covered, int at)
+{
+	return (covered[at / BITS_PER_BYTE] & (1 << (at % BITS_PER_BYTE))) != 0;
+}
+
+static inline void
+hnsw_set_covered(uint8 *covered, int at, bool is_covered)
+{
+	if (is_covered)
+		covered[at / BITS_PER_BYTE] |= 1 << (at % BITS_PER_BYTE);
+	else
+		covered[at / BITS_PER_BYTE] &= ~(1 << (at % BITS_PER_BYTE));
+}
 
 /* settings, in hnsw_options.c */
 extern int	hnsw_ef_search;
@@ -226,6 +259,7 @@ extern void hnsw_index_prepare(HnswIndex *index, Relation rel,
 							   const VdbHnswMetaPageData *meta);
 extern Size hnsw_record_size(const HnswIndex *index, int capacity,
 							 Size value_size, int *body_pages);
+extern int	hnsw_search_beam(const HnswIndex *index, int ef);
 extern int	hnsw_layer_capacity(const HnswIndex *index, int layer);
 extern int	hnsw_random_layer(const HnswIndex *index);
 extern void hnsw_report_corruption(Relation rel, BlockNumber blkno,
@@ -300,7 +334,7 @@ extern void hnsw_change_body(HnswChange *change, HnswRecord *record,
 							 Size offset, const void *data, Size size);
 extern void hnsw_change_edge(HnswChange *change, HnswRecord *record, int at,
 							 VdbHnswRef ref, const VdbHnswFactors *factors,
-							 const uint8 *code);
+							 const uint8 *code, bool covered);
 
 /* functions in hnsw_space.c */
 extern Size hnsw_page_room(Page page);
@@ -311,32 +345,35 @@ extern void hnsw_space_left(HnswIndex *index, BlockNumber blkno, Size room);
 extern Page hnsw_space_for_body(HnswChange *change, HnswIndex *index,
 								BlockNumber *blkno);
 extern VdbHnswContainerData *hnsw_space_for_container(HnswChange *change,
-													  BlockNumber hint,
 													  VdbHnswRef *ref);
 
 /* functions in hnsw_search.c */
 extern void hnsw_search_begin(HnswSearch *search, HnswIndex *index,
 							  const HnswQuery *query, int layer, int ef);
-extern void hnsw_search_start(HnswSearch *search, VdbHnswRef from);
-extern void hnsw_search_run(HnswSearch *search);
+extern bool hnsw_search_run(HnswSearch *search, VdbHnswRef from);
 extern bool hnsw_search_resume(HnswSearch *search);
-extern void hnsw_search_end(HnswSearch *search);
-extern int	hnsw_search_sorted(HnswSearch *search, HnswFound **sorted);
-extern VdbHnswRef hnsw_search_descend(HnswIndex *index,
-									  const HnswQuery *query,
-									  VdbHnswRef entry, int from_layer,
-									  int to_layer);
+extern uint32 hnsw_search_take(HnswSearch *search, uint32 *items);
+extern Size hnsw_search_memory(const HnswSearch *search);
+extern bool hnsw_search_descend(HnswIndex *index, const HnswQuery *query,
+								int layer, VdbHnswRef *from,
+								int *from_layer);
 
 /* functions in hnsw_select.c */
 extern int	hnsw_select_neighbours(const HnswIndex *index,
 								   HnswNeighbour *candidates, int count,
 								   int capacity);
 
+extern int	hnsw_dropped_neighbour(const HnswIndex *index,
+								   HnswNeighbour *candidates, int count,
+								   int capacity);
+
+/* functions in hnsw_link.c */
+extern bool hnsw_link(HnswIndex *index, VdbHnswRef from, int layer,
+					  const HnswQuery *query, VdbHnswRef to,
+					  const HnswNeighbour *own, int own_count, bool force);
+
 /* functions in hnsw_insert.c */
-extern bool hnsw_insert(Relation rel, Datum *values, bool *isnull,
-						ItemPointer tid, Relation heap,
-						IndexUniqueCheck check_unique,
-						bool index_unchanged, IndexInfo *info);
+extern void hnsw_insert(Relation rel, Datum value, ItemPointer tid);
 extern void hnsw_insert_value(HnswIndex *index, const HnswQuery *query,
 							  ItemPointer tid);
 
@@ -344,6 +381,12 @@ extern void hnsw_insert_value(HnswIndex *index, const HnswQuery *query,
 extern IndexBuildResult *hnsw_build(Relation heap, Relation index,
 									IndexInfo *info);
 extern void hnsw_build_empty(Relation index);
+
+/* functions in hnsw_sweep.c */
+extern HnswSweep *hnsw_sweep_begin(HnswIndex *index, const HnswQuery *query,
+								   const HnswSearch *search);
+extern bool hnsw_sweep_next(HnswSweep *sweep, ItemPointer tid, float *bound);
+extern void hnsw_sweep_end(HnswSweep *sweep);
 
 /* functions in hnsw_scan.c */
 extern IndexScanDesc hnsw_begin_scan(Relation rel, int nkeys, int norderbys);

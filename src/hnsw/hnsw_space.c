@@ -17,7 +17,7 @@
 
 #include "storage/freespace.h"
 #include "storage/indexfsm.h"
-#include "storage/lmgr.h"
+#include "storage/smgr.h"
 #include "utils/rel.h"
 
 #include "hnsw_private.h"
@@ -26,6 +26,7 @@ static bool try_page(HnswChange *change, BlockNumber blkno, Size size,
 					 OffsetNumber *offno);
 static OffsetNumber find_free_place(Page page, Size size);
 static uint16 next_generation(uint16 generation);
+static BlockNumber read_container_page(Relation rel);
 
 /*
  * hnsw_page_room -- length of the longest record that fits on a vertex page
@@ -228,31 +229,35 @@ hnsw_space_for_body(HnswChange *change, HnswIndex *index, BlockNumber *blkno)
 /*
  * hnsw_space_for_container -- take room for TIDs into a change
  *
- * The change holds the page of the vertex that the container is for; a TID
- * page joins it (lock rule 3).  "hint" is a TID page to be tried first, or
- * InvalidBlockNumber; *blkno is the page that was used.
+ * The change holds the page of the vertex that the container is for and no
+ * TID page; one joins it (lock rule 3), and the metapage when a new TID page
+ * is made (lock rule 2).
  */
 VdbHnswContainerData *
-hnsw_space_for_container(HnswChange *change, BlockNumber hint,
-						 VdbHnswRef *ref)
+hnsw_space_for_container(HnswChange *change, VdbHnswRef *ref)
 {
 	Relation	rel = change->index->rel;
-	Page		page = NULL;
+	Page		page;
 	OffsetNumber offno = InvalidOffsetNumber;
 	VdbHnswContainerData *container;
 	uint16		generation;
 
-	ref->blkno = hint;
-	if (hint != InvalidBlockNumber && hint < RelationGetNumberOfBlocks(rel))
+	ref->blkno = read_container_page(rel);
+	if (ref->blkno != InvalidBlockNumber)
 	{
-		page = hnsw_change_page(change, hint);
-		hnsw_page_check(rel, hint, page, VDB_HNSW_PAGE_TIDS);
+		page = hnsw_change_page(change, ref->blkno);
+		hnsw_page_check(rel, ref->blkno, page, VDB_HNSW_PAGE_TIDS);
 		offno = find_free_place(page, VDB_HNSW_CONTAINER_SIZE);
 	}
 	if (!OffsetNumberIsValid(offno))
 	{
+		VdbHnswMetaPageData *meta;
+
 		page = hnsw_change_new_page(change, VDB_HNSW_PAGE_TIDS, &ref->blkno);
 		offno = find_free_place(page, VDB_HNSW_CONTAINER_SIZE);
+		meta = VdbHnswPageGetMeta(hnsw_change_page(change,
+												   VDB_HNSW_METAPAGE));
+		meta->container_page = ref->blkno;
 	}
 
 	container = (VdbHnswContainerData *)
@@ -265,4 +270,16 @@ hnsw_space_for_container(HnswChange *change, BlockNumber hint,
 	ref->offno = offno;
 	ref->generation = generation;
 	return container;
+}
+
+/* The page where a container is looked for, or InvalidBlockNumber */
+static BlockNumber
+read_container_page(Relation rel)
+{
+	Buffer		buf = hnsw_read_page(rel, VDB_HNSW_METAPAGE, NULL);
+	BlockNumber blkno;
+
+	blkno = VdbHnswPageGetMeta(BufferGetPage(buf))->container_page;
+	hnsw_unlock_page(buf);
+	return blkno;
 }

@@ -33,6 +33,7 @@ hnsw_change_begin(HnswChange *change, HnswIndex *index)
 	change->index = index;
 	change->state = index->building ? NULL : GenericXLogStart(index->rel);
 	change->page_count = 0;
+	change->new_page = false;
 }
 
 /*
@@ -76,6 +77,7 @@ hnsw_change_new_page(HnswChange *change, uint16 kind, BlockNumber *blkno)
 	*blkno = BufferGetBlockNumber(buf);
 	page = add_page(change, *blkno, buf, GENERIC_XLOG_FULL_IMAGE);
 	hnsw_page_init(page, kind);
+	change->new_page = true;
 	return page;
 }
 
@@ -175,13 +177,13 @@ hnsw_change_body(HnswChange *change, HnswRecord *record, Size offset,
 /*
  * hnsw_change_edge -- set neighbour "at" of a record that is being changed
  *
- * "at" may be the first free place.  factors and code are ignored where the
+ * "at" may be the first free place.  The last three are ignored where the
  * index has no codes.
  */
 void
 hnsw_change_edge(HnswChange *change, HnswRecord *record, int at,
 				 VdbHnswRef ref, const VdbHnswFactors *factors,
-				 const uint8 *code)
+				 const uint8 *code, bool covered)
 {
 	HnswIndex  *index = change->index;
 
@@ -193,6 +195,7 @@ hnsw_change_edge(HnswChange *change, HnswRecord *record, int at,
 	if (index->coded)
 	{
 		record->factors[at] = *factors;
+		hnsw_set_covered(record->covered, at, covered);
 		hnsw_change_body(change, record,
 						 MAXALIGN(record->head->value_size) +
 						 at * index->code_size, code, index->code_size);

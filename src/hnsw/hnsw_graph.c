@@ -1,0 +1,426 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_graph.c
+ *	  Insertion into the graph in memory.
+ *
+ * Algorithm 1 of the HNSW paper.  What differs from the insertion into pages
+ * (hnsw_insert.c) is that distances between any two vertices are at hand, so
+ * that full lists are chosen anew by the heuristic in full.
+ *
+ * Several processes may insert at once.  A vertex's edge lists are read and
+ * changed under its lock; only one vertex is locked at a time, and the entry
+ * lock before vertices.  A vertex is complete before another points to it,
+ * except that its own lists may still grow.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_graph.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "hnsw_graph.h"
+
+/* Neighbours chosen for a new vertex in one layer */
+typedef struct Chosen
+{
+	HnswNeighbour *neighbours;	/* ref.blkno is the HnswPlace */
+	int			count;
+} Chosen;
+
+static void lock(HnswGraph *graph, LWLock *lwlock, LWLockMode mode);
+static void unlock(HnswGraph *graph, LWLock *lwlock);
+static HnswPlace enter(HnswGraph *graph, int layer, bool *exclusive,
+					   int *entry_layer);
+static void search_layer(HnswGraph *graph, const void *value, HnswPlace from,
+						 int ef, int layer);
+static int	copy_edges(HnswGraph *graph, HnswVertex *vertex, int layer);
+static bool mark(HnswGraph *graph, const HnswVertex *vertex);
+static HnswNeighbour *take_nearest(HnswGraph *graph, int *count);
+static bool join_vertex(HnswGraph *graph, const HnswQuery *query,
+						const HnswNeighbour *found, int count,
+						ItemPointer tid, bool *full);
+static HnswPlace add_vertex(HnswGraph *graph, const HnswQuery *query,
+							ItemPointer tid, int layer, Chosen *chosen);
+static void link_to(HnswGraph *graph, HnswPlace from, HnswPlace to,
+					int layer, float distance);
+
+static inline HnswVertex *
+vertex_at(const HnswGraph *graph, HnswPlace place)
+{
+	return (HnswVertex *) hnsw_graph_at(graph, place);
+}
+
+static Size
+edge_list_size(const HnswGraph *graph, int layer)
+{
+	return MAXALIGN(offsetof(HnswEdgeList, edges) + sizeof(HnswEdge) *
+					hnsw_layer_capacity(graph->index, layer));
+}
+
+/* hnsw_edge_list -- the neighbours of a vertex in a layer */
+HnswEdgeList *
+hnsw_edge_list(const HnswGraph *graph, HnswVertex *vertex, int layer)
+{
+	char	   *at = (char *) hnsw_vertex_value(vertex) +
+		MAXALIGN(vertex->value_size);
+
+	Assert(layer <= vertex->layer);
+	if (layer > 0)
+		at += edge_list_size(graph, 0) +
+			(layer - 1) * edge_list_size(graph, 1);
+	return (HnswEdgeList *) at;
+}
+
+/*
+ * hnsw_graph_insert -- insert a value for a heap row
+ *
+ * Returns false, having done nothing, when the memory is full.
+ */
+bool
+hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query, ItemPointer tid)
+{
+	HnswIndex  *index = graph->index;
+	MemoryContext old;
+	Chosen		chosen[VDB_HNSW_MAX_LAYER + 1] = {{0}};
+	int			layer = hnsw_random_layer(index);
+	int			entry_layer;
+	bool		exclusive;
+	bool		full = false;
+	HnswPlace	from;
+	HnswPlace	place = 0;
+
+	/* Nobody waits for a lock of ours when there is no room any more */
+	if (graph->head->full)
+		return false;
+
+	old = MemoryContextSwitchTo(graph->context);
+	from = enter(graph, layer, &exclusive, &entry_layer);
+
+	for (int l = entry_layer; from != 0 && l >= 0; l--)
+	{
+		bool		choose = l <= layer;
+		int			count;
+		HnswNeighbour *found;
+
+		search_layer(graph, query->value.data, from,
+					 choose ? index->meta.ef_construction : 1, l);
+		found = take_nearest(graph, &count);
+		from = found[0].ref.blkno;
+		if (l == 0 && join_vertex(graph, query, found, count, tid, &full))
+			goto done;
+		if (choose)
+		{
+			chosen[l].neighbours = found;
+			chosen[l].count =
+				hnsw_select_neighbours(index, found, count,
+									   hnsw_layer_capacity(index, l));
+		}
+	}
+
+	place = add_vertex(graph, query, tid, layer, chosen);
+	full = place == 0;
+	for (int l = 0; !full && l <= layer; l++)
+	{
+		for (int i = 0; i < chosen[l].count; i++)
+			link_to(graph, chosen[l].neighbours[i].ref.blkno, place, l,
+					chosen[l].neighbours[i].distance);
+	}
+	if (!full && exclusive)
+	{
+		graph->head->entry = place;
+		graph->head->entry_layer = layer;
+	}
+
+done:
+	unlock(graph, &graph->head->entry_lock);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(graph->context);
+	return !full;
+}
+
+static void
+lock(HnswGraph *graph, LWLock *lwlock, LWLockMode mode)
+{
+	if (graph->shared)
+		LWLockAcquire(lwlock, mode);
+}
+
+static void
+unlock(HnswGraph *graph, LWLock *lwlock)
+{
+	if (graph->shared)
+		LWLockRelease(lwlock);
+}
+
+/*
+ * The entry point, with the entry lock held: exclusively when the vertex to
+ * be inserted will be the new one
+ */
+static HnswPlace
+enter(HnswGraph *graph, int layer, bool *exclusive, int *entry_layer)
+{
+	HnswGraphHead *head = graph->head;
+
+	lock(graph, &head->entry_lock, LW_SHARED);
+	*exclusive = head->entry == 0 || layer > head->entry_layer;
+	if (*exclusive)
+	{
+		unlock(graph, &head->entry_lock);
+		lock(graph, &head->entry_lock, LW_EXCLUSIVE);
+		*exclusive = head->entry == 0 || layer > head->entry_layer;
+	}
+	*entry_layer = head->entry_layer;
+	return head->entry;
+}
+
+/* Find the ef nearest vertices in a layer; they are left in graph->nearest */
+static void
+search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
+			 int layer)
+{
+	VdbHeap    *frontier = &graph->frontier;
+	VdbHeap    *nearest = &graph->nearest;
+	HnswVertex *vertex = vertex_at(graph, from);
+	float		distance;
+
+	frontier->count = nearest->count = 0;
+	graph->search++;
+	mark(graph, vertex);
+	distance = hnsw_value_distance(graph->index, value,
+								   hnsw_vertex_value(vertex));
+	vdb_heap_push(frontier, distance, from);
+	vdb_heap_push(nearest, -distance, from);
+
+	while (frontier->count > 0)
+	{
+		VdbHeapEntry top = vdb_heap_pop(frontier);
+		int			count;
+
+		if (nearest->count >= ef && top.distance > -nearest->entries[0].distance)
+			break;
+
+		count = copy_edges(graph, vertex_at(graph, top.item), layer);
+		for (int i = 0; i < count; i++)
+		{
+			vertex = vertex_at(graph, graph->edges[i].to);
+			if (!mark(graph, vertex))
+				continue;
+			distance = hnsw_value_distance(graph->index, value,
+										   hnsw_vertex_value(vertex));
+			if (nearest->count < ef)
+				vdb_heap_push(nearest, -distance, graph->edges[i].to);
+			else if (distance < -nearest->entries[0].distance)
+				vdb_heap_replace(nearest, -distance, graph->edges[i].to);
+			else
+				continue;
+			vdb_heap_push(frontier, distance, graph->edges[i].to);
+		}
+	}
+}
+
+/* Copy the edges of a vertex to graph->edges, under its lock */
+static int
+copy_edges(HnswGraph *graph, HnswVertex *vertex, int layer)
+{
+	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
+	int			count;
+
+	lock(graph, &vertex->lock, LW_SHARED);
+	count = list->count;
+	memcpy(graph->edges, list->edges, sizeof(HnswEdge) * count);
+	unlock(graph, &vertex->lock);
+
+	for (int i = 0; i < count; i++)
+		__builtin_prefetch(vertex_at(graph, graph->edges[i].to));
+	return count;
+}
+
+/* Note that this search has met a vertex; false when it had before */
+static bool
+mark(HnswGraph *graph, const HnswVertex *vertex)
+{
+	if (vertex->number >= graph->mark_space)
+	{
+		uint32		space = Max(graph->mark_space * 2, vertex->number + 1);
+
+		graph->marks = repalloc_huge(graph->marks,
+									 sizeof(uint32) * (Size) space);
+		memset(graph->marks + graph->mark_space, 0,
+			   sizeof(uint32) * (Size) (space - graph->mark_space));
+		graph->mark_space = space;
+	}
+	if (graph->marks[vertex->number] == graph->search)
+		return false;
+	graph->marks[vertex->number] = graph->search;
+	return true;
+}
+
+/* The vertices in graph->nearest, nearest first */
+static HnswNeighbour *
+take_nearest(HnswGraph *graph, int *count)
+{
+	HnswNeighbour *found;
+
+	*count = graph->nearest.count;
+	found = palloc0(sizeof(HnswNeighbour) * *count);
+	for (int i = *count - 1; i >= 0; i--)
+	{
+		VdbHeapEntry entry = vdb_heap_pop(&graph->nearest);
+		HnswVertex *vertex = vertex_at(graph, entry.item);
+
+		found[i].ref.blkno = entry.item;
+		found[i].ref.generation = 1;
+		found[i].distance = -entry.distance;
+		found[i].value.data = hnsw_vertex_value(vertex);
+		found[i].value.size = vertex->value_size;
+	}
+	return found;
+}
+
+/*
+ * Add a row to a vertex of the same value, if one was found
+ *
+ * Sets *full, and returns true all the same, when there is no room for it.
+ */
+static bool
+join_vertex(HnswGraph *graph, const HnswQuery *query,
+			const HnswNeighbour *found, int count, ItemPointer tid,
+			bool *full)
+{
+	HnswGraphHead *head = graph->head;
+
+	for (int i = 0; i < count; i++)
+	{
+		HnswVertex *vertex = vertex_at(graph, found[i].ref.blkno);
+		HnswPlace	place;
+		HnswRow    *row;
+
+		if (!hnsw_values_equal(graph->index, query, found[i].value.data,
+							   found[i].value.size))
+			continue;
+
+		lock(graph, &head->space_lock, LW_EXCLUSIVE);
+		place = hnsw_graph_allocate(graph, sizeof(HnswRow));
+		if (place != 0)
+			head->rows++;
+		unlock(graph, &head->space_lock);
+		*full = place == 0;
+		if (*full)
+			return true;
+
+		row = hnsw_graph_at(graph, place);
+		row->tid = *tid;
+		lock(graph, &vertex->lock, LW_EXCLUSIVE);
+		row->next = vertex->rows;
+		vertex->rows = place;
+		if (graph->index->coded)
+		{
+			VdbHnswInt8Value *stored = hnsw_vertex_value(vertex);
+			VdbHnswInt8Value *own = query->value.data;
+
+			stored->error = Max(stored->error, own->error);
+		}
+		unlock(graph, &vertex->lock);
+		return true;
+	}
+	return false;
+}
+
+/* Make a vertex that points to the chosen ones; 0 when there is no room */
+static HnswPlace
+add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
+		   int layer, Chosen *chosen)
+{
+	HnswGraphHead *head = graph->head;
+	HnswPlace	place;
+	HnswVertex *vertex;
+	Size		size = MAXALIGN(sizeof(HnswVertex)) +
+		MAXALIGN(query->value.size) + edge_list_size(graph, 0) +
+		layer * edge_list_size(graph, 1);
+	uint32		number = 0;
+
+	lock(graph, &head->space_lock, LW_EXCLUSIVE);
+	place = hnsw_graph_allocate(graph, size);
+	if (place != 0)
+	{
+		number = head->count++;
+		head->rows++;
+		vertex_at(graph, place)->next = 0;
+		if (head->last != 0)
+			vertex_at(graph, head->last)->next = place;
+		else
+			head->first = place;
+		head->last = place;
+	}
+	unlock(graph, &head->space_lock);
+	if (place == 0)
+		return 0;
+
+	vertex = vertex_at(graph, place);
+	LWLockInitialize(&vertex->lock, hnsw_lwlock_tranche());
+	vertex->number = number;
+	vertex->value_size = query->value.size;
+	vertex->layer = layer;
+	vertex->tid = *tid;
+	vertex->rows = 0;
+	memcpy(hnsw_vertex_value(vertex), query->value.data, query->value.size);
+	for (int l = 0; l <= layer; l++)
+	{
+		HnswEdgeList *list = hnsw_edge_list(graph, vertex, l);
+
+		list->count = chosen[l].count;
+		for (int i = 0; i < chosen[l].count; i++)
+		{
+			list->edges[i].to = chosen[l].neighbours[i].ref.blkno;
+			list->edges[i].distance = chosen[l].neighbours[i].distance;
+		}
+	}
+	return place;
+}
+
+/*
+ * Make "from" point to the new vertex "to"
+ *
+ * A full list is chosen anew from what it has and the new one.
+ */
+static void
+link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
+		float distance)
+{
+	HnswVertex *vertex = vertex_at(graph, from);
+	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
+	int			capacity = hnsw_layer_capacity(graph->index, layer);
+	HnswNeighbour *candidates;
+
+	lock(graph, &vertex->lock, LW_EXCLUSIVE);
+	if (list->count < capacity)
+	{
+		list->edges[list->count].to = to;
+		list->edges[list->count++].distance = distance;
+		unlock(graph, &vertex->lock);
+		return;
+	}
+
+	candidates = palloc0(sizeof(HnswNeighbour) * (capacity + 1));
+	for (int i = 0; i <= capacity; i++)
+	{
+		bool		is_new = i == capacity;
+		HnswPlace	place = is_new ? to : list->edges[i].to;
+
+		candidates[i].ref.blkno = place;
+		candidates[i].ref.generation = 1;
+		candidates[i].distance = is_new ? distance : list->edges[i].distance;
+		candidates[i].value.data = hnsw_vertex_value(vertex_at(graph, place));
+	}
+	hnsw_select_neighbours(graph->index, candidates, capacity + 1, capacity);
+	for (int i = 0; i < capacity; i++)
+	{
+		list->edges[i].to = candidates[i].ref.blkno;
+		list->edges[i].distance = candidates[i].distance;
+	}
+	unlock(graph, &vertex->lock);
+	pfree(candidates);
+}

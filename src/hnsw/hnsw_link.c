@@ -1,0 +1,361 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_link.c
+ *	  Making an existing vertex point to a new one.
+ *
+ * While there is room in the list of the existing vertex, the new one is
+ * added to it.  When the list is full, somebody has to go, perhaps the new
+ * one.  In a coded index that is decided, and done, while the one page is
+ * locked: the codes tell how far the new vertex is from every neighbour.
+ * Without codes the values of the neighbours are read first, with no lock
+ * held, and the change is made if the list is still the same.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_link.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+
+#include "hnsw_private.h"
+
+/* What is being linked; the parameters of hnsw_link() */
+typedef struct LinkState
+{
+	HnswIndex  *index;
+	VdbHnswRef	from;
+	int			layer;
+	const HnswQuery *query;		/* value of "to" */
+	VdbHnswRef	to;
+	const HnswNeighbour *own;	/* neighbours that "to" points to */
+	int			own_count;
+	bool		force;
+	HnswRecord	record;			/* "from" */
+} LinkState;
+
+static int	choose_place_coded(LinkState *link, bool *covered);
+static int	choose_farthest(LinkState *link, const float *edges,
+							const float *to_neighbours, float distance,
+							bool covered);
+static int	choose_farthest_own(LinkState *link, const float *distances);
+static bool link_coded(LinkState *link);
+static bool link_plain(LinkState *link);
+static bool read_candidates(LinkState *link, HnswNeighbour *candidates,
+							int *count);
+static bool replace_if_same(LinkState *link, const HnswNeighbour *candidates,
+							int count, int at);
+static bool is_linkable(HnswChange *change, LinkState *link);
+
+/*
+ * hnsw_link -- make "from" point to the new vertex "to"
+ *
+ * "query" is the value of "to", own[] are the neighbours it points to.
+ * Returns false when "from" was deleted meanwhile, or when its list is full
+ * of better neighbours; the latter does not happen with "force".
+ *
+ * No buffer lock is held on entry; the caller holds the graph lock, so no
+ * record is removed meanwhile.
+ */
+bool
+hnsw_link(HnswIndex *index, VdbHnswRef from, int layer,
+		  const HnswQuery *query, VdbHnswRef to, const HnswNeighbour *own,
+		  int own_count, bool force)
+{
+	LinkState	link = {0};
+
+	link.index = index;
+	link.from = from;
+	link.layer = layer;
+	link.query = query;
+	link.to = to;
+	link.own = own;
+	link.own_count = own_count;
+	link.force = force;
+
+	return index->coded ? link_coded(&link) : link_plain(&link);
+}
+
+/* Take the record into a change; false when it must not be linked to */
+static bool
+is_linkable(HnswChange *change, LinkState *link)
+{
+	if (!hnsw_change_record(change, link->from, link->layer, &link->record))
+		return false;
+	return (link->record.head->flags & VDB_HNSW_DELETED) == 0;
+}
+
+static bool
+link_coded(LinkState *link)
+{
+	HnswIndex  *index = link->index;
+	HnswChange	change;
+	VdbHnswFactors factors;
+	uint8	   *code;
+	bool		covered;
+	int			at;
+
+	hnsw_change_begin(&change, index);
+	if (!is_linkable(&change, link) ||
+		(at = choose_place_coded(link, &covered)) < 0)
+	{
+		hnsw_change_abort(&change);
+		return false;
+	}
+
+	code = palloc(index->code_size);
+	hnsw_decode_value(index, link->record.value, index->scratch);
+	hnsw_encode_edge(index, index->scratch, link->query->rotated, &factors,
+					 code);
+	hnsw_change_edge(&change, &link->record, at, link->to, &factors, code,
+					 covered);
+	hnsw_change_finish(&change);
+	pfree(code);
+	return true;
+}
+
+/*
+ * The place in the list of "from" for "to", or -1 when there is none
+ *
+ * The new vertex is covered when a neighbour that is not, and is nearer to
+ * "from", is nearer to it than "from" is.  If the new one is not covered, it
+ * covers those farther neighbours that are nearer to it than to "from".
+ * When the list is full, the farthest of the covered has to go, be it the
+ * new one; with none covered, the farthest of all.
+ *
+ * Sets the covered bits of the list, and *covered for the new one, unless
+ * -1 is returned.
+ */
+static int
+choose_place_coded(LinkState *link, bool *covered)
+{
+	HnswIndex  *index = link->index;
+	HnswRecord *record = &link->record;
+	int			count = record->head->count;
+	int32	   *sums = palloc(sizeof(int32) * (count + 1));
+	float	   *to_neighbours = palloc(sizeof(float) * (count + 1));
+	float	   *edges = palloc(sizeof(float) * (count + 1));
+	float		distance;
+	int			at = count;
+
+	distance = hnsw_query_distance(index, link->query, record->value);
+	hnsw_estimate(index, link->query, distance, count, record->factors,
+				  record->codes, sums, to_neighbours);
+	hnsw_edge_distances(index, record->value, count, record->factors,
+						record->codes, sums, edges);
+
+	*covered = false;
+	for (int i = 0; i < count && !*covered; i++)
+		*covered = edges[i] < distance && to_neighbours[i] <= distance &&
+			!hnsw_is_covered(record->covered, i);
+
+	if (count == record->head->capacity)
+		at = choose_farthest(link, edges, to_neighbours, distance, *covered);
+	if (at >= 0 && !*covered)
+	{
+		for (int i = 0; i < count; i++)
+		{
+			if (edges[i] > distance && to_neighbours[i] <= edges[i])
+				hnsw_set_covered(record->covered, i, true);
+		}
+	}
+
+	pfree(sums);
+	pfree(to_neighbours);
+	pfree(edges);
+	return at;
+}
+
+/*
+ * Which neighbour has to go from a full list; -1 when it is the new one
+ */
+static int
+choose_farthest(LinkState *link, const float *edges,
+				const float *to_neighbours, float distance, bool covered)
+{
+	HnswRecord *record = &link->record;
+	int			count = record->head->count;
+	int			farthest_covered = -1;
+	int			farthest = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		bool		is_covered = hnsw_is_covered(record->covered, i) ||
+			(!covered && edges[i] > distance && to_neighbours[i] <= edges[i]);
+
+		if (edges[i] > edges[farthest])
+			farthest = i;
+		if (is_covered && (farthest_covered < 0 ||
+						   edges[i] > edges[farthest_covered]))
+			farthest_covered = i;
+	}
+
+	/* The new one is among the covered, or among all when none is */
+	if (covered)
+		farthest = farthest_covered;
+	else if (farthest_covered >= 0)
+		return farthest_covered;
+	if (farthest >= 0 && edges[farthest] > distance)
+		return farthest;
+	return link->force ? choose_farthest_own(link, edges) : -1;
+}
+
+/*
+ * The farthest neighbour of "from" that "to" points to as well, so that it
+ * can still be reached; failing that, the farthest
+ */
+static int
+choose_farthest_own(LinkState *link, const float *distances)
+{
+	int			count = link->record.head->count;
+	int			farthest = 0;
+	int			best = -1;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (distances[i] > distances[farthest])
+			farthest = i;
+		for (int j = 0; j < link->own_count; j++)
+		{
+			if (VdbHnswRefEquals(link->own[j].ref, link->record.refs[i]) &&
+				(best < 0 || distances[i] > distances[best]))
+				best = i;
+		}
+	}
+	return best >= 0 ? best : farthest;
+}
+
+static bool
+link_plain(LinkState *link)
+{
+	HnswNeighbour *candidates;
+	int			count;
+	int			capacity = hnsw_layer_capacity(link->index, link->layer);
+
+	candidates = palloc(sizeof(HnswNeighbour) * (capacity + 1));
+
+	for (;;)
+	{
+		int			at;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!read_candidates(link, candidates, &count))
+			return false;
+
+		at = count;
+		if (count == capacity)
+		{
+			candidates[count].ref = link->to;
+			candidates[count].value = link->query->value;
+			at = hnsw_dropped_neighbour(link->index, candidates, count + 1,
+										capacity);
+			if (at == count && link->force)
+			{
+				float	   *distances = palloc(sizeof(float) * count);
+
+				for (int i = 0; i < count; i++)
+					distances[i] = candidates[i].distance;
+				at = choose_farthest_own(link, distances);
+			}
+			else if (at == count)
+				return false;
+		}
+		if (replace_if_same(link, candidates, count, at))
+			return (link->record.head != NULL);
+	}
+}
+
+/*
+ * Read the neighbours of "from" with their values and distances
+ *
+ * candidates[count] is left for "to", its distance set.  Returns false when
+ * "from" is deleted.  A neighbour that is gone gets an infinite distance, so
+ * that it is the first to be replaced.
+ */
+static bool
+read_candidates(LinkState *link, HnswNeighbour *candidates, int *count)
+{
+	HnswIndex  *index = link->index;
+	HnswRecord *record = &link->record;
+	HnswRecord	neighbour = {0};
+	HnswQuery	from_query = {0};
+	float		distance;
+	bool		full;
+
+	if (!hnsw_lock_record(index, link->from, link->layer, record))
+		return false;
+	if (record->head->flags & VDB_HNSW_DELETED)
+	{
+		hnsw_unlock_record(record);
+		return false;
+	}
+	*count = record->head->count;
+	for (int i = 0; i < *count; i++)
+		candidates[i].ref = record->refs[i];
+	full = record->head->count == record->head->capacity;
+	from_query.value.size = record->head->value_size;
+	from_query.value.data = palloc(from_query.value.size);
+	memcpy(from_query.value.data, record->value, from_query.value.size);
+	distance = hnsw_query_distance(index, link->query, record->value);
+	hnsw_unlock_record(record);
+
+	/* With room left nobody is compared */
+	for (int i = 0; full && i < *count; i++)
+	{
+		candidates[i].distance = INFINITY;
+		candidates[i].value = from_query.value;
+		if (!hnsw_lock_record(index, candidates[i].ref, link->layer,
+							  &neighbour))
+			continue;
+		candidates[i].value.size = neighbour.head->value_size;
+		candidates[i].value.data = palloc(neighbour.head->value_size);
+		memcpy(candidates[i].value.data, neighbour.value,
+			   neighbour.head->value_size);
+		if ((neighbour.head->flags & VDB_HNSW_DELETED) == 0)
+			candidates[i].distance =
+				hnsw_value_distance(index, from_query.value.data,
+									neighbour.value);
+		hnsw_unlock_record(&neighbour);
+	}
+	if (full)
+		candidates[*count].distance = distance;
+	return true;
+}
+
+/*
+ * Put "to" at a place in the list of "from" if the list is still the one in
+ * candidates[]
+ *
+ * Returns false when it has changed and the choice has to be made again.
+ * record.head is NULL afterwards when "from" was deleted.
+ */
+static bool
+replace_if_same(LinkState *link, const HnswNeighbour *candidates, int count,
+				int at)
+{
+	HnswChange	change;
+	bool		same;
+
+	hnsw_change_begin(&change, link->index);
+	if (!is_linkable(&change, link))
+	{
+		hnsw_change_abort(&change);
+		link->record.head = NULL;
+		return true;
+	}
+
+	same = link->record.head->count == count;
+	for (int i = 0; same && i < count; i++)
+		same = VdbHnswRefEquals(link->record.refs[i], candidates[i].ref);
+	if (same)
+	{
+		hnsw_change_edge(&change, &link->record, at, link->to, NULL, NULL, false);
+		hnsw_change_finish(&change);
+	}
+	else
+		hnsw_change_abort(&change);
+	return same;
+}

@@ -1,0 +1,302 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_scan.c
+ *	  Index scans: rows in the order of an ordering operator.
+ *
+ * The first call searches for hnsw.ef_search vertices and returns their rows
+ * nearest first.  What happens when the executor wants more, because a filter
+ * took some away, depends on hnsw.iterative_scan:
+ *
+ *	off				the scan ends
+ *	relaxed_order	the search goes on for the next ef_search vertices, which
+ *					may bring rows a little nearer than the last ones
+ *	strict_order	the same, but such late rows are left out
+ *
+ * After hnsw.max_scan_tuples vertices, or when work_mem is used up, or when
+ * the graph leads nowhere else, a sweep reads the rest of the index
+ * (hnsw_sweep.c), so that in relaxed order every row comes in the end.
+ *
+ * A coded index does not know exact distances.  It returns for each row a
+ * lower bound and asks the executor to compute the distance from the row and
+ * to put rows in order (xs_recheckorderby), as GiST does.
+ *
+ * No lock or pin is kept between rows.  A heap row may be removed by VACUUM
+ * and its place be reused after we copied the TID, but then it was not
+ * visible to our snapshot before and its successor is not either; so only
+ * MVCC snapshots will do.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_scan.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/relscan.h"
+#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "hnsw_private.h"
+
+typedef struct HnswScan
+{
+	MemoryContext context;		/* of the current rescan; all below is in it */
+	bool		started;
+	HnswIndex  *index;
+	HnswQuery	query;
+	bool		ordered;		/* the query is not NULL */
+	HnswSearch	search;
+	uint32	   *items;			/* the batch: numbers of search.found[] */
+	uint32		item_count;
+	uint32		next_item;
+	uint32		next_tid;		/* of the item before next_item */
+	HnswSweep  *sweep;			/* not NULL once it has begun */
+	float		last_bound;		/* largest in earlier batches */
+} HnswScan;
+
+static void start_scan(IndexScanDesc scan);
+static bool next_batch(HnswScan *state);
+static bool next_row(HnswScan *state, ItemPointer tid, float *bound);
+static bool next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound);
+static void sort_batch(HnswScan *state);
+static bool is_out_of_order(const HnswScan *state, float bound);
+
+/* hnsw_begin_scan -- ambeginscan */
+IndexScanDesc
+hnsw_begin_scan(Relation rel, int nkeys, int norderbys)
+{
+	IndexScanDesc scan = RelationGetIndexScan(rel, nkeys, norderbys);
+	HnswScan   *state = palloc0(sizeof(HnswScan));
+
+	if (norderbys > 0)
+	{
+		scan->xs_orderbyvals = palloc0(sizeof(Datum) * norderbys);
+		scan->xs_orderbynulls = palloc(sizeof(bool) * norderbys);
+		memset(scan->xs_orderbynulls, true, sizeof(bool) * norderbys);
+	}
+	state->context = AllocSetContextCreate(CurrentMemoryContext, "hnsw scan",
+										   ALLOCSET_DEFAULT_SIZES);
+	scan->opaque = state;
+	return scan;
+}
+
+/* hnsw_rescan -- amrescan */
+void
+hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
+			int norderbys)
+{
+	HnswScan   *state = scan->opaque;
+	MemoryContext context = state->context;
+
+	if (state->sweep != NULL)
+		hnsw_sweep_end(state->sweep);
+	MemoryContextReset(context);
+	memset(state, 0, sizeof(HnswScan));
+	state->context = context;
+
+	if (keys != NULL && scan->numberOfKeys > 0)
+		memmove(scan->keyData, keys, sizeof(ScanKeyData) * scan->numberOfKeys);
+	if (orderbys != NULL && scan->numberOfOrderBys > 0)
+		memmove(scan->orderByData, orderbys,
+				sizeof(ScanKeyData) * scan->numberOfOrderBys);
+}
+
+/* hnsw_end_scan -- amendscan */
+void
+hnsw_end_scan(IndexScanDesc scan)
+{
+	HnswScan   *state = scan->opaque;
+
+	if (state->sweep != NULL)
+		hnsw_sweep_end(state->sweep);
+	MemoryContextDelete(state->context);
+	pfree(state);
+	scan->opaque = NULL;
+}
+
+/* hnsw_get_tuple -- amgettuple */
+bool
+hnsw_get_tuple(IndexScanDesc scan, ScanDirection direction)
+{
+	HnswScan   *state = scan->opaque;
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+	float		bound;
+	bool		found;
+
+	Assert(ScanDirectionIsForward(direction));
+
+	if (!state->started)
+		start_scan(scan);
+	found = next_row(state, &scan->xs_heaptid, &bound);
+	MemoryContextSwitchTo(old);
+
+	if (found)
+	{
+		IndexOrderByDistance distance;
+		Oid			type = FLOAT8OID;
+
+		distance.value = bound;
+		distance.isnull = !state->ordered;
+		scan->xs_recheck = false;
+		index_store_float8_orderby_distances(scan, &type, &distance,
+											 state->ordered &&
+											 state->index->coded);
+	}
+	return found;
+}
+
+/* Prepare the query and fetch the first batch */
+static void
+start_scan(IndexScanDesc scan)
+{
+	HnswScan   *state = scan->opaque;
+	VdbHnswRef	from;
+	int			layer;
+	int			ef;
+
+	/* The planner never asks for this: the cost of such a path is infinite */
+	if (scan->numberOfOrderBys != 1)
+		elog(ERROR, "cannot scan hnsw index without order");
+	if (!IsMVCCSnapshot(scan->xs_snapshot))
+		elog(ERROR, "non-MVCC snapshots are not supported with hnsw");
+
+	pgstat_count_index_scan(scan->indexRelation);
+	VDB_COUNT_INDEX_SEARCH(scan);
+
+	state->started = true;
+	state->last_bound = -get_float4_infinity();
+	state->index = hnsw_index_open(scan->indexRelation);
+	state->ordered = (scan->orderByData->sk_flags & SK_ISNULL) == 0;
+
+	/* Nothing is near to NULL: all rows in any order */
+	if (!state->ordered)
+	{
+		state->sweep = hnsw_sweep_begin(state->index, NULL, NULL);
+		return;
+	}
+
+	hnsw_form_query(state->index, scan->orderByData->sk_argument,
+					&state->query);
+	ef = hnsw_search_beam(state->index, hnsw_ef_search);
+	hnsw_search_begin(&state->search, state->index, &state->query, 0, ef);
+	state->search.keep_tids = true;
+	state->search.keep_rest = hnsw_iterative_scan != HNSW_ITERATIVE_SCAN_OFF;
+	state->items = palloc(sizeof(uint32) * ef);
+
+	if (hnsw_search_descend(state->index, &state->query, 0, &from, &layer) &&
+		hnsw_search_run(&state->search, from))
+		sort_batch(state);
+}
+
+/* The next row, from the batch, from the next batch, or from the sweep */
+static bool
+next_row(HnswScan *state, ItemPointer tid, float *bound)
+{
+	for (;;)
+	{
+		if (state->sweep != NULL)
+		{
+			if (!hnsw_sweep_next(state->sweep, tid, bound))
+				return false;
+		}
+		else if (!next_row_of_batch(state, tid, bound))
+		{
+			if (!next_batch(state))
+				return false;
+			continue;
+		}
+
+		if (!is_out_of_order(state, *bound))
+			return true;
+	}
+}
+
+static bool
+next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound)
+{
+	HnswFound  *found = NULL;
+
+	if (state->next_item > 0)
+		found = &state->search.found[state->items[state->next_item - 1]];
+	while (found == NULL || state->next_tid >= found->tid_count)
+	{
+		if (state->next_item >= state->item_count)
+			return false;
+		found = &state->search.found[state->items[state->next_item++]];
+		state->next_tid = 0;
+	}
+	*tid = state->search.tids[found->first_tid + state->next_tid++];
+	*bound = found->bound;
+	return true;
+}
+
+/*
+ * Go on searching, or begin the sweep; false when there is to be no more
+ */
+static bool
+next_batch(HnswScan *state)
+{
+	HnswSearch *search = &state->search;
+	double		memory_limit = work_mem * 1024.0 * hnsw_scan_mem_multiplier;
+
+	/* The index was empty, or a batch is all that is wanted */
+	if (!search->keep_rest)
+		return false;
+
+	if (state->item_count > 0)
+		state->last_bound = Max(state->last_bound,
+								search->found[state->items[state->item_count - 1]].bound);
+
+	if (search->distances < hnsw_max_scan_tuples &&
+		hnsw_search_memory(search) < memory_limit &&
+		hnsw_search_resume(search))
+	{
+		sort_batch(state);
+		return true;
+	}
+
+	state->sweep = hnsw_sweep_begin(state->index, &state->query, search);
+	return true;
+}
+
+/* In strict order, a row nearer than those of earlier batches is left out */
+static bool
+is_out_of_order(const HnswScan *state, float bound)
+{
+	return state->ordered &&
+		hnsw_iterative_scan == HNSW_ITERATIVE_SCAN_STRICT &&
+		bound < state->last_bound;
+}
+
+/* Take the results of the search as the batch, smallest bound first */
+static void
+sort_batch(HnswScan *state)
+{
+	HnswFound  *found = state->search.found;
+	uint32	   *items = state->items;
+
+	state->item_count = hnsw_search_take(&state->search, items);
+	state->next_item = 0;
+	state->next_tid = 0;
+
+	/* Already in order of distance, so nearly in order of bounds */
+	for (uint32 i = 1; i < state->item_count; i++)
+	{
+		uint32		item = items[i];
+		uint32		at = i;
+
+		while (at > 0 && found[items[at - 1]].bound > found[item].bound)
+		{
+			items[at] = items[at - 1];
+			at--;
+		}
+		items[at] = item;
+	}
+}

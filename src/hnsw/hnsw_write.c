@@ -1,0 +1,470 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_write.c
+ *	  Writing the graph from memory into the pages of the index.
+ *
+ * First every record is given its place, so that references can be written;
+ * then the pages are filled in the order of their numbers: records of upper
+ * layers, which every search reads, close together; records of layer 0 in
+ * the order of insertion; then body pages; then TID containers.
+ *
+ * Nothing is logged here: the build logs the finished index as a whole.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_write.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "hnsw_graph.h"
+
+/* Pages being filled, one after the other */
+typedef struct PageWriter
+{
+	HnswGraph  *graph;
+	BlockNumber blkno;			/* number of the page being filled */
+	PGAlignedBlock page;
+	char	   *body;			/* value and codes of one record */
+	Size		body_space;
+	uint32		containers;		/* met so far */
+	BlockNumber first_container;	/* page of the first one */
+} PageWriter;
+
+/* Handles one record; what a pass over all records does */
+typedef void (*RecordAction) (PageWriter *writer, HnswVertex *vertex,
+							  int layer);
+
+static void for_all_records(PageWriter *writer, RecordAction action);
+static void place_record(PageWriter *writer, HnswVertex *vertex, int layer);
+static void place_body(PageWriter *writer, HnswVertex *vertex, int layer);
+static void write_record(PageWriter *writer, HnswVertex *vertex, int layer);
+static void write_body(PageWriter *writer, HnswVertex *vertex, int layer);
+static void write_rows(PageWriter *writer, HnswVertex *vertex, int layer);
+static void set_covered(PageWriter *writer, HnswEdgeList *list,
+						uint8 *covered);
+static void form_body(PageWriter *writer, HnswVertex *vertex, int layer,
+					  VdbHnswFactors *factors);
+static void set_rows(PageWriter *writer, HnswVertex *vertex,
+					 VdbHnswRecordData *head);
+static VdbHnswRef container_ref(PageWriter *writer, uint32 number);
+static void begin_page(PageWriter *writer, uint16 kind);
+static void end_page(PageWriter *writer);
+static void write_meta(PageWriter *writer);
+
+#define CONTAINERS_PER_PAGE \
+	(VDB_HNSW_PAGE_SPACE / (VDB_HNSW_CONTAINER_SIZE + sizeof(ItemIdData)))
+
+static inline HnswVertex *
+vertex_at(const HnswGraph *graph, HnswPlace place)
+{
+	return (HnswVertex *) hnsw_graph_at(graph, place);
+}
+
+/* What hnsw_record_size() says of a vertex's record */
+static Size
+record_size(PageWriter *writer, HnswVertex *vertex, int layer,
+			int *body_pages)
+{
+	HnswIndex  *index = writer->graph->index;
+
+	return hnsw_record_size(index, hnsw_layer_capacity(index, layer),
+							vertex->value_size, body_pages);
+}
+
+/*
+ * hnsw_graph_write -- write the graph to the pages of its index
+ *
+ * The index has a metapage and nothing else.  No other process inserts.
+ */
+void
+hnsw_graph_write(HnswGraph *graph)
+{
+	PageWriter *writer = palloc0(sizeof(PageWriter));
+
+	if (graph->head->count == 0)
+		return;
+
+	writer->graph = graph;
+
+	/* Give places: records, then bodies; TID pages come after them */
+	writer->blkno = VDB_HNSW_METAPAGE + 1;
+	hnsw_page_init(writer->page.data, VDB_HNSW_PAGE_VERTEX);
+	for_all_records(writer, place_record);
+	writer->blkno++;
+	for_all_records(writer, place_body);
+	writer->first_container = writer->blkno;
+
+	/* Write in the same order */
+	writer->blkno = VDB_HNSW_METAPAGE + 1;
+	begin_page(writer, VDB_HNSW_PAGE_VERTEX);
+	for_all_records(writer, write_record);
+	end_page(writer);
+	for_all_records(writer, write_body);
+	if (writer->containers > 0)
+	{
+		writer->containers = 0;
+		begin_page(writer, VDB_HNSW_PAGE_TIDS);
+		for_all_records(writer, write_rows);
+		end_page(writer);
+	}
+	write_meta(writer);
+	pfree(writer);
+}
+
+/* Do something with each record, those above layer 0 first */
+static void
+for_all_records(PageWriter *writer, RecordAction action)
+{
+	HnswGraph  *graph = writer->graph;
+
+	for (HnswPlace place = graph->head->first; place != 0;
+		 place = vertex_at(graph, place)->next)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int layer = vertex_at(graph, place)->layer; layer > 0; layer--)
+			action(writer, vertex_at(graph, place), layer);
+	}
+	for (HnswPlace place = graph->head->first; place != 0;
+		 place = vertex_at(graph, place)->next)
+	{
+		CHECK_FOR_INTERRUPTS();
+		action(writer, vertex_at(graph, place), 0);
+	}
+}
+
+/*
+ * Give a record its place; writer->page is only used to see what fits
+ */
+static void
+place_record(PageWriter *writer, HnswVertex *vertex, int layer)
+{
+	HnswEdgeList *list = hnsw_edge_list(writer->graph, vertex, layer);
+	PageHeader	header = (PageHeader) writer->page.data;
+	int			body_pages;
+	Size		size = record_size(writer, vertex, layer, &body_pages);
+
+	if (PageGetFreeSpace(writer->page.data) < size)
+	{
+		hnsw_page_init(writer->page.data, VDB_HNSW_PAGE_VERTEX);
+		writer->blkno++;
+	}
+	header->pd_lower += sizeof(ItemIdData);
+	header->pd_upper -= size;
+	list->blkno = writer->blkno;
+	list->offno = PageGetMaxOffsetNumber(writer->page.data);
+}
+
+static void
+place_body(PageWriter *writer, HnswVertex *vertex, int layer)
+{
+	int			body_pages;
+
+	record_size(writer, vertex, layer, &body_pages);
+	hnsw_edge_list(writer->graph, vertex, layer)->body_blkno = writer->blkno;
+	writer->blkno += body_pages;
+}
+
+/* Add a record to the page being filled, or to the next one */
+static void
+write_record(PageWriter *writer, HnswVertex *vertex, int layer)
+{
+	HnswGraph  *graph = writer->graph;
+	HnswIndex  *index = graph->index;
+	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
+	int			body_pages;
+	Size		size = record_size(writer, vertex, layer, &body_pages);
+	VdbHnswRecordData *head = palloc0(size);
+	HnswRecord	record = {0};
+	OffsetNumber offno;
+
+	head->kind = VDB_HNSW_RECORD_VERTEX;
+	head->layer = layer;
+	head->generation = 1;
+	head->capacity = hnsw_layer_capacity(index, layer);
+	head->count = list->count;
+	head->body_pages = body_pages;
+	head->value_size = vertex->value_size;
+	if (layer == 0)
+		set_rows(writer, vertex, head);
+	else
+	{
+		HnswEdgeList *below = hnsw_edge_list(graph, vertex, layer - 1);
+		HnswEdgeList *bottom = hnsw_edge_list(graph, vertex, 0);
+
+		head->link.blkno = below->blkno;
+		head->link.offno = below->offno;
+		head->link.generation = 1;
+		ItemPointerSet(&head->tids[0], bottom->blkno, bottom->offno);
+	}
+
+	hnsw_record_parts(index, head, &record);
+	for (int i = 0; i < body_pages; i++)
+		record.body_blknos[i] = list->body_blkno + i;
+	for (int i = 0; i < list->count; i++)
+	{
+		HnswEdgeList *to = hnsw_edge_list(graph,
+										  vertex_at(graph, list->edges[i].to),
+										  layer);
+
+		record.refs[i].blkno = to->blkno;
+		record.refs[i].offno = to->offno;
+		record.refs[i].generation = 1;
+	}
+	if (index->coded)
+		set_covered(writer, list, record.covered);
+	form_body(writer, vertex, layer, record.factors);
+	if (body_pages == 0)
+		memcpy(record.value, writer->body, MAXALIGN(vertex->value_size) +
+			   head->capacity * index->code_size);
+
+	if (PageGetFreeSpace(writer->page.data) < size)
+	{
+		end_page(writer);
+		begin_page(writer, VDB_HNSW_PAGE_VERTEX);
+	}
+	offno = PageAddItem(writer->page.data, (Item) head, size,
+						InvalidOffsetNumber, false, false);
+	if (offno != list->offno || writer->blkno != list->blkno)
+		elog(ERROR, "record of hnsw index \"%s\" is not in its place",
+			 RelationGetRelationName(index->rel));
+	pfree(head);
+}
+
+/*
+ * Find out which neighbours are covered by others; the lists in memory do
+ * not know
+ */
+static void
+set_covered(PageWriter *writer, HnswEdgeList *list, uint8 *covered)
+{
+	HnswGraph  *graph = writer->graph;
+	HnswNeighbour *neighbours;
+
+	neighbours = palloc0(sizeof(HnswNeighbour) * (list->count + 1));
+	for (int i = 0; i < list->count; i++)
+	{
+		HnswVertex *to = vertex_at(graph, list->edges[i].to);
+
+		/* a place in the list in place of a reference */
+		neighbours[i].ref.blkno = i;
+		neighbours[i].distance = list->edges[i].distance;
+		neighbours[i].value.data = hnsw_vertex_value(to);
+	}
+	hnsw_select_neighbours(graph->index, neighbours, list->count,
+						   list->count);
+	for (int i = 0; i < list->count; i++)
+		hnsw_set_covered(covered, neighbours[i].ref.blkno,
+						 neighbours[i].covered);
+	pfree(neighbours);
+}
+
+/*
+ * Lay out the value and the codes of a record in writer->body
+ *
+ * Also fills factors[] where there are codes.
+ */
+static void
+form_body(PageWriter *writer, HnswVertex *vertex, int layer,
+		  VdbHnswFactors *factors)
+{
+	HnswGraph  *graph = writer->graph;
+	HnswIndex  *index = graph->index;
+	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
+	Size		value_size = MAXALIGN(vertex->value_size);
+	Size		size = value_size +
+		hnsw_layer_capacity(index, layer) * index->code_size;
+	float	   *base = index->scratch;
+	float	   *target = base + index->meta.padded;
+	uint8	   *code;
+
+	if (writer->body_space < size)
+	{
+		if (writer->body != NULL)
+			pfree(writer->body);
+		writer->body = palloc(size);
+		writer->body_space = size;
+	}
+	memset(writer->body, 0, size);
+	memcpy(writer->body, hnsw_vertex_value(vertex), vertex->value_size);
+	if (!index->coded)
+		return;
+
+	code = (uint8 *) writer->body + value_size;
+	hnsw_decode_value(index, hnsw_vertex_value(vertex), base);
+	for (int i = 0; i < list->count; i++)
+	{
+		HnswVertex *to = vertex_at(graph, list->edges[i].to);
+
+		hnsw_decode_value(index, hnsw_vertex_value(to), target);
+		hnsw_encode_edge(index, base, target, &factors[i], code);
+		code += index->code_size;
+	}
+}
+
+/* The heap rows of a vertex that its own record holds, and where others are */
+static void
+set_rows(PageWriter *writer, HnswVertex *vertex, VdbHnswRecordData *head)
+{
+	HnswPlace	place = vertex->rows;
+	uint32		others = 0;
+
+	head->tids[head->tid_count++] = vertex->tid;
+	for (; place != 0 && head->tid_count < VDB_HNSW_INLINE_TIDS;
+		 place = ((HnswRow *) hnsw_graph_at(writer->graph, place))->next)
+		head->tids[head->tid_count++] =
+			((HnswRow *) hnsw_graph_at(writer->graph, place))->tid;
+	for (; place != 0;
+		 place = ((HnswRow *) hnsw_graph_at(writer->graph, place))->next)
+		others++;
+
+	if (others > 0)
+	{
+		head->link = container_ref(writer, writer->containers);
+		writer->containers += (others + VDB_HNSW_CONTAINER_TIDS - 1) /
+			VDB_HNSW_CONTAINER_TIDS;
+	}
+}
+
+/* Where the container of this number is */
+static VdbHnswRef
+container_ref(PageWriter *writer, uint32 number)
+{
+	VdbHnswRef	ref;
+
+	ref.blkno = writer->first_container + number / CONTAINERS_PER_PAGE;
+	ref.offno = FirstOffsetNumber + number % CONTAINERS_PER_PAGE;
+	ref.generation = 1;
+	return ref;
+}
+
+/* Write the rows that are not in the record itself into containers */
+static void
+write_rows(PageWriter *writer, HnswVertex *vertex, int layer)
+{
+	HnswPlace	place = vertex->rows;
+
+	if (layer > 0)
+		return;
+	for (int i = 1; i < VDB_HNSW_INLINE_TIDS && place != 0; i++)
+		place = ((HnswRow *) hnsw_graph_at(writer->graph, place))->next;
+
+	while (place != 0)
+	{
+		union
+		{
+			VdbHnswContainerData data;
+			char		bytes[VDB_HNSW_CONTAINER_SIZE];
+		}			container;
+
+		memset(&container, 0, sizeof(container));
+		container.data.kind = VDB_HNSW_RECORD_TIDS;
+		container.data.generation = 1;
+		container.data.capacity = VDB_HNSW_CONTAINER_TIDS;
+		for (; place != 0 && container.data.count < VDB_HNSW_CONTAINER_TIDS;
+			 place = ((HnswRow *) hnsw_graph_at(writer->graph, place))->next)
+			container.data.tids[container.data.count++] =
+				((HnswRow *) hnsw_graph_at(writer->graph, place))->tid;
+
+		writer->containers++;
+		if (place != 0)
+			container.data.link = container_ref(writer, writer->containers);
+		if (PageGetFreeSpace(writer->page.data) < VDB_HNSW_CONTAINER_SIZE)
+		{
+			end_page(writer);
+			begin_page(writer, VDB_HNSW_PAGE_TIDS);
+		}
+		PageAddItem(writer->page.data, (Item) &container,
+					VDB_HNSW_CONTAINER_SIZE, InvalidOffsetNumber, false,
+					false);
+	}
+}
+
+/* Write the body pages of a record */
+static void
+write_body(PageWriter *writer, HnswVertex *vertex, int layer)
+{
+	HnswIndex  *index = writer->graph->index;
+	int			capacity = hnsw_layer_capacity(index, layer);
+	int			body_pages;
+	Size		left = MAXALIGN(vertex->value_size) +
+		capacity * index->code_size;
+	char	   *from;
+	VdbHnswFactors *factors;
+
+	record_size(writer, vertex, layer, &body_pages);
+	if (body_pages == 0)
+		return;
+
+	/* The factors are in the record, and only by-products here */
+	factors = palloc(sizeof(VdbHnswFactors) * capacity);
+	form_body(writer, vertex, layer, factors);
+	pfree(factors);
+
+	from = writer->body;
+	while (left > 0)
+	{
+		Size		here = Min(left, VDB_HNSW_PAGE_SPACE);
+
+		begin_page(writer, VDB_HNSW_PAGE_BODY);
+		memcpy(PageGetContents(writer->page.data), from, here);
+		((PageHeader) writer->page.data)->pd_lower += here;
+		end_page(writer);
+		from += here;
+		left -= here;
+	}
+}
+
+/* Start to fill the page of number writer->blkno */
+static void
+begin_page(PageWriter *writer, uint16 kind)
+{
+	hnsw_page_init(writer->page.data, kind);
+}
+
+/* The page is full: put it into the index */
+static void
+end_page(PageWriter *writer)
+{
+	HnswIndex  *index = writer->graph->index;
+	HnswChange	change;
+	BlockNumber blkno;
+	Page		page;
+
+	hnsw_change_begin(&change, index);
+	page = hnsw_change_new_page(&change,
+								VdbHnswPageGetOpaque(writer->page.data)->kind,
+								&blkno);
+	if (blkno != writer->blkno)
+		elog(ERROR, "hnsw index \"%s\" grew while it was written",
+			 RelationGetRelationName(index->rel));
+	memcpy(page, writer->page.data, BLCKSZ);
+	hnsw_change_finish(&change);
+	writer->blkno++;
+}
+
+/* Set the entry point, now that it has a place */
+static void
+write_meta(PageWriter *writer)
+{
+	HnswGraph  *graph = writer->graph;
+	HnswGraphHead *head = graph->head;
+	HnswEdgeList *list = hnsw_edge_list(graph, vertex_at(graph, head->entry),
+										head->entry_layer);
+	HnswChange	change;
+	VdbHnswMetaPageData *meta;
+
+	hnsw_change_begin(&change, graph->index);
+	meta = VdbHnswPageGetMeta(hnsw_change_page(&change, VDB_HNSW_METAPAGE));
+	meta->entry.blkno = list->blkno;
+	meta->entry.offno = list->offno;
+	meta->entry.generation = 1;
+	meta->entry_layer = head->entry_layer;
+	if (writer->containers > 0)
+		meta->container_page = writer->blkno - 1;
+	hnsw_change_finish(&change);
+}
