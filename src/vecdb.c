@@ -12,7 +12,10 @@
 
 #include "fmgr.h"
 
+#include "utils/guc.h"
+
 #include "vecdb/distance.h"
+#include "vecdb/hnsw.h"
 
 PG_MODULE_MAGIC;
 
@@ -22,4 +25,6 @@ void
 _PG_init(void)
 {
 	vdb_distance_init();
+	vdb_hnsw_init();
+	MarkGUCPrefixReserved("vecdb");
 }

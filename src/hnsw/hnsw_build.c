@@ -60,6 +60,7 @@ hnsw_build(Relation heap, Relation rel, IndexInfo *info)
 	{
 		hnsw_graph_create_private(&build->graph, build->index,
 								  (Size) maintenance_work_mem * 1024);
+		hnsw_build_shared_init(&build->own);
 		build->shared = &build->own;
 		result->heap_tuples = hnsw_build_scan(build, NULL, true);
 	}

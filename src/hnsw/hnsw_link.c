@@ -43,6 +43,7 @@ static int	choose_farthest(LinkState *link, const float *edges,
 							bool covered);
 static int	choose_farthest_own(LinkState *link, const float *distances);
 static bool link_coded(LinkState *link);
+static bool put_edge(HnswChange *change, LinkState *link);
 static bool link_plain(LinkState *link);
 static bool read_candidates(LinkState *link, HnswNeighbour *candidates,
 							int *count);
@@ -91,28 +92,56 @@ is_linkable(HnswChange *change, LinkState *link)
 static bool
 link_coded(LinkState *link)
 {
-	HnswIndex  *index = link->index;
 	HnswChange	change;
-	VdbHnswFactors factors;
-	uint8	   *code;
-	bool		covered;
-	int			at;
 
-	hnsw_change_begin(&change, index);
-	if (!is_linkable(&change, link) ||
-		(at = choose_place_coded(link, &covered)) < 0)
+	hnsw_change_begin(&change, link->index);
+	if (!is_linkable(&change, link) || !put_edge(&change, link))
 	{
 		hnsw_change_abort(&change);
 		return false;
 	}
+	hnsw_change_finish(&change);
+	return true;
+}
+
+/*
+ * hnsw_link_record -- make a record of a coded index point to a vertex
+ *
+ * The record is part of a change.  Returns false, and leaves it as it was,
+ * when its list is full of better neighbours.
+ */
+bool
+hnsw_link_record(HnswChange *change, HnswRecord *record,
+				 const HnswQuery *query, VdbHnswRef to)
+{
+	LinkState	link = {0};
+
+	link.index = change->index;
+	link.query = query;
+	link.to = to;
+	link.record = *record;
+	return put_edge(change, &link);
+}
+
+/* Put the new edge where it belongs; false when that is nowhere */
+static bool
+put_edge(HnswChange *change, LinkState *link)
+{
+	HnswIndex  *index = link->index;
+	VdbHnswFactors factors;
+	uint8	   *code;
+	bool		covered;
+	int			at = choose_place_coded(link, &covered);
+
+	if (at < 0)
+		return false;
 
 	code = palloc(index->code_size);
 	hnsw_decode_value(index, link->record.value, index->scratch);
 	hnsw_encode_edge(index, index->scratch, link->query->rotated, &factors,
 					 code);
-	hnsw_change_edge(&change, &link->record, at, link->to, &factors, code,
+	hnsw_change_edge(change, &link->record, at, link->to, &factors, code,
 					 covered);
-	hnsw_change_finish(&change);
 	pfree(code);
 	return true;
 }

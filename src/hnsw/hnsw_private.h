@@ -19,6 +19,7 @@
 #include "access/generic_xlog.h"
 #include "access/genam.h"
 #include "nodes/execnodes.h"
+#include "nodes/pathnodes.h"
 #include "storage/bufmgr.h"
 #include "utils/relcache.h"
 
@@ -289,6 +290,8 @@ extern void hnsw_edge_distances(const HnswIndex *index,
 
 /* functions in hnsw_value.c */
 extern bool hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query);
+extern void hnsw_query_from_value(const HnswIndex *index, HnswValue value,
+								  HnswQuery *query);
 extern float hnsw_query_distance(const HnswIndex *index,
 								 const HnswQuery *query, const void *value);
 extern float hnsw_value_distance(const HnswIndex *index, const void *a,
@@ -371,6 +374,8 @@ extern int	hnsw_dropped_neighbour(const HnswIndex *index,
 extern bool hnsw_link(HnswIndex *index, VdbHnswRef from, int layer,
 					  const HnswQuery *query, VdbHnswRef to,
 					  const HnswNeighbour *own, int own_count, bool force);
+extern bool hnsw_link_record(HnswChange *change, HnswRecord *record,
+							 const HnswQuery *query, VdbHnswRef to);
 
 /* functions in hnsw_insert.c */
 extern void hnsw_insert(Relation rel, Datum value, ItemPointer tid);

@@ -185,14 +185,24 @@ start_scan(IndexScanDesc scan)
 	hnsw_form_query(state->index, scan->orderByData->sk_argument,
 					&state->query);
 	ef = hnsw_search_beam(state->index, hnsw_ef_search);
-	hnsw_search_begin(&state->search, state->index, &state->query, 0, ef);
-	state->search.keep_tids = true;
-	state->search.keep_rest = hnsw_iterative_scan != HNSW_ITERATIVE_SCAN_OFF;
 	state->items = palloc(sizeof(uint32) * ef);
 
-	if (hnsw_search_descend(state->index, &state->query, 0, &from, &layer) &&
-		hnsw_search_run(&state->search, from))
-		sort_batch(state);
+	/*
+	 * VACUUM may remove the vertex that the descent led to before the search
+	 * gets there, which then has nothing to start from.
+	 */
+	do
+	{
+		hnsw_search_begin(&state->search, state->index, &state->query, 0, ef);
+		state->search.keep_tids = true;
+		state->search.keep_rest =
+			hnsw_iterative_scan != HNSW_ITERATIVE_SCAN_OFF;
+		if (!hnsw_search_descend(state->index, &state->query, 0, &from,
+								 &layer))
+			return;
+	} while (!hnsw_search_run(&state->search, from) &&
+			 state->search.visits == 0);
+	sort_batch(state);
 }
 
 /* The next row, from the batch, from the next batch, or from the sweep */
@@ -247,7 +257,7 @@ next_batch(HnswScan *state)
 	double		memory_limit = work_mem * 1024.0 * hnsw_scan_mem_multiplier;
 
 	/* The index was empty, or a batch is all that is wanted */
-	if (!search->keep_rest)
+	if (search->evicted.entries == NULL)
 		return false;
 
 	if (state->item_count > 0)

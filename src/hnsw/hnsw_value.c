@@ -31,6 +31,7 @@
 static void check_dimensions(const HnswIndex *index, const void *value);
 static bool form_coded_query(HnswIndex *index, const void *value,
 							 HnswQuery *query);
+static void set_steps(const HnswIndex *index, HnswQuery *query);
 
 /*
  * hnsw_form_query -- prepare a value that is not NULL
@@ -99,7 +100,6 @@ form_coded_query(HnswIndex *index, const void *value, HnswQuery *query)
 	int			padded = index->meta.padded;
 	float	   *x = palloc0(sizeof(float) * padded);
 	double		norm2 = 0;
-	VdbHnswInt8Value *stored;
 	bool		indexable = true;
 
 	index->type->to_floats(value, x);
@@ -123,13 +123,41 @@ form_coded_query(HnswIndex *index, const void *value, HnswQuery *query)
 	query->value.data = palloc(query->value.size);
 	hnsw_encode_value(index, x, query->value.data);
 
-	/* Estimates compare codes with the query in its own eight-bit form */
-	stored = query->value.data;
+	set_steps(index, query);
+	return indexable;
+}
+
+/*
+ * hnsw_query_from_value -- search for what an index has stored
+ *
+ * The value is not copied.
+ */
+void
+hnsw_query_from_value(const HnswIndex *index, HnswValue value,
+					  HnswQuery *query)
+{
+	memset(query, 0, sizeof(HnswQuery));
+	query->value = value;
+	if (index->coded)
+	{
+		query->rotated = palloc(sizeof(float) * index->meta.padded);
+		hnsw_decode_value(index, value.data, query->rotated);
+		query->norm2 = ((VdbHnswInt8Value *) value.data)->norm2;
+		set_steps(index, query);
+	}
+}
+
+/* Estimates compare codes with the query in its own eight-bit form */
+static void
+set_steps(const HnswIndex *index, HnswQuery *query)
+{
+	VdbHnswInt8Value *stored = query->value.data;
+
 	query->step = stored->scale;
 	query->steps = stored->code;
-	for (int i = 0; i < padded; i++)
-		query->steps_sum += query->steps[i];
-	return indexable;
+	query->steps_sum = 0;
+	for (int i = 0; i < index->meta.padded; i++)
+		query->steps_sum += stored->code[i];
 }
 
 /* hnsw_query_distance -- of the query and a stored value, nearer is smaller */

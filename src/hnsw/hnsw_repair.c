@@ -1,0 +1,458 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_repair.c
+ *	  Leading the graph around vertices that VACUUM is about to remove.
+ *
+ * A vertex that points to a deleted one gets neighbours of the deleted one in
+ * its place: whoever could be reached through it can be reached still.  The
+ * nearest of them are tried, just as if they were newly inserted.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_repair.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "hnsw_vacuum.h"
+
+/* One vertex record under repair */
+typedef struct Repair
+{
+	HnswVacuum *vacuum;
+	VdbHnswRef	ref;
+	int			layer;
+	VdbHnswRef *refs;			/* its list as it was read */
+	int			count;
+	int			dead;			/* of them, deleted ones */
+	HnswQuery	query;			/* its value, as something to search for */
+	HnswNeighbour *candidates;	/* to take the places of the deleted */
+	int			candidate_count;
+	int			candidate_space;
+	HnswRecord	record;
+} Repair;
+
+static void repair_page(HnswVacuum *vacuum, BlockNumber blkno);
+static void repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer);
+static bool read_list(Repair *repair);
+static void form_own_query(Repair *repair, const void *value, Size size);
+static void collect_candidates(Repair *repair);
+static void add_candidates_of(Repair *repair, VdbHnswRef dead);
+static bool is_known(const Repair *repair, VdbHnswRef ref);
+static int	compare_candidates(const void *a, const void *b);
+static int	read_values(Repair *repair, int from, int wanted);
+static bool change_list(Repair *repair);
+static void change_coded(Repair *repair, HnswChange *change);
+static void change_plain(Repair *repair);
+static void remove_edge(Repair *repair, HnswChange *change, int at);
+
+/*
+ * hnsw_repair_entry -- have an entry point that stays
+ *
+ * An insertion may have made a new one since the upper pass, which is as
+ * good as any.
+ */
+void
+hnsw_repair_entry(HnswVacuum *vacuum)
+{
+	HnswChange	change;
+	VdbHnswMetaPageData *meta;
+
+	/* lock rule 1: nobody else sets the entry point meanwhile */
+	hnsw_lock_graph(vacuum->index->rel, ExclusiveLock);
+
+	/* lock rule 2: the metapage alone */
+	hnsw_change_begin(&change, vacuum->index);
+	meta = VdbHnswPageGetMeta(hnsw_change_page(&change, VDB_HNSW_METAPAGE));
+	if (!VdbHnswRefIsNone(meta->entry) &&
+		hnsw_is_deleted(vacuum, meta->entry.blkno, meta->entry.offno))
+	{
+		memset(&meta->entry, 0, sizeof(VdbHnswRef));
+		meta->entry_layer = 0;
+		if (vacuum->entry_layer >= 0)
+		{
+			meta->entry = vacuum->entry;
+			meta->entry_layer = vacuum->entry_layer;
+		}
+		hnsw_change_finish(&change);
+	}
+	else
+		hnsw_change_abort(&change);
+
+	hnsw_unlock_graph(vacuum->index->rel, ExclusiveLock);
+}
+
+/* hnsw_repair_pass -- repair all vertices that point to deleted ones */
+void
+hnsw_repair_pass(HnswVacuum *vacuum)
+{
+	BlockNumber blocks = RelationGetNumberOfBlocks(vacuum->index->rel);
+
+	for (BlockNumber blkno = VDB_HNSW_METAPAGE + 1; blkno < blocks; blkno++)
+	{
+		vdb_vacuum_delay_point();
+		repair_page(vacuum, blkno);
+	}
+}
+
+/* Repair the records of one page */
+static void
+repair_page(HnswVacuum *vacuum, BlockNumber blkno)
+{
+	HnswIndex  *index = vacuum->index;
+	MemoryContext old = MemoryContextSwitchTo(vacuum->context);
+	Buffer		buf = hnsw_read_page(index->rel, blkno, vacuum->strategy);
+	Page		page = BufferGetPage(buf);
+	VdbHnswRef *broken = palloc(sizeof(VdbHnswRef) * MaxOffsetNumber);
+	uint8	   *layers = palloc(MaxOffsetNumber);
+	int			broken_count = 0;
+	OffsetNumber max = 0;
+
+	if (!PageIsNew(page) &&
+		VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
+		max = PageGetMaxOffsetNumber(page);
+	for (OffsetNumber offno = FirstOffsetNumber; offno <= max; offno++)
+	{
+		HnswRecord	record = {0};
+		bool		is_broken = false;
+
+		hnsw_record_parts(index, (VdbHnswRecordData *)
+						  PageGetItem(page, PageGetItemId(page, offno)),
+						  &record);
+		if (record.head->kind != VDB_HNSW_RECORD_VERTEX ||
+			(record.head->flags & VDB_HNSW_DELETED) != 0)
+			continue;
+		for (int i = 0; i < record.head->count && !is_broken; i++)
+			is_broken = hnsw_is_deleted(vacuum, record.refs[i].blkno,
+										record.refs[i].offno);
+		if (!is_broken)
+			continue;
+		broken[broken_count].blkno = blkno;
+		broken[broken_count].offno = offno;
+		broken[broken_count].generation = record.head->generation;
+		layers[broken_count++] = record.head->layer;
+	}
+	hnsw_unlock_page(buf);
+
+	for (int i = 0; i < broken_count; i++)
+		repair_record(vacuum, broken[i], layers[i]);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(vacuum->context);
+}
+
+/* Repair one record; insertions may change it until it is done */
+static void
+repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer)
+{
+	Repair		repair = {0};
+
+	repair.vacuum = vacuum;
+	repair.ref = ref;
+	repair.layer = layer;
+	do
+	{
+		vdb_vacuum_delay_point();
+		if (!read_list(&repair))
+			return;
+		collect_candidates(&repair);
+	} while (!change_list(&repair));
+}
+
+/* Copy the list of the record; false when nothing is wrong with it */
+static bool
+read_list(Repair *repair)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	HnswRecord *record = &repair->record;
+
+	if (!hnsw_lock_record(index, repair->ref, repair->layer, record))
+		return false;
+	repair->count = record->head->count;
+	repair->refs = palloc(sizeof(VdbHnswRef) * (repair->count + 1));
+	memcpy(repair->refs, record->refs, sizeof(VdbHnswRef) * repair->count);
+	form_own_query(repair, record->value, record->head->value_size);
+	hnsw_unlock_record(record);
+
+	repair->dead = 0;
+	for (int i = 0; i < repair->count; i++)
+		repair->dead += hnsw_is_deleted(repair->vacuum,
+										repair->refs[i].blkno,
+										repair->refs[i].offno);
+	return repair->dead > 0;
+}
+
+static void
+form_own_query(Repair *repair, const void *value, Size size)
+{
+	HnswValue	own;
+
+	own.size = size;
+	own.data = palloc(size);
+	memcpy(own.data, value, size);
+	hnsw_query_from_value(repair->vacuum->index, own, &repair->query);
+}
+
+/* Who may take the places of the deleted, nearest first */
+static void
+collect_candidates(Repair *repair)
+{
+	int			capacity = hnsw_layer_capacity(repair->vacuum->index,
+											   repair->layer);
+
+	repair->candidate_count = 0;
+	repair->candidate_space = capacity * (repair->dead + 1) + 1;
+	repair->candidates = palloc0(sizeof(HnswNeighbour) *
+								 repair->candidate_space);
+	for (int i = 0; i < repair->count; i++)
+	{
+		if (hnsw_is_deleted(repair->vacuum, repair->refs[i].blkno,
+							repair->refs[i].offno))
+			add_candidates_of(repair, repair->refs[i]);
+	}
+	qsort(repair->candidates, repair->candidate_count, sizeof(HnswNeighbour),
+		  compare_candidates);
+}
+
+/* Add the neighbours of a deleted vertex that stay */
+static void
+add_candidates_of(Repair *repair, VdbHnswRef dead)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	HnswRecord *record = &repair->record;
+	int			count;
+	VdbHnswRef *refs;
+	float	   *estimates;
+
+	if (!hnsw_lock_record(index, dead, repair->layer, record))
+		return;
+	count = record->head->count;
+	refs = palloc(sizeof(VdbHnswRef) * (count + 1));
+	memcpy(refs, record->refs, sizeof(VdbHnswRef) * count);
+	estimates = palloc0(sizeof(float) * (count + 1));
+	if (index->coded)
+	{
+		int32	   *sums = palloc(sizeof(int32) * (count + 1));
+
+		hnsw_estimate(index, &repair->query,
+					  hnsw_query_distance(index, &repair->query,
+										  record->value),
+					  count, record->factors, record->codes, sums, estimates);
+	}
+	hnsw_unlock_record(record);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (hnsw_is_deleted(repair->vacuum, refs[i].blkno, refs[i].offno) ||
+			is_known(repair, refs[i]) ||
+			repair->candidate_count == repair->candidate_space)
+			continue;
+		repair->candidates[repair->candidate_count].ref = refs[i];
+		repair->candidates[repair->candidate_count++].distance = estimates[i];
+	}
+}
+
+/* Is this the record itself, a neighbour, or a candidate already? */
+static bool
+is_known(const Repair *repair, VdbHnswRef ref)
+{
+	if (VdbHnswRefEquals(repair->ref, ref))
+		return true;
+	for (int i = 0; i < repair->count; i++)
+		if (VdbHnswRefEquals(repair->refs[i], ref))
+			return true;
+	for (int i = 0; i < repair->candidate_count; i++)
+		if (VdbHnswRefEquals(repair->candidates[i].ref, ref))
+			return true;
+	return false;
+}
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	float		x = ((const HnswNeighbour *) a)->distance;
+	float		y = ((const HnswNeighbour *) b)->distance;
+
+	return x < y ? -1 : (x > y ? 1 : 0);
+}
+
+/*
+ * Read the values of candidates[from ...], as many as "wanted" that stay
+ *
+ * Those that are gone or deleted are taken out.  Returns how many were read.
+ */
+static int
+read_values(Repair *repair, int from, int wanted)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	HnswRecord *record = &repair->record;
+	int			kept = from;
+	int			i;
+
+	for (i = from; i < repair->candidate_count && kept - from < wanted; i++)
+	{
+		HnswNeighbour *candidate = &repair->candidates[i];
+		bool		deleted;
+
+		if (!hnsw_lock_record(index, candidate->ref, repair->layer, record))
+			continue;
+		deleted = (record->head->flags & VDB_HNSW_DELETED) != 0;
+		if (!deleted)
+		{
+			candidate->value.size = record->head->value_size;
+			candidate->value.data = palloc(candidate->value.size);
+			memcpy(candidate->value.data, record->value,
+				   candidate->value.size);
+			candidate->distance = hnsw_query_distance(index, &repair->query,
+													  record->value);
+		}
+		hnsw_unlock_record(record);
+		if (!deleted)
+			repair->candidates[kept++] = *candidate;
+	}
+	repair->candidate_count = kept;
+	return kept - from;
+}
+
+/*
+ * Put the repaired list in force; false when it has changed meanwhile
+ */
+static bool
+change_list(Repair *repair)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	HnswChange	change;
+	bool		same;
+
+	if (index->coded)
+		read_values(repair, 0, repair->dead + 2);
+	else
+	{
+		/* Those that stay compete with the new ones */
+		for (int i = 0; i < repair->count; i++)
+		{
+			if (!hnsw_is_deleted(repair->vacuum, repair->refs[i].blkno,
+								 repair->refs[i].offno))
+				repair->candidates[repair->candidate_count++].ref =
+					repair->refs[i];
+		}
+		read_values(repair, 0, repair->candidate_count);
+	}
+
+	hnsw_change_begin(&change, index);
+	if (!hnsw_change_record(&change, repair->ref, repair->layer,
+							&repair->record))
+	{
+		hnsw_change_abort(&change);
+		return true;
+	}
+	same = repair->record.head->count == repair->count;
+	for (int i = 0; same && i < repair->count; i++)
+		same = VdbHnswRefEquals(repair->record.refs[i], repair->refs[i]);
+	if (!same)
+	{
+		hnsw_change_abort(&change);
+		return false;
+	}
+
+	if (index->coded)
+		change_coded(repair, &change);
+	else
+	{
+		change_plain(repair);
+		hnsw_change_finish(&change);
+	}
+	return true;
+}
+
+/*
+ * Drop the deleted from the list and link the candidates
+ *
+ * In one change, unless the record has body pages, which might be too many
+ * for that.  Finishes the change.
+ */
+static void
+change_coded(Repair *repair, HnswChange *change)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	HnswRecord *record = &repair->record;
+
+	for (int i = record->head->count - 1; i >= 0; i--)
+	{
+		if (i < record->head->count &&
+			hnsw_is_deleted(repair->vacuum, record->refs[i].blkno,
+							record->refs[i].offno))
+			remove_edge(repair, change, i);
+	}
+
+	for (int i = 0; i < repair->candidate_count; i++)
+	{
+		HnswQuery	query;
+
+		if (record->head->body_pages > 0)
+		{
+			hnsw_change_finish(change);
+			hnsw_change_begin(change, index);
+			if (!hnsw_change_record(change, repair->ref, repair->layer,
+									record))
+				break;
+		}
+		hnsw_query_from_value(index, repair->candidates[i].value, &query);
+		hnsw_link_record(change, record, &query, repair->candidates[i].ref);
+	}
+	hnsw_change_finish(change);
+}
+
+/* Put the last neighbour in the place of one that goes */
+static void
+remove_edge(Repair *repair, HnswChange *change, int at)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	HnswRecord *record = &repair->record;
+	int			last = record->head->count - 1;
+
+	if (at != last)
+	{
+		VdbHnswFactors factors = record->factors[last];
+		uint8	   *code = palloc(index->code_size);
+
+		memcpy(code, record->codes + last * index->code_size,
+			   index->code_size);
+		if (record->head->body_pages > 0)
+		{
+			VdbHnswRef	moved = record->refs[last];
+			bool		covered = hnsw_is_covered(record->covered, last);
+
+			/* two places in the body: a change of their own */
+			hnsw_change_edge(change, record, at, moved, &factors, code,
+							 covered);
+			record->head->count--;
+			hnsw_change_finish(change);
+			hnsw_change_begin(change, index);
+			hnsw_change_record(change, repair->ref, repair->layer, record);
+			return;
+		}
+		hnsw_change_edge(change, record, at, record->refs[last], &factors,
+						 code, hnsw_is_covered(record->covered, last));
+	}
+	record->head->count--;
+}
+
+/* The heuristic's choice among all that there are */
+static void
+change_plain(Repair *repair)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	VdbHnswRecordData *head = repair->record.head;
+
+	head->count = hnsw_select_neighbours(index, repair->candidates,
+										 repair->candidate_count,
+										 head->capacity);
+	for (int i = 0; i < head->count; i++)
+		repair->record.refs[i] = repair->candidates[i].ref;
+}
