@@ -19,8 +19,23 @@
 
 #include <string.h>
 
+/* which tables this build holds; the scalar one is in all */
+#if defined(__x86_64__)
+#define DISTANCE_X86
+#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define DISTANCE_NEON
+#endif
+
 /* tables, one per instruction set, in the file of that name */
 extern const VdbDistanceKernels distance_scalar;
+#ifdef DISTANCE_X86
+extern const VdbDistanceKernels distance_avx2;
+extern const VdbDistanceKernels distance_avx512;
+extern const VdbDistanceKernels distance_avx512_popcnt;
+#endif
+#ifdef DISTANCE_NEON
+extern const VdbDistanceKernels distance_neon;
+#endif
 
 /* in distance_dispatch.c */
 extern const VdbDistanceKernels *distance_best(void);
@@ -102,6 +117,35 @@ narrow_float(float value)
 	if (rest > 1U << (shift - 1) || (rest == 1U << (shift - 1) && (half & 1)))
 		half++;
 	return sign | half;
+}
+
+/*
+ * The first n bytes as a little-endian word, 0 <= n <= 8, the others zero.
+ * Two reads that overlap are quicker than a loop, and stay within n bytes.
+ * Only for little-endian machines, which all with a table of their own are.
+ */
+static inline uint64
+load_up_to_eight(const uint8 *bytes, Size n)
+{
+	uint64		word = 0;
+
+	if (n == 8)
+		memcpy(&word, bytes, 8);
+	else if (n >= 4)
+	{
+		uint32		low;
+		uint32		high;
+
+		memcpy(&low, bytes, 4);
+		memcpy(&high, bytes + n - 4, 4);
+		word = low | (uint64) high << (8 * (n - 4));
+	}
+	else
+	{
+		for (Size i = 0; i < n; i++)
+			word |= (uint64) bytes[i] << (8 * i);
+	}
+	return word;
 }
 
 /* 2^(-log2_dim / 2), rounded once */
