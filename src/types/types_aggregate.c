@@ -74,8 +74,8 @@ types_average_begin(FunctionCallInfo fcinfo, const char *caller, int dim)
 static ArrayType *
 create_state(int dim)
 {
-	Size		size = ARR_OVERHEAD_NONULLS(1) +
-		sizeof(float8) * ((Size) dim + 1);
+	Size		length = (Size) dim + 1;
+	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float8) * length;
 	ArrayType  *result = palloc0(size);
 
 	SET_VARSIZE(result, size);

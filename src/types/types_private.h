@@ -44,7 +44,8 @@ extern float types_scan_float(TypesScanner *scanner);
 extern int32 types_scan_integer(TypesScanner *scanner);
 extern void types_report_syntax(const TypesScanner *scanner,
 								const char *detail) pg_attribute_noreturn();
-extern void types_report_range(const TypesScanner *scanner) pg_attribute_noreturn();
+extern void types_report_range(const TypesScanner *scanner)
+			pg_attribute_noreturn();
 extern int32 types_read_typmod(ArrayType *modifiers, const char *type_name,
 							   int max_dim);
 
