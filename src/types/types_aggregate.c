@@ -62,8 +62,11 @@ types_average_begin(FunctionCallInfo fcinfo, const char *caller, int dim)
 			return state;
 	}
 
+	/* what is added to minus zero stays as it is, minus zero included */
 	result = create_state(dim);
 	new_sums = (float8 *) ARR_DATA_PTR(result);
+	for (int i = 1; i <= dim; i++)
+		new_sums[i] = -0.0;
 	memcpy(new_sums, sums, sizeof(float8) * (Size) (state_dim + 1));
 	return result;
 }

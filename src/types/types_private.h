@@ -42,10 +42,9 @@ extern bool types_scan_char(TypesScanner *scanner, char wanted);
 extern int	types_scan_count(const TypesScanner *scanner);
 extern float types_scan_float(TypesScanner *scanner);
 extern int32 types_scan_integer(TypesScanner *scanner);
-extern void types_report_syntax(const TypesScanner *scanner,
-								const char *detail) pg_attribute_noreturn();
-extern void types_report_range(const TypesScanner *scanner)
-			pg_attribute_noreturn();
+extern _Noreturn void types_report_syntax(const TypesScanner *scanner,
+										  const char *detail);
+extern _Noreturn void types_report_range(const TypesScanner *scanner);
 extern int32 types_read_typmod(ArrayType *modifiers, const char *type_name,
 							   int max_dim);
 
@@ -54,11 +53,10 @@ extern void types_check_dimensions(int dim, int max_dim,
 								   const char *type_name);
 extern void types_check_expected(int32 typmod, int dim);
 extern void types_check_unused(int unused);
-extern void types_report_different(int a, int b,
-								   const char *type_name) pg_attribute_noreturn();
-extern void types_report_element(float value,
-								 const char *type_name) pg_attribute_noreturn();
-extern void types_report_corrupt(const char *type_name) pg_attribute_noreturn();
+extern _Noreturn void types_report_different(int a, int b,
+											 const char *type_name);
+extern _Noreturn void types_report_element(float value, const char *type_name);
+extern _Noreturn void types_report_corrupt(const char *type_name);
 extern void types_check_nnz(int nnz, int dim);
 extern void types_check_index(const int32 *indices, int i, int dim);
 

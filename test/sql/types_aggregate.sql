@@ -30,6 +30,10 @@ SELECT g, avg(v), sum(v), avg(h), sum(h), count(v) FROM types_aggregate GROUP BY
 SELECT avg(v) FROM types_aggregate WHERE id < 0;
 SELECT avg(DISTINCT v), sum(DISTINCT h) FROM types_aggregate;
 
+-- the sign of zero is kept as addition keeps it
+SELECT avg(v), avg(h) FROM (VALUES ('[-0,0,-0]'::vector, '[-0,0,-0]'::halfvec)) t (v, h);
+SELECT avg(v) FROM (VALUES ('[-0,-0]'::vector), ('[0,-0]')) t (v);
+
 -- a window reads each state while it grows
 SELECT id, avg(v) OVER w, sum(v) OVER w, avg(h) OVER w
 FROM types_aggregate WHERE id BETWEEN 1 AND 5
