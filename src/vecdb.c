@@ -12,6 +12,7 @@
 
 #include "fmgr.h"
 
+#include "vecdb/ddl.h"
 #include "vecdb/distance.h"
 
 PG_MODULE_MAGIC;
@@ -22,4 +23,5 @@ void
 _PG_init(void)
 {
 	vdb_distance_init();
+	vdb_ddl_init();
 }
