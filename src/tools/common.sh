@@ -7,6 +7,7 @@ set -eu
 TOP=$(pwd)
 PG_CONFIG=${PG_CONFIG:-pg_config}
 MAKE=${MAKE:-make}
+# shellcheck disable=SC2034
 CACHE=${VECDB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vecdb}
 export PG_CONFIG
 
@@ -113,11 +114,26 @@ server_start()
 	} >"$server_home/extra.conf"
 	chmod 644 "$server_home/extra.conf"
 	as_server_user sh -c "cat '$server_home/extra.conf' >>'$server_home/data/postgresql.conf'"
-	as_server_user "$server_bin/pg_ctl" -D "$server_home/data" -s -w -t 120 \
+	[ "${UNDER_VALGRIND:-no}" = no ] || server_wrap
+	as_server_user "$server_bin/pg_ctl" -D "$server_home/data" -s -w -t 300 \
 		-l "$server_home/server.log" start ||
 		{ tail -50 "$server_home/server.log" >&2; die "the server does not start"; }
 	PGHOST=$server_home/socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
 	export PGHOST PGPORT PGUSER PGDATABASE
+}
+
+# put valgrind between pg_ctl and the server
+server_wrap()
+{
+	mv "$server_bin/postgres" "$server_bin/postgres.real"
+	{
+		echo '#!/bin/sh'
+		echo "case \$1 in -V) exec '$server_bin/postgres.real' -V ;; esac"
+		echo "exec valgrind -q --trace-children=yes --leak-check=no" \
+			"--log-file='$server_home/valgrind.%p.log'" \
+			"'$server_bin/postgres.real'" '"$@"'
+	} >"$server_bin/postgres"
+	chmod 755 "$server_bin/postgres"
 }
 
 server_stop()

@@ -178,6 +178,31 @@ if has_part checks; then
 	done
 fi
 
+if [ -n "${COVERAGE_REPORT:-}" ]; then
+	find src -name '*.gcda' | while read -r data; do
+		gcov -o "$(dirname "$data")" "${data%.gcda}.c" 2>/dev/null
+	done | awk '
+		/^File/ { split($0, q, "\047"); file = q[2] }
+		/^Lines executed/ && file ~ /^src\// {
+			sub(/Lines executed:/, ""); sub(/% of/, ""); printf "%6.1f %% of %5d lines  %s\n", $1, $2, file
+			file = ""
+		}' >"$COVERAGE_REPORT/summary"
+	mv ./*.gcov "$COVERAGE_REPORT/"
+fi
+
+# valgrind's complaints count where a file of ours is in the stack
+if [ "${UNDER_VALGRIND:-no}" = yes ]; then
+	ours=$(find src -name '*.c' -printf '%f:|')
+	cat "$work"/server/valgrind.*.log | sed 's/^==[0-9]*== *//' |
+		awk 'BEGIN { RS = ""; ORS = "\n\n" } /('"${ours%|}"')/' >"$work/valgrind"
+	cat "$work/valgrind"
+	if [ -s "$work/valgrind" ]; then
+		failed=$((failed + 1))
+	else
+		passed=$((passed + 1))
+	fi
+fi
+
 [ "$failed" -eq 0 ] || [ ! -e "$TOP/.build/test" ] ||
 	say "Results of failed tests are in .build/test."
 say "$passed passed, $failed failed"
