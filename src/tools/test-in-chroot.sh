@@ -4,9 +4,9 @@
 #	  Build and test on another release of PostgreSQL, with warnings as errors.
 #
 # The release comes from the Debian release that carries it, in a chroot
-# below the cache; a second run only updates it.  No Debian release carries
-# PostgreSQL 16.  PARTs are those of run-tests.sh, "regress isolation" when
-# none is given.
+# below the cache, which later runs use again; remove it to have newer
+# packages.  No Debian release carries PostgreSQL 16.  PARTs are those of
+# run-tests.sh, "regress isolation" when none is given.
 #
 . src/tools/common.sh
 
