@@ -159,7 +159,7 @@ asan: ## test under AddressSanitizer and with PostgreSQL's assertions
 valgrind: ## regression tests under valgrind (slow)
 	$(TOOL)/valgrind.sh
 
-fuzz: ## damaged literals and binary input for SECONDS=60; SEED=n repeats
+fuzz: ## damaged literals and binary input for DURATION=60; SEED=n repeats
 	+@test/fuzz/run
 
 test-clients: ## psycopg, SQLAlchemy, Django, asyncpg, node and others

@@ -49,6 +49,10 @@ $("$PG_CONFIG" --cc) -g -w -c -fno-eliminate-unused-debug-types \
 			sub(/[ \t]*;.*/, "", name); sub(/.*[^A-Za-z_0-9]/, "", name)
 			print name; open = 0
 		}' <"$work/files"
+	# parameters of template headers that stand for types
+	xargs -r -d '\n' sed -nE \
+		's/^#[ ]*define[ 	]+([A-Z_]+)[ 	]+(float|double|int|char|u?int[0-9]+|Vdb[A-Za-z]+)$/\1/p' \
+		<"$work/files"
 	# vector types of ARM, whose header is not here
 	xargs -r -d '\n' grep -ohE '\<(u?int|float)[0-9]+x[0-9]+(x[0-9])?_t\>' \
 		<"$work/files" || true
