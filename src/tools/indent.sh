@@ -29,13 +29,18 @@ src/tools/typedefs.sh >"$work/typedefs"
 lay_out()
 {
 	# block comments guarded by dashes keep their shape also when there is a
-	# space before the dashes
-	perl -0777 -pe 's!/\*[ ]+---!/*---GUARD!g' "$1" |
+	# space before the dashes; floats in hexadecimal, which pg_bsd_indent would
+	# take apart, become names of the same length
+	perl -0777 -pe '
+		s!/\*[ ]+---!/*---GUARD!g;
+		s!\b0x([0-9a-f]*\.?[0-9a-f]*p[-+]?\d+f?)\b!"HX" . $1 =~ tr/-+./MPD/r!ge;
+	' "$1" |
 		pg_bsd_indent -bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 \
 			-nfc1 -i4 -l79 -lp -lpl -nip -npro -sac -tpg -ts4 \
 			-U"$work/typedefs" |
 		perl -0777 -pe '
 			s!/\*---GUARD!/* ---!g;
+			s!\bHX([0-9a-f]*D?[0-9a-f]*p[MP]?\d+f?)\b!"0x" . $1 =~ tr/MPD/-+./r!ge;
 			# two comments run together
 			s!\*/(/\*.*\*/)$!*/\t$1!mg;
 			# a pointer returned: one space before the star
