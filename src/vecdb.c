@@ -14,6 +14,7 @@
 
 #include "utils/guc.h"
 
+#include "vecdb/ddl.h"
 #include "vecdb/distance.h"
 #include "vecdb/hnsw.h"
 
@@ -26,5 +27,6 @@ _PG_init(void)
 {
 	vdb_distance_init();
 	vdb_hnsw_init();
+	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");
 }

@@ -4,7 +4,7 @@
  *	  Differences between PostgreSQL 15, 16, 17 and 18, in one place.
  *
  * This is the only file of the project that looks at PG_VERSION_NUM
- * (src/tools/check-layers enforces it).  Each entry says what changed and
+ * (src/tools/check-layers.sh enforces it).  Each entry says what changed and
  * when; when the oldest supported version passes that point the entry goes.
  *
  * IDENTIFICATION

@@ -1,0 +1,80 @@
+#!/bin/sh
+#
+# asan.sh [PART...]
+#	  Test under AddressSanitizer, UBSan and PostgreSQL's own assertions.
+#
+# Debian's server cannot run an instrumented library, so a server is built
+# once from Debian's source package and kept in the cache.  PARTs are those
+# of run-tests.sh.  "asan.sh --build-only" prints the pg_config of the server.
+#
+. src/tools/common.sh
+
+# the server's user must be able to read it, which root's home forbids
+if [ "$(id -u)" -eq 0 ] && [ -z "${VECDB_CACHE:-}" ]; then
+	CACHE=/var/cache/vecdb
+fi
+prefix=$CACHE/asan
+sanitize="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+
+# leaks: a backend frees by context or by exiting; stack: check_stack_depth()
+# compares addresses of locals
+export ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:disable_coredump=0
+export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
+
+# Debian's source package, by sources lists of our own; unpacked in $1
+get_source()
+{
+	lists=$CACHE/source-lists
+	mkdir -p "$lists/partial" "$1"
+	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	mirror=$(debian_mirror)
+	echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+		"$mirror $codename main" >"$CACHE/source.list"
+	set -- "$1" -o Dir::Etc::sourcelist="$CACHE/source.list" \
+		-o Dir::Etc::sourceparts=- -o Dir::State::lists="$lists" \
+		-o APT::Sandbox::User=root
+	dir=$1
+	shift
+	apt-get -q -q "$@" update
+	version=$(apt-cache "$@" showsrc postgresql-15 |
+		sed -n 's/^Version: //p' | sort -V | tail -n 1)
+	(cd "$dir" && apt-get -q -q "$@" source "postgresql-15=$version")
+}
+
+build_server()
+{
+	src/tools/install-deps.sh build test asan
+	say "Building PostgreSQL with sanitizers and assertions, once: $prefix"
+	rm -rf "$CACHE/source"
+	get_source "$CACHE/source"
+	cd "$CACHE"/source/postgresql-15-*/
+	./configure -q --prefix="$prefix.new" --enable-cassert --enable-debug \
+		--enable-tap-tests --without-readline --without-zlib \
+		CFLAGS="-O1 -g $sanitize" LDFLAGS="-fsanitize=address,undefined" \
+		>configure.out 2>&1 || { tail -20 configure.out >&2; die "configure failed"; }
+	nice make -s -j "${ASAN_JOBS:-$(nproc)}" all >make.out 2>&1 ||
+		{ tail -30 make.out >&2; die "the server could not be built"; }
+	rm -rf "$prefix.new"
+	make -s install >>make.out 2>&1
+	for contrib in pageinspect amcheck pg_prewarm pgstattuple; do
+		make -s -C "contrib/$contrib" install >>make.out 2>&1
+	done
+	cd "$TOP"
+	rm -rf "$prefix"
+	mv "$prefix.new" "$prefix"
+	ln -s "$(basename "$prefix")" "$prefix.new"
+	chmod -R a+rX "$prefix"
+	rm -rf "$CACHE/source"
+}
+
+[ -x "$prefix/bin/postgres" ] || build_server
+PG_CONFIG=$prefix/bin/pg_config
+export PG_CONFIG
+if [ "${1:-}" = --build-only ]; then
+	say "$PG_CONFIG"
+	exit 0
+fi
+
+[ $# -gt 0 ] || set -- regress isolation tap
+unset MAKEFLAGS
+BUILD_IN_COPY=yes src/tools/run-tests.sh "$@"

@@ -1,0 +1,32 @@
+#!/bin/sh
+#
+# check-headers.sh
+#	  Each header compiles alone, without warnings.
+#
+# Public headers include what they need, postgres.h too; private ones may
+# count on postgres.h.  Templates, which are meant to be included with
+# parameters set, are named *_template.h and left out.
+#
+. src/tools/common.sh
+
+command -v "$PG_CONFIG" >/dev/null || src/tools/install-deps.sh build
+
+cc=$("$PG_CONFIG" --cc)
+rc=0
+count=0
+for header in $(project_files 'include/*.h' 'src/*.h'); do
+	case $header in
+		*_template.h) continue ;;
+		src/*) first='#include "postgres.h"' ;;
+		*) first= ;;
+	esac
+	printf '%s\n#include "%s"\n' "$first" "$header" |
+		$cc -fsyntax-only -x c -std=gnu99 -Wall -Wextra -Wno-unused-parameter \
+			-Wno-sign-compare -Wno-unused-function -Werror -I. -Iinclude \
+			-I"$(dirname "$header")" \
+			-isystem "$("$PG_CONFIG" --includedir-server)" - ||
+		{ say "$header does not compile alone"; rc=1; }
+	count=$((count + 1))
+done
+[ $rc -ne 0 ] || say "$count headers compile alone"
+exit $rc
