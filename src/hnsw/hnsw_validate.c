@@ -40,6 +40,7 @@ hnsw_validate(Oid opclass)
 {
 	HeapTuple	class_tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
 	Form_pg_opclass class;
+	HeapTuple	family_tuple;
 	char	   *family;
 	CatCList   *procs;
 	CatCList   *ops;
@@ -50,7 +51,12 @@ hnsw_validate(Oid opclass)
 	if (!HeapTupleIsValid(class_tuple))
 		elog(ERROR, "cache lookup failed for operator class %u", opclass);
 	class = (Form_pg_opclass) GETSTRUCT(class_tuple);
-	family = get_opfamily_name(class->opcfamily, false);
+	family_tuple = SearchSysCache1(OPFAMILYOID,
+								   ObjectIdGetDatum(class->opcfamily));
+	if (!HeapTupleIsValid(family_tuple))
+		elog(ERROR, "cache lookup failed for operator family %u",
+			 class->opcfamily);
+	family = NameStr(((Form_pg_opfamily) GETSTRUCT(family_tuple))->opfname);
 
 	procs = SearchSysCacheList1(AMPROCNUM,
 								ObjectIdGetDatum(class->opcfamily));
@@ -86,6 +92,7 @@ hnsw_validate(Oid opclass)
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("operator class \"%s\" of access method %s is missing ordering operator 1",
 						NameStr(class->opcname), "hnsw")));
+	ReleaseSysCache(family_tuple);
 	ReleaseSysCache(class_tuple);
 	return valid && has_distance && has_order;
 }
