@@ -124,6 +124,7 @@ write_empty_index(Relation rel, ForkNumber fork)
 	END_CRIT_SECTION();
 
 	UnlockReleaseBuffer(buf);
+	hnsw_index_forget(rel);
 }
 
 /*

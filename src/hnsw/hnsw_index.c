@@ -28,7 +28,7 @@ typedef struct HnswCache
 	uint8		signs[FLEXIBLE_ARRAY_MEMBER];
 } HnswCache;
 
-static HnswCache *get_cache(Relation rel, const VdbHnswMetaPageData *meta);
+static HnswCache *get_cache(Relation rel);
 static void fill_index(HnswIndex *index, Relation rel, HnswCache *cache);
 static int	coded_capacity(const HnswIndex *index);
 static void check_indexed_column(const VdbTypeInfo *type, int dimensions);
@@ -44,47 +44,38 @@ hnsw_index_open(Relation rel)
 {
 	HnswIndex  *index = palloc0(sizeof(HnswIndex));
 
-	fill_index(index, rel, get_cache(rel, NULL));
+	fill_index(index, rel, get_cache(rel));
 	return index;
-}
-
-/*
- * hnsw_index_prepare -- the same for an index whose metapage is not written
- */
-void
-hnsw_index_prepare(HnswIndex *index, Relation rel,
-				   const VdbHnswMetaPageData *meta)
-{
-	memset(index, 0, sizeof(HnswIndex));
-	fill_index(index, rel, get_cache(rel, meta));
 }
 
 /* The cached metapage and signs of a relation, read if need be */
 static HnswCache *
-get_cache(Relation rel, const VdbHnswMetaPageData *meta)
+get_cache(Relation rel)
 {
-	VdbHnswMetaPageData read;
+	VdbHnswMetaPageData meta;
 	HnswCache  *cache;
 
-	if (meta == NULL)
-	{
-		if (rel->rd_amcache != NULL)
-			return rel->rd_amcache;
-		hnsw_read_meta(rel, &read);
-		meta = &read;
-	}
-	else if (rel->rd_amcache != NULL)
-	{
-		pfree(rel->rd_amcache);
-		rel->rd_amcache = NULL;
-	}
+	if (rel->rd_amcache != NULL)
+		return rel->rd_amcache;
 
+	hnsw_read_meta(rel, &meta);
 	cache = MemoryContextAlloc(rel->rd_indexcxt, offsetof(HnswCache, signs) +
-							   hnsw_signs_size(meta->padded));
-	cache->meta = *meta;
-	hnsw_make_signs(meta->seed, meta->padded, cache->signs);
+							   hnsw_signs_size(meta.padded));
+	cache->meta = meta;
+	hnsw_make_signs(meta.seed, meta.padded, cache->signs);
 	rel->rd_amcache = cache;
 	return cache;
+}
+
+/*
+ * hnsw_index_forget -- the metapage has been written anew
+ */
+void
+hnsw_index_forget(Relation rel)
+{
+	if (rel->rd_amcache != NULL)
+		pfree(rel->rd_amcache);
+	rel->rd_amcache = NULL;
 }
 
 /*

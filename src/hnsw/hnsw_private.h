@@ -256,16 +256,15 @@ extern int	hnsw_get_ef_construction(Relation index);
 /* functions in hnsw_index.c */
 extern HnswIndex *hnsw_index_open(Relation rel);
 extern void hnsw_meta_init(VdbHnswMetaPageData *meta, Relation index);
-extern void hnsw_index_prepare(HnswIndex *index, Relation rel,
-							   const VdbHnswMetaPageData *meta);
+extern void hnsw_index_forget(Relation rel);
 extern Size hnsw_record_size(const HnswIndex *index, int capacity,
 							 Size value_size, int *body_pages);
 extern int	hnsw_search_beam(const HnswIndex *index, int ef);
 extern int	hnsw_layer_capacity(const HnswIndex *index, int layer);
 extern int	hnsw_random_layer(const HnswIndex *index);
-extern void hnsw_report_corruption(Relation rel, BlockNumber blkno,
-								   OffsetNumber offno, const char *what)
-			pg_attribute_noreturn();
+extern _Noreturn void hnsw_report_corruption(Relation rel, BlockNumber blkno,
+											 OffsetNumber offno,
+											 const char *what);
 
 /* functions in hnsw_code.c */
 extern Size hnsw_signs_size(int padded);

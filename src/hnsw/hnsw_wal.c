@@ -63,10 +63,12 @@ Page
 hnsw_change_new_page(HnswChange *change, uint16 kind, BlockNumber *blkno)
 {
 	Relation	rel = change->index->rel;
-	bool		need_lock = !RELATION_IS_LOCAL(rel);
+	bool		need_lock;
 	Buffer		buf;
 	Page		page;
 
+	/* A new index is local to the leader of its build, and not to workers */
+	need_lock = change->index->building || !RELATION_IS_LOCAL(rel);
 	if (need_lock)
 		LockRelationForExtension(rel, ExclusiveLock);
 	buf = ReadBufferExtended(rel, MAIN_FORKNUM, P_NEW, RBM_NORMAL, NULL);
