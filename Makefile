@@ -37,7 +37,8 @@ PG_CPPFLAGS = -Iinclude -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CFLAGS = -O3 -MMD -MP -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
-SHLIB_LINK = -lxxhash -lm
+# XXH3 is compiled in from its header.
+SHLIB_LINK = -lm
 
 # WERROR=1, and CI=true, make warnings errors.
 ifneq ($(filter 1 yes true,$(WERROR) $(CI)),)
