@@ -295,8 +295,9 @@ class Hnswlib:
         return answer
 
     def build(self):
-        seconds, size = self.ask(f"build {self.options.m} "
-                                 f"{self.options.ef_construction} 2")[0].split()
+        answer = self.ask(f"build {self.options.m} "
+                          f"{self.options.ef_construction} 2")[0]
+        seconds, size = answer.split()
         return {"seconds": float(seconds), "bytes": int(size)}
 
     def found(self, ef_search):

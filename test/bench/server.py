@@ -84,9 +84,7 @@ def make_private_installation(installation, root, repository, pgvector):
         (private.pkglibdir / "vector.so").unlink()
 
     print("bench: building vecdb into a private installation", flush=True)
-    run_quietly([*make, "-C", str(repository), "install"])
-    for alias in private.sharedir.glob("extension/vector*"):
-        alias.unlink()
+    run_quietly([*make, "-C", str(repository), "VECTOR_ALIAS=no", "install"])
 
     print(f"bench: building pgvector from {pgvector}", flush=True)
     copy = root / "pgvector"
@@ -97,9 +95,17 @@ def make_private_installation(installation, root, repository, pgvector):
 
 
 def run_quietly(command):
-    """Run a command; when it fails, show the end of what it said and stop."""
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+    """Run a command; when it fails, show the end of what it said and stop.
+
+    Only what a build needs is passed on: our own DATA, like the variables of
+    the make that called us, would mean something else to PGXS.
+    """
+    environment = {name: os.environ[name]
+                   for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+                   if name in os.environ}
+    done = subprocess.run(command, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=environment)
     if done.returncode != 0:
         raise SystemExit(f"bench: {' '.join(command)} failed:\n" +
                          "\n".join(done.stdout.splitlines()[-20:]))
