@@ -30,6 +30,7 @@ FULL = {"rounds": 3, "seconds": 3, "writes": 1000,
 QUICK = {"rounds": 1, "seconds": 1, "writes": 200,
          "efs": [10, 40, 120, 400]}
 VACUUM_EF = 100         # recall before and after VACUUM is compared here
+COLD_RECALL = 0.95      # searches with a cold cache reach this
 
 
 def read_options():
@@ -71,7 +72,7 @@ def server_settings(data, options):
     raw = data.base.nbytes
     options.build_memory = 256 * MIB + 3 * raw
     half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    buffers = min(512 * MIB + 8 * raw, half)
+    buffers = options.shared_buffers = min(512 * MIB + 8 * raw, half)
     # a parallel build may put all of its memory into /dev/shm
     shm = shutil.disk_usage("/dev/shm").free if os.path.isdir("/dev/shm") \
         else 0
@@ -168,12 +169,33 @@ def measure(engines, data, options):
                               lambda e: e.vacuum(VACUUM_EF))
     if not options.quick:
         sizes = medians(raw["build"], "bytes")
-        options.low_memory = max(
-            4 * MIB, int(max(sizes[e.name] for e in databases)) // 4)
+        largest = int(max(sizes[e.name] for e in databases))
+        raw["cold"] = measure_cold(databases, raw["curve"], largest // 10,
+                                   options)
+        options.low_memory = max(4 * MIB, largest // 4)
         raw["low_memory_build"] = in_rounds(
             databases, 1, "build in little memory",
             lambda e: e.build(options.low_memory))
     return raw
+
+
+def measure_cold(databases, curve, shared_buffers, options):
+    """Speed with a cold cache and shared buffers a tenth of the index.
+
+    Each engine searches at its smallest ef_search that finds COLD_RECALL, or
+    at the largest when none does.  The server has its own size again afterwards.
+    """
+    efs = {}
+    for database in databases:
+        enough = [step["ef_search"] for step in curve
+                  if step["recall"][database.name] >= COLD_RECALL]
+        efs[database.name] = min(enough, default=curve[-1]["ef_search"])
+    answers = in_rounds(
+        databases, options.rounds, "cold", lambda e: {
+            "ef_search": efs[e.name], "shared_buffers": shared_buffers,
+            "qps": e.cold_speed(efs[e.name], shared_buffers)})
+    databases[0].server.restart_cold(options.shared_buffers)
+    return answers
 
 
 def describe(server, engines, data, options, settings):

@@ -47,6 +47,7 @@ INDEX_ONLY = "-c enable_seqscan=off -c enable_sort=off "
 DELETED_EVERY = 10      # rows whose id leaves DELETED_REST are deleted
 DELETED_REST = 3
 EXPLAINED_QUERIES = 200
+COLD_QUERIES = 200
 
 
 class Database:
@@ -146,6 +147,18 @@ class Database:
         return 1000 / self.server.pgbench(
             self.database, self.fill(SEARCH[self.options.shape]),
             ["-T", str(self.options.seconds)],
+            INDEX_ONLY + f"-c hnsw.ef_search={ef_search}")
+
+    def cold_speed(self, ef_search, shared_buffers):
+        """The first searches per second, little memory and nothing cached.
+
+        A fixed number of searches, not a fixed time: the longer it runs, the
+        more is cached, and the quicker engine would profit from that.
+        """
+        self.server.restart_cold(shared_buffers)
+        return 1000 / self.server.pgbench(
+            self.database, self.fill(SEARCH[self.options.shape]),
+            ["-t", str(COLD_QUERIES)],
             INDEX_ONLY + f"-c hnsw.ef_search={ef_search}")
 
     def floor(self):

@@ -80,6 +80,9 @@ def rows_of(record):
     for target in TARGETS:
         add(f"shared buffers per query at recall {target}", "{:,.0f}",
             lambda e, t=target: at_recall(points(record, e, "buffers"), t))
+    if "cold" in record["figures"]:
+        add("queries per second with a cold cache, recall at least 0.95",
+            "{:,.0f}", lambda e: median_of(record, "cold", e, "qps"))
     add("build, 2 processes, s", "{:.1f}",
         lambda e: median_of(record, "build", e, "seconds"))
     if options["low_memory"]:
