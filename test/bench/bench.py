@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 
+import psycopg
+
 import report
 from dataset import DataSet
 from engines import Database, Hnswlib
@@ -283,4 +285,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except psycopg.Error as error:
+        sys.exit(f"bench: the server says: {error}")
