@@ -13,7 +13,8 @@
  * place and doing its multiplications at the measured FMA rate can take.
  * Both peaks are measured in the same run, by loops that do nothing else,
  * with the registers of the best table here.  The kernels over bits, and
- * code_sums, have no such floor for arithmetic, and hadamard none for bytes.
+ * code_sums, have no such floor for arithmetic; for them the share is that of
+ * the read bandwidth alone.  hadamard has neither.
  *
  * Every figure is the best of several runs, since whatever else the machine
  * does can only make one slower.
@@ -111,7 +112,6 @@ static uint8 *left;
 static uint8 *right;
 static uint8 *output;
 
-static double memory_bandwidth;
 static double fma_rate;			/* floats per second */
 
 
@@ -227,13 +227,16 @@ multiply_add(long steps)
 #define FLOATS_PER_STEP 80
 #endif
 
-/* Bytes per second of the reading loop over so many bytes, in one pass. */
+/*
+ * Bytes per second of the reading loop over so many bytes, in the best of
+ * "runs" runs of "passes" passes.
+ */
 static double
-measure_read(Size bytes, int passes)
+measure_read(Size bytes, int passes, int runs)
 {
 	double		best = 0;
 
-	for (int run = 0; run < RUNS; run++)
+	for (int run = 0; run < runs; run++)
 	{
 		double		start = now();
 		double		rate;
@@ -260,7 +263,7 @@ cache_bandwidth(Size bytes)
 		size++;
 	if (of_size[size] == 0)
 		of_size[size] = measure_read((Size) 1 << size,
-									 1 + (int) (200000000 >> size));
+									 1 + (int) (200000000 >> size), RUNS);
 	return of_size[size];
 }
 
@@ -269,7 +272,6 @@ measure_peaks(void)
 {
 	const long	steps = 2000000;
 
-	memory_bandwidth = measure_read(MEMORY_BYTES, 1);
 	for (int run = 0; run < RUNS; run++)
 	{
 		double		start = now();
@@ -420,9 +422,9 @@ report(const VdbDistanceKernels *table, const Subject *subject, int dim,
 {
 	double		seconds = time_call(table, subject, dim, from_memory);
 	double		bytes = subject->bytes * dim;
-	double		bandwidth = from_memory ? memory_bandwidth :
-		cache_bandwidth(bytes);
-	double		floor = bytes / bandwidth;
+	double		bandwidth;
+	double		floor;
+	char		speed[40] = "";
 
 	if (subject->kind == KIND_HADAMARD)
 	{
@@ -434,12 +436,23 @@ report(const VdbDistanceKernels *table, const Subject *subject, int dim,
 			   seconds * 1e-9);
 		return;
 	}
+
+	/*
+	 * What memory gives depends on what else the machine does, so it is
+	 * measured again for each line.
+	 */
+	bandwidth = from_memory ? measure_read(MEMORY_BYTES, 1, 3) :
+		cache_bandwidth(bytes);
+	floor = bytes / bandwidth;
 	if (subject->fmas * dim / fma_rate > floor)
 		floor = subject->fmas * dim / fma_rate;
-	printf("%-8s%-24s%6d  %-7s%9.1f ns%9.2f GB/s%8.1f GFLOP/s%5.0f %%\n",
+	if (subject->operations > 0)
+		snprintf(speed, sizeof(speed), "%8.1f GFLOP/s",
+				 subject->operations * dim / seconds * 1e-9);
+	printf("%-8s%-24s%6d  %-7s%9.1f ns%9.2f GB/s%-17s%5.0f %%\n",
 		   table->name, subject->name, dim, from_memory ? "memory" : "cache",
-		   seconds * 1e9, bytes / seconds * 1e-9,
-		   subject->operations * dim / seconds * 1e-9, 100 * floor / seconds);
+		   seconds * 1e9, bytes / seconds * 1e-9, speed,
+		   100 * floor / seconds);
 }
 
 /* Memory of that size, every page of it touched. */
@@ -478,7 +491,7 @@ main(int argc, char **argv)
 	printf("read bandwidth: %.1f GB/s from 16 kB, %.1f GB/s from 128 kB, "
 		   "%.1f GB/s from memory; FMA: %.1f GFLOP/s\n",
 		   cache_bandwidth(16384) * 1e-9, cache_bandwidth(131072) * 1e-9,
-		   memory_bandwidth * 1e-9, 2 * fma_rate * 1e-9);
+		   measure_read(MEMORY_BYTES, 1, RUNS) * 1e-9, 2 * fma_rate * 1e-9);
 
 	for (Size t = 0; t < sizeof(names) / sizeof(names[0]); t++)
 	{

@@ -65,7 +65,7 @@ default test
 prompt 0
 label test
 	kernel /vmlinuz
-	append initrd=/initrd console=ttyS0 earlyprintk=serial panic=-1 mitigations=off nokaslr
+	append initrd=/initrd console=ttyS0 panic=-1 mitigations=off nokaslr noxsaves clearcpuid=xsavec,pku acpi=off
 END
 xorriso -as mkisofs -quiet -o "$work/disc.iso" -b isolinux/isolinux.bin \
 	-c isolinux/boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table \
