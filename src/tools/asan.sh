@@ -38,36 +38,51 @@ get_source()
 	apt-get -q -q "$@" update
 	version=$(apt-cache "$@" showsrc postgresql-15 |
 		sed -n 's/^Version: //p' | sort -V | tail -n 1)
-	(cd "$dir" && apt-get -q -q "$@" source "postgresql-15=$version")
+	# without Debian's patches: one makes "make install" write to the system's
+	# own /usr/lib/postgresql, whatever the prefix
+	(cd "$dir" && apt-get -q -q "$@" source --download-only "postgresql-15=$version" &&
+		dpkg-source --skip-patches -x ./*.dsc server)
 }
+
+# what a server and its tests need; ecpg, the documentation and others do not
+# matter here and take long
+directories="src/common src/port src/timezone src/backend
+	src/backend/utils/mb/conversion_procs src/backend/snowball src/include
+	src/interfaces/libpq src/backend/replication/libpqwalreceiver src/fe_utils
+	src/bin src/pl/plpgsql src/makefiles src/test/regress src/test/isolation
+	src/test/perl config contrib/pageinspect contrib/amcheck
+	contrib/pg_prewarm contrib/pgstattuple contrib/pg_visibility"
 
 build_server()
 {
 	src/tools/install-deps.sh build test asan
 	say "Building PostgreSQL with sanitizers and assertions, once: $prefix"
-	rm -rf "$CACHE/source"
-	get_source "$CACHE/source"
-	cd "$CACHE"/source/postgresql-15-*/
-	./configure -q --prefix="$prefix.new" --enable-cassert --enable-debug \
-		--enable-tap-tests --without-readline --without-zlib \
-		CFLAGS="-O1 -g $sanitize" LDFLAGS="-fsanitize=address,undefined" \
-		>configure.out 2>&1 || { tail -20 configure.out >&2; die "configure failed"; }
-	nice make -s -j "${ASAN_JOBS:-$(nproc)}" all >make.out 2>&1 ||
-		{ tail -30 make.out >&2; die "the server could not be built"; }
-	rm -rf "$prefix.new"
-	make -s install >>make.out 2>&1
-	for contrib in pageinspect amcheck pg_prewarm pgstattuple; do
-		make -s -C "contrib/$contrib" install >>make.out 2>&1
-	done
+	rm -rf "$CACHE/source" "$prefix"
+	get_source "$CACHE/source" >"$CACHE/asan.log" 2>&1 ||
+		{ tail -n 20 "$CACHE/asan.log" >&2; die "no source of PostgreSQL"; }
+	cd "$CACHE/source/server"
+	{
+		./configure -q --prefix="$prefix" --enable-cassert --enable-debug \
+			--enable-tap-tests --without-readline --without-zlib \
+			CFLAGS="-O1 -g $sanitize" LDFLAGS="-fsanitize=address,undefined" &&
+			# shellcheck disable=SC2016
+			grep -qx 'pkglibdir = $(libdir)' src/Makefile.global &&
+			make -s -C src/backend generated-headers &&
+			for dir in $directories; do
+				nice make -s -j "${ASAN_JOBS:-$(nproc)}" -C "$dir" all &&
+					make -s -C "$dir" install || exit 1
+			done &&
+			make -s -C src install-local
+	} >>"$CACHE/asan.log" 2>&1 ||
+		{ tail -n 30 "$CACHE/asan.log" >&2
+		  die "The server could not be built; see $CACHE/asan.log"; }
 	cd "$TOP"
-	rm -rf "$prefix"
-	mv "$prefix.new" "$prefix"
-	ln -s "$(basename "$prefix")" "$prefix.new"
 	chmod -R a+rX "$prefix"
+	touch "$prefix/complete"
 	rm -rf "$CACHE/source"
 }
 
-[ -x "$prefix/bin/postgres" ] || build_server
+[ -e "$prefix/complete" ] || build_server
 PG_CONFIG=$prefix/bin/pg_config
 export PG_CONFIG
 if [ "${1:-}" = --build-only ]; then

@@ -4,7 +4,8 @@
 #	  The library exports its SQL functions and nothing else.
 #
 # Another extension in the same backend may have functions of any name; see
-# the flags in the Makefile.
+# the flags in the Makefile.  A function where a parallel or background worker
+# starts is found by name as well; it is called vecdb_..._worker.
 #
 . src/tools/common.sh
 
@@ -20,7 +21,7 @@ $3 !~ /^(Pg_magic_func|_PG_init|pg_finfo_vecdb_[a-z0-9_]+|vecdb_[a-z0-9_]+)$/ {
 END {
 	for (name in seen)
 	{
-		if (name ~ /^vecdb_/ && !(("pg_finfo_" name) in seen))
+		if (name ~ /^vecdb_/ && name !~ /_worker$/ && !(("pg_finfo_" name) in seen))
 		{
 			print name " is exported, but not by VDB_FUNCTION"
 			bad = 1

@@ -4,8 +4,8 @@
 #	  Each header compiles alone, without warnings.
 #
 # Public headers include what they need, postgres.h too; private ones may
-# count on postgres.h.  Templates, which are meant to be included with
-# parameters set, are named *_template.h and left out.
+# count on postgres.h.  Templates, which are included several times with other
+# parameters and therefore have no include guard, are left out.
 #
 . src/tools/common.sh
 
@@ -15,8 +15,8 @@ cc=$("$PG_CONFIG" --cc)
 rc=0
 count=0
 for header in $(project_files 'include/*.h' 'src/*.h'); do
+	grep -q '^#ifndef' "$header" || continue
 	case $header in
-		*_template.h) continue ;;
 		src/*) first='#include "postgres.h"' ;;
 		*) first= ;;
 	esac

@@ -101,7 +101,8 @@ server_start()
 	server_bin=$2
 	shift 2
 	as_server_user mkdir -p "$server_home/socket"
-	as_server_user "$server_bin/initdb" -D "$server_home/data" -A trust \
+	# from a directory that the user may enter, which ours need not be
+	in_server_home "$server_bin/initdb" -D "$server_home/data" -A trust \
 		-U postgres --no-locale -E UTF8 --no-sync "$@" >"$server_home/initdb.log" 2>&1 ||
 		{ cat "$server_home/initdb.log" >&2; die "initdb failed"; }
 	{
@@ -115,11 +116,16 @@ server_start()
 	chmod 644 "$server_home/extra.conf"
 	as_server_user sh -c "cat '$server_home/extra.conf' >>'$server_home/data/postgresql.conf'"
 	[ "${UNDER_VALGRIND:-no}" = no ] || server_wrap
-	as_server_user "$server_bin/pg_ctl" -D "$server_home/data" -s -w -t 300 \
+	in_server_home "$server_bin/pg_ctl" -D "$server_home/data" -s -w -t 300 \
 		-l "$server_home/server.log" start ||
 		{ tail -50 "$server_home/server.log" >&2; die "the server does not start"; }
 	PGHOST=$server_home/socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
 	export PGHOST PGPORT PGUSER PGDATABASE
+}
+
+in_server_home()
+{
+	(cd "$server_home" && as_server_user "$@")
 }
 
 # put valgrind between pg_ctl and the server
@@ -139,7 +145,7 @@ server_wrap()
 server_stop()
 {
 	if [ -n "${server_home:-}" ] && [ -e "$server_home/data/postmaster.pid" ]; then
-		as_server_user "$server_bin/pg_ctl" -D "$server_home/data" -s \
+		in_server_home "$server_bin/pg_ctl" -D "$server_home/data" -s \
 			-m "${1:-fast}" stop || true
 	fi
 }

@@ -73,13 +73,18 @@ foreach my $case (@cases)
 }
 
 # check-headers
-my ($rc, $out) = run_tool(
-	new_tree('include/vecdb/types.h' => qq{#include "postgres.h"\nextern Datum f(void);\n}),
-	'src/tools/check-headers.sh');
+sub headers
+{
+	my ($text) = @_;
+	return run_tool(new_tree('include/vecdb/types.h' => $text),
+		'src/tools/check-headers.sh');
+}
+my ($rc, $out) =
+  headers(qq{#ifndef T_H\n#define T_H\n#include "postgres.h"\nextern Datum f(void);\n#endif\n});
 is($rc, 0, 'check-headers accepts a header that compiles alone') or diag($out);
-($rc, $out) = run_tool(
-	new_tree('include/vecdb/types.h' => "extern Datum f(void);\n"),
-	'src/tools/check-headers.sh');
+($rc, $out) = headers("extern DENSE_TYPE f(void);\n");
+is($rc, 0, 'check-headers leaves out templates');
+($rc, $out) = headers("#ifndef T_H\n#define T_H\nextern Datum f(void);\n#endif\n");
 isnt($rc, 0, 'check-headers refuses one that does not');
 like($out, qr/types\.h does not compile alone/, 'and names it');
 
@@ -98,6 +103,8 @@ is($rc, 0, 'check-exports accepts SQL functions') or diag($out);
 ($rc, $out) = exports("$magic void hnswinsert(void) {}");
 isnt($rc, 0, 'check-exports refuses other functions');
 like($out, qr/hnswinsert/, 'and names them');
+($rc, $out) = exports("$magic void vecdb_f_worker(void) {}");
+is($rc, 0, 'check-exports accepts the start of a worker') or diag($out);
 ($rc, $out) = exports("$magic void vecdb_f(void) {}");
 like($out, qr/vecdb_f is exported, but not by VDB_FUNCTION/,
 	'check-exports misses the function info');
