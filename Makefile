@@ -125,7 +125,7 @@ test: ## everything: regression, isolation, TAP, kernels, checks
 	$(TOOL)/run-tests.sh
 
 bench: ## recall, speed and size beside pgvector and hnswlib; DATA=dir
-	+@test/bench/run $(if $(DATA),"$(DATA)")
+	+@test/bench/run $(if $(filter command,$(origin DATA)),"$(DATA)")
 
 indent: ## lay out all C files as PostgreSQL does
 	$(TOOL)/indent.sh
