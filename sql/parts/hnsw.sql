@@ -1,7 +1,8 @@
 -- hnsw: the access method and its operator classes
 
 CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
-	AS 'MODULE_PATHNAME', 'vecdb_hnswhandler' LANGUAGE C;
+	AS 'MODULE_PATHNAME', 'vecdb_hnswhandler'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnswhandler(internal) IS
 	'handler of the access method hnsw';
 

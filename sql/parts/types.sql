@@ -1470,18 +1470,18 @@ COMMENT ON OPERATOR CLASS sparsevec_ops USING hash IS
 
 CREATE FUNCTION hnsw_halfvec_support(internal) RETURNS internal
 	AS 'MODULE_PATHNAME', 'vecdb_hnsw_halfvec_support'
-	LANGUAGE C;
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_halfvec_support(internal) IS
 	'tells hnsw indexes about the type halfvec';
 
 CREATE FUNCTION hnsw_bit_support(internal) RETURNS internal
 	AS 'MODULE_PATHNAME', 'vecdb_hnsw_bit_support'
-	LANGUAGE C;
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_bit_support(internal) IS
 	'tells hnsw indexes about the type bit';
 
 CREATE FUNCTION hnsw_sparsevec_support(internal) RETURNS internal
 	AS 'MODULE_PATHNAME', 'vecdb_hnsw_sparsevec_support'
-	LANGUAGE C;
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION hnsw_sparsevec_support(internal) IS
 	'tells hnsw indexes about the type sparsevec';

@@ -264,13 +264,17 @@ hnsw_record_size(const HnswIndex *index, int capacity, Size value_size,
  * hnsw_search_beam -- vertices that a search of layer 0 has to look at
  *
  * For what "ef" promises, which is the recall of lists of 2 * m neighbours.
+ * Shorter lists need the more of a beam the larger it is: see README,
+ * "Capacity", for the measurements that this follows.
  */
 int
 hnsw_search_beam(const HnswIndex *index, int ef)
 {
 	int			capacity = index->meta.capacity;
+	double		missing = (2.0 * index->meta.m - capacity) / capacity;
+	double		growth = 1 + log2(Max(ef / 40.0, 1)) / 3;
 
-	return (ef * 2 * index->meta.m + capacity - 1) / capacity;
+	return (int) ceil(ef * (1 + missing * growth));
 }
 
 /* hnsw_layer_capacity -- neighbours in a record of this layer */
