@@ -195,17 +195,18 @@ hnsw_encode_edge(const HnswIndex *index, const float *base,
  *
  * "distance" is the query's distance to the vertex itself, as
  * hnsw_query_distance() has it; the estimates are in the same units.  "sums"
- * is scratch memory for "count" numbers.
+ * is scratch memory for a number for each neighbour.
  */
 void
 hnsw_estimate(const HnswIndex *index, const HnswQuery *query, float distance,
-			  int count, const VdbHnswFactors *factors, const uint8 *codes,
-			  int32 *sums, float *estimates)
+			  const HnswRecord *record, int32 *sums, float *estimates)
 {
+	const VdbHnswFactors *factors = record->factors;
+	int			count = record->head->count;
 	float		factor = index->meta.metric == VDB_METRIC_IP ? 1 : 2;
 	bool		add = index->meta.metric != VDB_METRIC_IP;
 
-	vdb_distance->code_sums(index->meta.padded, query->steps, codes,
+	vdb_distance->code_sums(index->meta.padded, query->steps, record->codes,
 							index->code_size, count, sums);
 
 	for (int i = 0; i < count; i++)
@@ -225,13 +226,15 @@ hnsw_estimate(const HnswIndex *index, const HnswQuery *query, float distance,
  * metric is L2 or cosine, and an estimate for inner products.
  */
 void
-hnsw_edge_distances(const HnswIndex *index, const VdbHnswInt8Value *base,
-					int count, const VdbHnswFactors *factors,
-					const uint8 *codes, int32 *sums, float *distances)
+hnsw_edge_distances(const HnswIndex *index, const HnswRecord *record,
+					int32 *sums, float *distances)
 {
+	const VdbHnswInt8Value *base = record->value;
+	const VdbHnswFactors *factors = record->factors;
+	int			count = record->head->count;
 	int32		base_sum = 0;
 
-	vdb_distance->code_sums(index->meta.padded, base->code, codes,
+	vdb_distance->code_sums(index->meta.padded, base->code, record->codes,
 							index->code_size, count, sums);
 	for (int i = 0; i < index->meta.padded; i++)
 		base_sum += base->code[i];

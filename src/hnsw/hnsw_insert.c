@@ -427,20 +427,20 @@ link_back(InsertState *insert, int layer)
 {
 	HnswNeighbour *own = insert->neighbours[layer];
 	int			count = insert->neighbour_counts[layer];
+	HnswLink	link = {0};
 	int			linked = 0;
 
+	link.index = insert->index;
+	link.layer = layer;
+	link.query = insert->query;
+	link.to = insert->refs[layer];
+	link.own = own;
+	link.own_count = count;
+
 	for (int i = 0; i < count; i++)
-	{
-		if (hnsw_link(insert->index, own[i].ref, layer, insert->query,
-					  insert->refs[layer], own, count, false))
-			linked++;
-	}
+		linked += hnsw_link(&link, own[i].ref, false);
 	for (int i = 0; i < count && linked == 0; i++)
-	{
-		if (hnsw_link(insert->index, own[i].ref, layer, insert->query,
-					  insert->refs[layer], own, count, true))
-			linked++;
-	}
+		linked += hnsw_link(&link, own[i].ref, true);
 }
 
 /* Make the highest record of the new vertex the entry point */

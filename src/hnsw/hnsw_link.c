@@ -23,38 +23,24 @@
 
 #include "hnsw_private.h"
 
-/* What is being linked; the parameters of hnsw_link() */
-typedef struct LinkState
-{
-	HnswIndex  *index;
-	VdbHnswRef	from;
-	int			layer;
-	const HnswQuery *query;		/* value of "to" */
-	VdbHnswRef	to;
-	const HnswNeighbour *own;	/* neighbours that "to" points to */
-	int			own_count;
-	bool		force;
-	HnswRecord	record;			/* "from" */
-} LinkState;
-
-static int	choose_place_coded(LinkState *link, bool *covered);
-static int	choose_farthest(LinkState *link, const float *edges,
+static int	choose_place_coded(HnswLink *link, bool *covered);
+static int	choose_farthest(HnswLink *link, const float *edges,
 							const float *to_neighbours, float distance,
 							bool covered);
-static int	choose_farthest_own(LinkState *link, const float *distances);
-static bool link_coded(LinkState *link);
-static bool put_edge(HnswChange *change, LinkState *link);
-static bool link_plain(LinkState *link);
-static bool read_candidates(LinkState *link, HnswNeighbour *candidates,
+static int	choose_farthest_own(HnswLink *link, const float *distances);
+static bool link_coded(HnswLink *link);
+static bool put_edge(HnswChange *change, HnswLink *link);
+static bool link_plain(HnswLink *link);
+static bool read_candidates(HnswLink *link, HnswNeighbour *candidates,
 							int *count);
-static bool replace_if_same(LinkState *link, const HnswNeighbour *candidates,
+static bool replace_if_same(HnswLink *link, const HnswNeighbour *candidates,
 							int count, int at);
-static bool is_linkable(HnswChange *change, LinkState *link);
+static bool is_linkable(HnswChange *change, HnswLink *link);
 
 /*
- * hnsw_link -- make "from" point to the new vertex "to"
+ * hnsw_link -- make "from" point to the new vertex
  *
- * "query" is the value of "to", own[] are the neighbours it points to.
+ * The caller has filled in the first members of *link, and zeroed the rest.
  * Returns false when "from" was deleted meanwhile, or when its list is full
  * of better neighbours; the latter does not happen with "force".
  *
@@ -62,27 +48,16 @@ static bool is_linkable(HnswChange *change, LinkState *link);
  * record is removed meanwhile.
  */
 bool
-hnsw_link(HnswIndex *index, VdbHnswRef from, int layer,
-		  const HnswQuery *query, VdbHnswRef to, const HnswNeighbour *own,
-		  int own_count, bool force)
+hnsw_link(HnswLink *link, VdbHnswRef from, bool force)
 {
-	LinkState	link = {0};
-
-	link.index = index;
-	link.from = from;
-	link.layer = layer;
-	link.query = query;
-	link.to = to;
-	link.own = own;
-	link.own_count = own_count;
-	link.force = force;
-
-	return index->coded ? link_coded(&link) : link_plain(&link);
+	link->from = from;
+	link->force = force;
+	return link->index->coded ? link_coded(link) : link_plain(link);
 }
 
 /* Take the record into a change; false when it must not be linked to */
 static bool
-is_linkable(HnswChange *change, LinkState *link)
+is_linkable(HnswChange *change, HnswLink *link)
 {
 	if (!hnsw_change_record(change, link->from, link->layer, &link->record))
 		return false;
@@ -90,7 +65,7 @@ is_linkable(HnswChange *change, LinkState *link)
 }
 
 static bool
-link_coded(LinkState *link)
+link_coded(HnswLink *link)
 {
 	HnswChange	change;
 
@@ -114,7 +89,7 @@ bool
 hnsw_link_record(HnswChange *change, HnswRecord *record,
 				 const HnswQuery *query, VdbHnswRef to)
 {
-	LinkState	link = {0};
+	HnswLink	link = {0};
 
 	link.index = change->index;
 	link.query = query;
@@ -125,7 +100,7 @@ hnsw_link_record(HnswChange *change, HnswRecord *record,
 
 /* Put the new edge where it belongs; false when that is nowhere */
 static bool
-put_edge(HnswChange *change, LinkState *link)
+put_edge(HnswChange *change, HnswLink *link)
 {
 	HnswIndex  *index = link->index;
 	VdbHnswFactors factors;
@@ -159,7 +134,7 @@ put_edge(HnswChange *change, LinkState *link)
  * -1 is returned.
  */
 static int
-choose_place_coded(LinkState *link, bool *covered)
+choose_place_coded(HnswLink *link, bool *covered)
 {
 	HnswIndex  *index = link->index;
 	HnswRecord *record = &link->record;
@@ -171,10 +146,8 @@ choose_place_coded(LinkState *link, bool *covered)
 	int			at = count;
 
 	distance = hnsw_query_distance(index, link->query, record->value);
-	hnsw_estimate(index, link->query, distance, count, record->factors,
-				  record->codes, sums, to_neighbours);
-	hnsw_edge_distances(index, record->value, count, record->factors,
-						record->codes, sums, edges);
+	hnsw_estimate(index, link->query, distance, record, sums, to_neighbours);
+	hnsw_edge_distances(index, record, sums, edges);
 
 	*covered = false;
 	for (int i = 0; i < count && !*covered; i++)
@@ -202,7 +175,7 @@ choose_place_coded(LinkState *link, bool *covered)
  * Which neighbour has to go from a full list; -1 when it is the new one
  */
 static int
-choose_farthest(LinkState *link, const float *edges,
+choose_farthest(HnswLink *link, const float *edges,
 				const float *to_neighbours, float distance, bool covered)
 {
 	HnswRecord *record = &link->record;
@@ -237,7 +210,7 @@ choose_farthest(LinkState *link, const float *edges,
  * can still be reached; failing that, the farthest
  */
 static int
-choose_farthest_own(LinkState *link, const float *distances)
+choose_farthest_own(HnswLink *link, const float *distances)
 {
 	int			count = link->record.head->count;
 	int			farthest = 0;
@@ -258,7 +231,7 @@ choose_farthest_own(LinkState *link, const float *distances)
 }
 
 static bool
-link_plain(LinkState *link)
+link_plain(HnswLink *link)
 {
 	HnswNeighbour *candidates;
 	int			count;
@@ -305,7 +278,7 @@ link_plain(LinkState *link)
  * that it is the first to be replaced.
  */
 static bool
-read_candidates(LinkState *link, HnswNeighbour *candidates, int *count)
+read_candidates(HnswLink *link, HnswNeighbour *candidates, int *count)
 {
 	HnswIndex  *index = link->index;
 	HnswRecord *record = &link->record;
@@ -362,7 +335,7 @@ read_candidates(LinkState *link, HnswNeighbour *candidates, int *count)
  * record.head is NULL afterwards when "from" was deleted.
  */
 static bool
-replace_if_same(LinkState *link, const HnswNeighbour *candidates, int count,
+replace_if_same(HnswLink *link, const HnswNeighbour *candidates, int count,
 				int at)
 {
 	HnswChange	change;

@@ -205,6 +205,23 @@ typedef struct HnswNeighbour
 } HnswNeighbour;
 
 /*
+ * A new vertex that others are made to point to, and the one at hand.
+ */
+typedef struct HnswLink
+{
+	HnswIndex  *index;
+	int			layer;
+	const HnswQuery *query;		/* value of the new vertex */
+	VdbHnswRef	to;				/* the new vertex */
+	const HnswNeighbour *own;	/* neighbours that it points to itself */
+	int			own_count;
+	/* for hnsw_link.c */
+	VdbHnswRef	from;
+	bool		force;
+	HnswRecord	record;			/* of "from" */
+} HnswLink;
+
+/*
  * A change of some pages that becomes durable as one.
  */
 #define HNSW_MAX_CHANGE_PAGES	MAX_GENERIC_XLOG_PAGES
@@ -278,13 +295,10 @@ extern void hnsw_encode_edge(const HnswIndex *index, const float *base,
 							 const float *target, VdbHnswFactors *factors,
 							 uint8 *code);
 extern void hnsw_estimate(const HnswIndex *index, const HnswQuery *query,
-						  float distance, int count,
-						  const VdbHnswFactors *factors, const uint8 *codes,
+						  float distance, const HnswRecord *record,
 						  int32 *sums, float *estimates);
 extern void hnsw_edge_distances(const HnswIndex *index,
-								const VdbHnswInt8Value *base, int count,
-								const VdbHnswFactors *factors,
-								const uint8 *codes, int32 *sums,
+								const HnswRecord *record, int32 *sums,
 								float *distances);
 
 /* functions in hnsw_value.c */
@@ -370,9 +384,7 @@ extern int	hnsw_dropped_neighbour(const HnswIndex *index,
 								   int capacity);
 
 /* functions in hnsw_link.c */
-extern bool hnsw_link(HnswIndex *index, VdbHnswRef from, int layer,
-					  const HnswQuery *query, VdbHnswRef to,
-					  const HnswNeighbour *own, int own_count, bool force);
+extern bool hnsw_link(HnswLink *link, VdbHnswRef from, bool force);
 extern bool hnsw_link_record(HnswChange *change, HnswRecord *record,
 							 const HnswQuery *query, VdbHnswRef to);
 

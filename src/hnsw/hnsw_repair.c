@@ -242,7 +242,7 @@ add_candidates_of(Repair *repair, VdbHnswRef dead)
 		hnsw_estimate(index, &repair->query,
 					  hnsw_query_distance(index, &repair->query,
 										  record->value),
-					  count, record->factors, record->codes, sums, estimates);
+					  record, sums, estimates);
 	}
 	hnsw_unlock_record(record);
 

@@ -262,8 +262,8 @@ look_around_coded(HnswSearch *search, VdbHnswRef ref)
 	count = record->head->count;
 	search->code_estimates += count;
 	memcpy(search->neighbours, record->refs, sizeof(VdbHnswRef) * count);
-	hnsw_estimate(index, search->query, distance, count, record->factors,
-				  record->codes, search->sums, search->estimates);
+	hnsw_estimate(index, search->query, distance, record, search->sums,
+				  search->estimates);
 	hnsw_unlock_record(record);
 
 	for (int i = 0; i < count; i++)
