@@ -1,7 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * hnsw_handler.c
- *	  The access method as PostgreSQL sees it.
+ *	  The access method as PostgreSQL sees it: entry points, storage
+ *	  parameters and settings, checks of operator classes, costs.
+ *
+ * Names, defaults and ranges are pgvector's, with two differences in what
+ * they mean: hnsw.iterative_scan is on by default, and what is left after
+ * hnsw.max_scan_tuples or hnsw.scan_mem_multiplier is not given up but read
+ * in the order of pages (hnsw_scan.c).
+ *
+ * What the planner is told: a search reads about one page for each vertex that
+ * it looks at closely, and how many those are follows from ef_search and,
+ * slowly, from the size of the index.  All of that is paid before the first
+ * row.  Rows beyond the first batch, which a filter makes necessary, cost
+ * their share of the whole index.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_handler.c
@@ -10,14 +22,65 @@
  */
 #include "postgres.h"
 
+#include <float.h>
+#include <math.h>
+
+#include "access/amvalidate.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_type.h"
 #include "commands/progress.h"
 #include "commands/vacuum.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/selfuncs.h"
+#include "utils/spccache.h"
+#include "utils/syscache.h"
+
+#include "vecdb/hnsw.h"
 
 #include "hnsw_private.h"
 
+static double estimate_visits(HnswIndex *index, double tuples);
+static double estimate_operators(const HnswIndex *index);
+
+static bool check_function(Form_pg_amproc proc, Oid type, const char *family);
+static bool check_operator(Form_pg_amop op, const char *family);
+
+int			hnsw_ef_search;
+int			hnsw_iterative_scan;
+int			hnsw_max_scan_tuples;
+double		hnsw_scan_mem_multiplier;
+
+static relopt_kind hnsw_relopt_kind;
+
+static const struct config_enum_entry iterative_scan_options[] = {
+	{"off", HNSW_ITERATIVE_SCAN_OFF, false},
+	{"relaxed_order", HNSW_ITERATIVE_SCAN_RELAXED, false},
+	{"strict_order", HNSW_ITERATIVE_SCAN_STRICT, false},
+	{NULL, 0, false}
+};
+
 VDB_FUNCTION(vecdb_hnswhandler);
 
+static bytea *get_options(Datum reloptions, bool validate);
+static bool validate_opclass(Oid opclass);
+static void estimate_cost(PlannerInfo *root, IndexPath *path,
+						  double loop_count, Cost *startup_cost,
+						  Cost *total_cost, Selectivity *selectivity,
+						  double *correlation, double *pages);
 static char *build_phase_name(int64 phase);
 static bool insert_row(Relation rel, Datum *values, bool *isnull,
 					   ItemPointer tid, Relation heap,
@@ -59,11 +122,11 @@ vecdb_hnswhandler(PG_FUNCTION_ARGS)
 	routine->ambulkdelete = hnsw_bulk_delete;
 	routine->amvacuumcleanup = hnsw_vacuum_cleanup;
 	routine->amcanreturn = NULL;
-	routine->amcostestimate = hnsw_cost_estimate;
-	routine->amoptions = hnsw_options;
+	routine->amcostestimate = estimate_cost;
+	routine->amoptions = get_options;
 	routine->amproperty = NULL;
 	routine->ambuildphasename = build_phase_name;
-	routine->amvalidate = hnsw_validate;
+	routine->amvalidate = validate_opclass;
 	routine->amadjustmembers = NULL;
 	routine->ambeginscan = hnsw_begin_scan;
 	routine->amrescan = hnsw_rescan;
@@ -107,4 +170,310 @@ insert_row(Relation rel, Datum *values, bool *isnull, ItemPointer tid,
 	if (!isnull[0])
 		hnsw_insert(rel, values[0], tid);
 	return false;
+}
+
+/*
+ * vdb_hnsw_init -- define options and settings; called once by _PG_init
+ */
+void
+vdb_hnsw_init(void)
+{
+	hnsw_relopt_kind = add_reloption_kind();
+	add_int_reloption(hnsw_relopt_kind, "m",
+					  "Maximum number of connections per layer",
+					  HNSW_DEFAULT_M, HNSW_MIN_M, VDB_HNSW_MAX_M,
+					  AccessExclusiveLock);
+	add_int_reloption(hnsw_relopt_kind, "ef_construction",
+					  "Size of the dynamic candidate list for construction",
+					  HNSW_DEFAULT_EF_CONSTRUCTION,
+					  HNSW_MIN_EF_CONSTRUCTION, HNSW_MAX_EF_CONSTRUCTION,
+					  AccessExclusiveLock);
+
+	DefineCustomIntVariable("hnsw.ef_search",
+							"Sets the size of the dynamic candidate list for search.",
+							"Valid range is 1..1000.",
+							&hnsw_ef_search, HNSW_DEFAULT_EF_SEARCH,
+							HNSW_MIN_EF_SEARCH, HNSW_MAX_EF_SEARCH,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("hnsw.iterative_scan",
+							 "Sets how an index scan goes on when a filter leaves too few rows.",
+							 NULL,
+							 &hnsw_iterative_scan,
+							 HNSW_ITERATIVE_SCAN_RELAXED,
+							 iterative_scan_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("hnsw.max_scan_tuples",
+							"Sets how many vertices an iterative scan visits by following the graph.",
+							"After that it reads the rest of the index in the order of pages.",
+							&hnsw_max_scan_tuples, 20000, 1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("hnsw.scan_mem_multiplier",
+							 "Sets the memory an iterative scan may use to follow the graph, in multiples of work_mem.",
+							 NULL,
+							 &hnsw_scan_mem_multiplier, 1, 1, 1000,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("hnsw");
+}
+
+/* get_options -- amoptions */
+static bytea *
+get_options(Datum reloptions, bool validate)
+{
+	static const relopt_parse_elt options[] = {
+		{"m", RELOPT_TYPE_INT, offsetof(HnswOptions, m)},
+		{"ef_construction", RELOPT_TYPE_INT,
+		offsetof(HnswOptions, ef_construction)},
+	};
+
+	return (bytea *) build_reloptions(reloptions, validate, hnsw_relopt_kind,
+									  sizeof(HnswOptions), options,
+									  lengthof(options));
+}
+
+/* hnsw_get_m -- option m of an index, or its default */
+int
+hnsw_get_m(Relation index)
+{
+	HnswOptions *options = (HnswOptions *) index->rd_options;
+
+	return options != NULL ? options->m : HNSW_DEFAULT_M;
+}
+
+/* hnsw_get_ef_construction -- likewise */
+int
+hnsw_get_ef_construction(Relation index)
+{
+	HnswOptions *options = (HnswOptions *) index->rd_options;
+
+	return options != NULL ? options->ef_construction :
+		HNSW_DEFAULT_EF_CONSTRUCTION;
+}
+
+/*
+ * validate_opclass -- amvalidate
+ *
+ * An operator class has function 1, the distance of two values as float8;
+ * maybe function 2, the norm of a value as float8; maybe function 3, which
+ * describes the type; and operator 1, which orders by distance.
+ */
+static bool
+validate_opclass(Oid opclass)
+{
+	HeapTuple	class_tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
+	Form_pg_opclass class;
+	HeapTuple	family_tuple;
+	char	   *family;
+	CatCList   *procs;
+	CatCList   *ops;
+	bool		has_distance = false;
+	bool		has_order = false;
+	bool		valid = true;
+
+	if (!HeapTupleIsValid(class_tuple))
+		elog(ERROR, "cache lookup failed for operator class %u", opclass);
+	class = (Form_pg_opclass) GETSTRUCT(class_tuple);
+	family_tuple = SearchSysCache1(OPFAMILYOID,
+								   ObjectIdGetDatum(class->opcfamily));
+	if (!HeapTupleIsValid(family_tuple))
+		elog(ERROR, "cache lookup failed for operator family %u",
+			 class->opcfamily);
+	family = NameStr(((Form_pg_opfamily) GETSTRUCT(family_tuple))->opfname);
+
+	procs = SearchSysCacheList1(AMPROCNUM,
+								ObjectIdGetDatum(class->opcfamily));
+	for (int i = 0; i < procs->n_members; i++)
+	{
+		Form_pg_amproc proc = (Form_pg_amproc)
+			GETSTRUCT(&procs->members[i]->tuple);
+
+		valid &= check_function(proc, class->opcintype, family);
+		has_distance |= proc->amprocnum == HNSW_DISTANCE_PROC;
+	}
+	ReleaseCatCacheList(procs);
+
+	ops = SearchSysCacheList1(AMOPSTRATEGY,
+							  ObjectIdGetDatum(class->opcfamily));
+	for (int i = 0; i < ops->n_members; i++)
+	{
+		Form_pg_amop op = (Form_pg_amop) GETSTRUCT(&ops->members[i]->tuple);
+
+		valid &= check_operator(op, family);
+		has_order |= op->amopstrategy == 1;
+	}
+	ReleaseCatCacheList(ops);
+
+	if (!has_distance)
+		ereport(INFO,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("operator class \"%s\" of access method %s is missing support function %d",
+						NameStr(class->opcname), "hnsw",
+						HNSW_DISTANCE_PROC)));
+	if (!has_order)
+		ereport(INFO,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("operator class \"%s\" of access method %s is missing ordering operator 1",
+						NameStr(class->opcname), "hnsw")));
+	ReleaseSysCache(family_tuple);
+	ReleaseSysCache(class_tuple);
+	return valid && has_distance && has_order;
+}
+
+/* One support function; says what is wrong with it as INFO */
+static bool
+check_function(Form_pg_amproc proc, Oid type, const char *family)
+{
+	bool		valid;
+
+	switch (proc->amprocnum)
+	{
+		case HNSW_DISTANCE_PROC:
+			valid = check_amproc_signature(proc->amproc, FLOAT8OID, false,
+										   2, 2, type, type);
+			break;
+		case HNSW_NORM_PROC:
+			valid = check_amproc_signature(proc->amproc, FLOAT8OID, false,
+										   1, 1, type);
+			break;
+		case HNSW_TYPE_INFO_PROC:
+			valid = check_amproc_signature(proc->amproc, INTERNALOID, false,
+										   1, 1, INTERNALOID);
+			break;
+		default:
+			ereport(INFO,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("operator family \"%s\" of access method %s contains function %s with invalid support number %d",
+							family, "hnsw", format_procedure(proc->amproc),
+							proc->amprocnum)));
+			return false;
+	}
+
+	if (!valid)
+		ereport(INFO,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("operator family \"%s\" of access method %s contains function %s with wrong signature for support number %d",
+						family, "hnsw", format_procedure(proc->amproc),
+						proc->amprocnum)));
+	return valid;
+}
+
+/* One operator; says what is wrong with it as INFO */
+static bool
+check_operator(Form_pg_amop op, const char *family)
+{
+	if (op->amopstrategy == 1 && op->amoppurpose == AMOP_ORDER &&
+		check_amop_signature(op->amopopr, FLOAT8OID, op->amoplefttype,
+							 op->amoprighttype))
+		return true;
+
+	ereport(INFO,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("operator family \"%s\" of access method %s contains invalid operator %s",
+					family, "hnsw", format_operator(op->amopopr)),
+			 errdetail("Only strategy 1 exists, an ordering operator that returns double precision.")));
+	return false;
+}
+
+/* estimate_cost -- amcostestimate */
+static void
+estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
+				   Cost *startup_cost, Cost *total_cost,
+				   Selectivity *selectivity, double *correlation,
+				   double *pages)
+{
+	GenericCosts costs = {0};
+	Relation	rel;
+	HnswIndex  *index;
+	double		tuples = Max(path->indexinfo->tuples, 1);
+	double		visits;
+	double		share;
+	double		random_page_cost;
+	double		seq_page_cost;
+	double		page_cost;
+	Cost		visit_cost;
+
+	/* An index that has no order to give is of no use */
+	if (path->indexorderbys == NIL)
+	{
+		*startup_cost = get_float8_infinity();
+		*total_cost = get_float8_infinity();
+		*selectivity = 0;
+		*correlation = 0;
+		*pages = 0;
+		VDB_DISABLE_PATH(&path->path);
+		return;
+	}
+
+	costs.numIndexTuples = tuples;
+	genericcostestimate(root, path, loop_count, &costs);
+
+	rel = index_open(path->indexinfo->indexoid, NoLock);
+	index = hnsw_index_open(rel);
+	visits = Min(estimate_visits(index, tuples), tuples);
+	visit_cost = cpu_operator_cost * estimate_operators(index) +
+		cpu_index_tuple_cost;
+	index_close(rel, NoLock);
+
+	/*
+	 * Searches go over the same pages again and again, so an index that the
+	 * cache can hold is in it: a page costs what a cheap page does.  Not more
+	 * pages are read than there are.  Rows that follow are as the generic
+	 * estimate has it, which counts all pages for all rows.
+	 */
+	get_tablespace_page_costs(path->indexinfo->reltablespace,
+							  &random_page_cost, &seq_page_cost);
+	page_cost = path->indexinfo->pages < effective_cache_size ?
+		seq_page_cost : random_page_cost;
+	share = Min(visits / tuples, 1);
+	*startup_cost = visits * visit_cost +
+		Min(visits, path->indexinfo->pages) * page_cost;
+	*total_cost = *startup_cost + (1 - share) * costs.indexTotalCost;
+	*selectivity = costs.indexSelectivity;
+	*correlation = 0;
+	*pages = costs.numIndexPages;
+}
+
+/*
+ * How many vertices a search looks at closely
+ *
+ * Measured with m = 16: a little more than the beam, plus a few for each
+ * layer on the way down.  Without codes each of them has its neighbours read,
+ * a part of which it has met before.
+ */
+static double
+estimate_visits(HnswIndex *index, double tuples)
+{
+	double		layers = log(tuples) / log(index->meta.m);
+	double		beam = hnsw_search_beam(index, hnsw_ef_search);
+	double		visits = beam * 1.2 + 4 * layers;
+
+	if (!index->coded)
+		visits = (beam * 0.5 + layers) * index->meta.m;
+	return visits;
+}
+
+/*
+ * What comparing a value costs, in units of cpu_operator_cost: one for each
+ * 256 bytes, which take about as long as a call of a simple operator
+ */
+static double
+estimate_operators(const HnswIndex *index)
+{
+	double		bytes;
+
+	switch (index->meta.element)
+	{
+		case VDB_ELEMENT_FLOAT32:
+			bytes = 4.0 * index->meta.dimensions;
+			break;
+		case VDB_ELEMENT_FLOAT16:
+			bytes = 2.0 * index->meta.dimensions;
+			break;
+		case VDB_ELEMENT_BIT:
+			bytes = index->meta.dimensions / 8.0;
+			break;
+		default:
+			bytes = 1024;
+			break;
+	}
+	return 1 + bytes / 256;
 }

@@ -84,7 +84,7 @@ typedef struct HnswIndex
 	bool		building;		/* not yet visible to others: change pages
 								 * without WAL, it is written at the end */
 	Size		code_size;		/* bytes of one neighbour code, or 0 */
-	const uint8 *signs;			/* of the rotation; see hnsw_code.c */
+	const uint8 *signs;			/* of the rotation; see hnsw_value.c */
 	float	   *scratch;		/* "padded" floats, two times */
 } HnswIndex;
 
@@ -192,9 +192,6 @@ typedef struct HnswSearch
 	int64		code_estimates; /* computed on codes */
 } HnswSearch;
 
-/* Reading all of an index in the order of distance; see hnsw_sweep.c */
-typedef struct HnswSweep HnswSweep;
-
 /* A candidate for the neighbours of a vertex */
 typedef struct HnswNeighbour
 {
@@ -259,14 +256,13 @@ hnsw_set_covered(uint8 *covered, int at, bool is_covered)
 		covered[at / BITS_PER_BYTE] &= ~(1 << (at % BITS_PER_BYTE));
 }
 
-/* settings, in hnsw_options.c */
+/* settings, in hnsw_handler.c */
 extern int	hnsw_ef_search;
 extern int	hnsw_iterative_scan;
 extern int	hnsw_max_scan_tuples;
 extern double hnsw_scan_mem_multiplier;
 
-/* functions in hnsw_options.c */
-extern bytea *hnsw_options(Datum reloptions, bool validate);
+/* functions in hnsw_handler.c */
 extern int	hnsw_get_m(Relation index);
 extern int	hnsw_get_ef_construction(Relation index);
 
@@ -283,7 +279,7 @@ extern _Noreturn void hnsw_report_corruption(Relation rel, BlockNumber blkno,
 											 OffsetNumber offno,
 											 const char *what);
 
-/* functions in hnsw_code.c */
+/* functions in hnsw_value.c */
 extern Size hnsw_signs_size(int padded);
 extern void hnsw_make_signs(uint64 seed, int padded, uint8 *signs);
 extern void hnsw_rotate(const HnswIndex *index, float *x);
@@ -301,7 +297,6 @@ extern void hnsw_edge_distances(const HnswIndex *index,
 								const HnswRecord *record, int32 *sums,
 								float *distances);
 
-/* functions in hnsw_value.c */
 extern bool hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query);
 extern void hnsw_query_from_value(const HnswIndex *index, HnswValue value,
 								  HnswQuery *query);
@@ -352,7 +347,6 @@ extern void hnsw_change_edge(HnswChange *change, HnswRecord *record, int at,
 							 VdbHnswRef ref, const VdbHnswFactors *factors,
 							 const uint8 *code, bool covered);
 
-/* functions in hnsw_space.c */
 extern Size hnsw_page_room(Page page);
 extern VdbHnswRecordData *hnsw_space_for_record(HnswChange *change,
 												HnswIndex *index, Size size,
@@ -374,7 +368,7 @@ extern bool hnsw_search_descend(HnswIndex *index, const HnswQuery *query,
 								int layer, VdbHnswRef *from,
 								int *from_layer);
 
-/* functions in hnsw_select.c */
+/* functions in hnsw_link.c */
 extern int	hnsw_select_neighbours(const HnswIndex *index,
 								   HnswNeighbour *candidates, int count,
 								   int capacity);
@@ -398,12 +392,6 @@ extern IndexBuildResult *hnsw_build(Relation heap, Relation index,
 									IndexInfo *info);
 extern void hnsw_build_empty(Relation index);
 
-/* functions in hnsw_sweep.c */
-extern HnswSweep *hnsw_sweep_begin(HnswIndex *index, const HnswQuery *query,
-								   const HnswSearch *search);
-extern bool hnsw_sweep_next(HnswSweep *sweep, ItemPointer tid, float *bound);
-extern void hnsw_sweep_end(HnswSweep *sweep);
-
 /* functions in hnsw_scan.c */
 extern IndexScanDesc hnsw_begin_scan(Relation rel, int nkeys, int norderbys);
 extern void hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
@@ -418,14 +406,5 @@ extern IndexBulkDeleteResult *hnsw_bulk_delete(IndexVacuumInfo *info,
 											   void *callback_state);
 extern IndexBulkDeleteResult *hnsw_vacuum_cleanup(IndexVacuumInfo *info,
 												  IndexBulkDeleteResult *stats);
-
-/* functions in hnsw_cost.c */
-extern void hnsw_cost_estimate(PlannerInfo *root, IndexPath *path,
-							   double loop_count, Cost *startup_cost,
-							   Cost *total_cost, Selectivity *selectivity,
-							   double *correlation, double *pages);
-
-/* functions in hnsw_validate.c */
-extern bool hnsw_validate(Oid opclass);
 
 #endif							/* HNSW_PRIVATE_H */

@@ -13,8 +13,10 @@
  *	strict_order	the same, but such late rows are left out
  *
  * After hnsw.max_scan_tuples vertices, or when work_mem is used up, or when
- * the graph leads nowhere else, a sweep reads the rest of the index
- * (hnsw_sweep.c), so that in relaxed order every row comes in the end.
+ * the graph leads nowhere else, a sweep reads the rest of the index in the
+ * order of its pages and sorts it.  That is what makes "never fewer than LIMIT
+ * rows that exist" true: in relaxed order every row comes in the end, whatever
+ * the filter and whatever the graph.
  *
  * A coded index does not know exact distances.  It returns for each row a
  * lower bound and asks the executor to compute the distance from the row and
@@ -35,15 +37,36 @@
 #include <math.h>
 
 #include "access/relscan.h"
+#include "access/tupdesc.h"
+#include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
 
 #include "hnsw_private.h"
+
+/* Reading what a search has not found, in the order of distance */
+typedef struct HnswSweep
+{
+	HnswIndex  *index;
+	const HnswQuery *query;		/* NULL: any order will do */
+	VdbVisited	found;			/* keys of records not to return again */
+	Tuplesortstate *sort;		/* of (bound, heap TID) */
+	TupleTableSlot *in;
+	TupleTableSlot *out;
+	/* rows of one page, put into the sort when it is unlocked */
+	ItemPointerData *tids;
+	float	   *bounds;
+	uint32		tid_count;
+	uint32		tid_space;
+} HnswSweep;
+
 
 typedef struct HnswScan
 {
@@ -67,6 +90,12 @@ static bool next_row(HnswScan *state, ItemPointer tid, float *bound);
 static bool next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound);
 static void sort_batch(HnswScan *state);
 static bool is_out_of_order(const HnswScan *state, float bound);
+static HnswSweep *begin_sweep(HnswIndex *index, const HnswQuery *query,
+							  const HnswSearch *search);
+static void sweep_page(HnswSweep *sweep, BlockNumber blkno);
+static void sweep_record(HnswSweep *sweep, HnswRecord *record);
+static bool next_of_sweep(HnswSweep *sweep, ItemPointer tid, float *bound);
+static void end_sweep(HnswSweep *sweep);
 
 /* hnsw_begin_scan -- ambeginscan */
 IndexScanDesc
@@ -96,7 +125,7 @@ hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
 	MemoryContext context = state->context;
 
 	if (state->sweep != NULL)
-		hnsw_sweep_end(state->sweep);
+		end_sweep(state->sweep);
 	MemoryContextReset(context);
 	memset(state, 0, sizeof(HnswScan));
 	state->context = context;
@@ -115,7 +144,7 @@ hnsw_end_scan(IndexScanDesc scan)
 	HnswScan   *state = scan->opaque;
 
 	if (state->sweep != NULL)
-		hnsw_sweep_end(state->sweep);
+		end_sweep(state->sweep);
 	MemoryContextDelete(state->context);
 	pfree(state);
 	scan->opaque = NULL;
@@ -178,7 +207,7 @@ start_scan(IndexScanDesc scan)
 	/* Nothing is near to NULL: all rows in any order */
 	if (!state->ordered)
 	{
-		state->sweep = hnsw_sweep_begin(state->index, NULL, NULL);
+		state->sweep = begin_sweep(state->index, NULL, NULL);
 		return;
 	}
 
@@ -213,7 +242,7 @@ next_row(HnswScan *state, ItemPointer tid, float *bound)
 	{
 		if (state->sweep != NULL)
 		{
-			if (!hnsw_sweep_next(state->sweep, tid, bound))
+			if (!next_of_sweep(state->sweep, tid, bound))
 				return false;
 		}
 		else if (!next_row_of_batch(state, tid, bound))
@@ -272,7 +301,7 @@ next_batch(HnswScan *state)
 		return true;
 	}
 
-	state->sweep = hnsw_sweep_begin(state->index, &state->query, search);
+	state->sweep = begin_sweep(state->index, &state->query, search);
 	return true;
 }
 
@@ -309,4 +338,151 @@ sort_batch(HnswScan *state)
 		}
 		items[at] = item;
 	}
+}
+
+/*
+ * begin_sweep -- read and sort what "search" has not found
+ *
+ * "search" may be NULL.  Allocates in the current memory context, and in
+ * temporary files beyond work_mem.
+ */
+static HnswSweep *
+begin_sweep(HnswIndex *index, const HnswQuery *query,
+				 const HnswSearch *search)
+{
+	HnswSweep  *sweep = palloc0(sizeof(HnswSweep));
+	AttrNumber	column = 1;
+	Oid			operator = Float8LessOperator;
+	Oid			collation = InvalidOid;
+	bool		nulls_first = false;
+	TupleDesc	desc = CreateTemplateTupleDesc(2);
+	BlockNumber blocks;
+
+	TupleDescInitEntry(desc, 1, "bound", FLOAT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "tid", TIDOID, -1, 0);
+	sweep->index = index;
+	sweep->query = query;
+	sweep->in = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	sweep->out = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	sweep->tid_space = 64;
+	sweep->tids = palloc(sizeof(ItemPointerData) * sweep->tid_space);
+	sweep->bounds = palloc(sizeof(float) * sweep->tid_space);
+	sweep->sort = tuplesort_begin_heap(desc, 1, &column, &operator,
+									   &collation, &nulls_first, work_mem,
+									   NULL, TUPLESORT_NONE);
+
+	vdb_visited_init(&sweep->found, 1024);
+	for (uint32 i = 0; search != NULL && i < search->found_count; i++)
+		vdb_visited_add(&sweep->found,
+						(uint64) search->found[i].ref.blkno << 16 |
+						search->found[i].ref.offno);
+
+	blocks = RelationGetNumberOfBlocks(index->rel);
+	for (BlockNumber blkno = VDB_HNSW_METAPAGE + 1; blkno < blocks; blkno++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sweep_page(sweep, blkno);
+	}
+	tuplesort_performsort(sweep->sort);
+	return sweep;
+}
+
+/* Put the rows of one page into the sort */
+static void
+sweep_page(HnswSweep *sweep, BlockNumber blkno)
+{
+	HnswIndex  *index = sweep->index;
+	Buffer		buf = hnsw_read_page(index->rel, blkno, NULL);
+	Page		page = BufferGetPage(buf);
+	HnswRecord	record = {0};
+
+	sweep->tid_count = 0;
+
+	/* A page that was added right before a crash may be empty */
+	if (PageIsNew(page) ||
+		VdbHnswPageGetOpaque(page)->kind != VDB_HNSW_PAGE_VERTEX)
+	{
+		hnsw_unlock_page(buf);
+		return;
+	}
+	hnsw_page_check(index->rel, blkno, page, VDB_HNSW_PAGE_VERTEX);
+	for (OffsetNumber offno = FirstOffsetNumber;
+		 offno <= PageGetMaxOffsetNumber(page); offno++)
+	{
+		VdbHnswRecordData *head = (VdbHnswRecordData *)
+			PageGetItem(page, PageGetItemId(page, offno));
+
+		if (head->kind != VDB_HNSW_RECORD_VERTEX || head->layer > 0 ||
+			(head->flags & VDB_HNSW_DELETED) != 0 ||
+			vdb_visited_contains(&sweep->found,
+								 (uint64) blkno << 16 | offno))
+			continue;
+		record.ref.blkno = blkno;
+		record.ref.offno = offno;
+		hnsw_record_parts(index, head, &record);
+		sweep_record(sweep, &record);
+	}
+	hnsw_unlock_page(buf);
+	if (record.body != NULL)
+		pfree(record.body);
+
+	for (uint32 i = 0; i < sweep->tid_count; i++)
+	{
+		ExecClearTuple(sweep->in);
+		sweep->in->tts_values[0] = Float8GetDatum(sweep->bounds[i]);
+		sweep->in->tts_values[1] = PointerGetDatum(&sweep->tids[i]);
+		sweep->in->tts_isnull[0] = sweep->in->tts_isnull[1] = false;
+		ExecStoreVirtualTuple(sweep->in);
+		tuplesort_puttupleslot(sweep->sort, sweep->in);
+	}
+}
+
+/* Note the rows of one record with its bound */
+static void
+sweep_record(HnswSweep *sweep, HnswRecord *record)
+{
+	HnswIndex  *index = sweep->index;
+	uint32		space = sweep->tid_space;
+	float		bound = 0;
+	int			added;
+
+	if (sweep->query != NULL)
+	{
+		if (record->head->body_pages > 0)
+			hnsw_read_body(index, record);
+		bound = hnsw_query_distance(index, sweep->query, record->value);
+		if (index->coded)
+			bound = hnsw_distance_bound(index, sweep->query, record->value,
+										bound);
+	}
+	added = hnsw_read_tids(index, record->head, &sweep->tids,
+						   &sweep->tid_count, &sweep->tid_space);
+	if (sweep->tid_space > space)
+		sweep->bounds = repalloc_huge(sweep->bounds, sizeof(float) *
+									  (Size) sweep->tid_space);
+	for (int i = 1; i <= added; i++)
+		sweep->bounds[sweep->tid_count - i] = bound;
+}
+
+/* next_of_sweep -- the next row, false when there are no more */
+static bool
+next_of_sweep(HnswSweep *sweep, ItemPointer tid, float *bound)
+{
+	bool		isnull;
+
+	if (!tuplesort_gettupleslot(sweep->sort, true, false, sweep->out, NULL))
+		return false;
+	*bound = (float) DatumGetFloat8(slot_getattr(sweep->out, 1, &isnull));
+	*tid = *(ItemPointer) DatumGetPointer(slot_getattr(sweep->out, 2,
+													   &isnull));
+	return true;
+}
+
+/* end_sweep -- free the sort and its files */
+static void
+end_sweep(HnswSweep *sweep)
+{
+	tuplesort_end(sweep->sort);
+	ExecDropSingleTupleTableSlot(sweep->in);
+	ExecDropSingleTupleTableSlot(sweep->out);
 }
