@@ -197,12 +197,12 @@ lanes_sign_by(Lanes x, Lanes y)
 LANE Lanes
 lanes_butterflies(Lanes x)
 {
-	const		Lanes odd = _mm256_setr_ps(0, -0.0f, 0, -0.0f,
-										   0, -0.0f, 0, -0.0f);
-	const		Lanes pair = _mm256_setr_ps(0, 0, -0.0f, -0.0f,
-											0, 0, -0.0f, -0.0f);
-	const		Lanes upper = _mm256_setr_ps(0, 0, 0, 0,
-											 -0.0f, -0.0f, -0.0f, -0.0f);
+	const Lanes odd = _mm256_setr_ps(0, -0.0f, 0, -0.0f,
+									 0, -0.0f, 0, -0.0f);
+	const Lanes pair = _mm256_setr_ps(0, 0, -0.0f, -0.0f,
+									  0, 0, -0.0f, -0.0f);
+	const Lanes upper = _mm256_setr_ps(0, 0, 0, 0,
+									   -0.0f, -0.0f, -0.0f, -0.0f);
 
 	x = _mm256_add_ps(_mm256_permute_ps(x, 0xb1), _mm256_xor_ps(x, odd));
 	x = _mm256_add_ps(_mm256_permute_ps(x, 0x4e), _mm256_xor_ps(x, pair));
@@ -270,11 +270,11 @@ bytes_sum64(Bytes x)
 LANE Bytes
 count_ones(Bytes x)
 {
-	const		Bytes table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3,
-											   1, 2, 2, 3, 2, 3, 3, 4,
-											   0, 1, 1, 2, 1, 2, 2, 3,
-											   1, 2, 2, 3, 2, 3, 3, 4);
-	const		Bytes nibble = _mm256_set1_epi8(0x0f);
+	const Bytes table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3,
+										 1, 2, 2, 3, 2, 3, 3, 4,
+										 0, 1, 1, 2, 1, 2, 2, 3,
+										 1, 2, 2, 3, 2, 3, 3, 4);
+	const Bytes nibble = _mm256_set1_epi8(0x0f);
 	Bytes		low = _mm256_and_si256(x, nibble);
 	Bytes		high = _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble);
 
@@ -372,11 +372,11 @@ int8_int8_inner_product(int dim, const int8 *a, const int8 *b)
 LANE void
 transpose_block(const int8 *query, int dims, __m256i *rows)
 {
-	const		__m256i halves = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
-	const		__m256i turn = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13,
-												2, 6, 10, 14, 3, 7, 11, 15,
-												0, 4, 8, 12, 1, 5, 9, 13,
-												2, 6, 10, 14, 3, 7, 11, 15);
+	const __m256i halves = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+	const __m256i turn = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13,
+										  2, 6, 10, 14, 3, 7, 11, 15,
+										  0, 4, 8, 12, 1, 5, 9, 13,
+										  2, 6, 10, 14, 3, 7, 11, 15);
 	__m256i		v[4];
 	__m256i		low01;
 	__m256i		low23;
@@ -408,8 +408,8 @@ transpose_block(const int8 *query, int dims, __m256i *rows)
 LANE __m256i
 sum_code(int dims, const __m256i *rows, const uint8 *code)
 {
-	const		__m256i shift = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
-	const		__m256i nibble = _mm256_set1_epi8(0x0f);
+	const __m256i shift = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
+	const __m256i nibble = _mm256_set1_epi8(0x0f);
 	__m256i		sum0 = _mm256_setzero_si256();
 	__m256i		sum1 = _mm256_setzero_si256();
 	__m256i		sum2 = _mm256_setzero_si256();
@@ -417,9 +417,9 @@ sum_code(int dims, const __m256i *rows, const uint8 *code)
 
 	for (int done = 0; done < dims; done += BLOCK)
 	{
-		const		__m128i *place = (const __m128i *) (code + done / 8);
+		const __m128i *place = (const __m128i *) (code + done / 8);
 		__m128i		bits = (dims - done >= BLOCK) ?
-			_mm_loadu_si128(place) : _mm_loadl_epi64(place);
+		_mm_loadu_si128(place) : _mm_loadl_epi64(place);
 		__m256i		both = _mm256_broadcastsi128_si256(bits);
 
 		both = _mm256_and_si256(_mm256_srlv_epi32(both, shift), nibble);
@@ -457,7 +457,7 @@ add_chunk(int dims, const __m256i *rows, const uint8 *codes, Size stride,
 		__m256i		pairs01;
 		__m256i		pairs23;
 		__m128i		total;
-		__m128i	   *place = (__m128i *) (sums + j);
+		__m128i    *place = (__m128i *) (sums + j);
 
 		pairs01 = _mm256_hadd_epi32(sum_code(dims, rows, code),
 									sum_code(dims, rows, code + stride));

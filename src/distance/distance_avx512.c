@@ -247,10 +247,10 @@ bytes_sum64(Bytes x)
 LANE Bytes
 count_ones(Bytes x)
 {
-	const		Bytes table =
-		_mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3,
-											 1, 2, 2, 3, 2, 3, 3, 4));
-	const		Bytes nibble = _mm512_set1_epi8(0x0f);
+	const Bytes table =
+	_mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3,
+										 1, 2, 2, 3, 2, 3, 3, 4));
+	const Bytes nibble = _mm512_set1_epi8(0x0f);
 	Bytes		low = _mm512_and_si512(x, nibble);
 	Bytes		high = _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble);
 
@@ -298,8 +298,8 @@ int8_int8_inner_product(int dim, const int8 *a, const int8 *b)
 
 	for (; dim - i >= 64; i += 64)
 	{
-		const		__m256i *x = (const __m256i *) (a + i);
-		const		__m256i *y = (const __m256i *) (b + i);
+		const __m256i *x = (const __m256i *) (a + i);
+		const __m256i *y = (const __m256i *) (b + i);
 
 		sum0 = _mm512_add_epi32(sum0, int8_products(_mm256_loadu_si256(x),
 													_mm256_loadu_si256(y)));
@@ -309,7 +309,7 @@ int8_int8_inner_product(int dim, const int8 *a, const int8 *b)
 	for (; i < dim; i += 32)
 	{
 		__mmask32	mask = (dim - i >= 32) ? 0xffffffff :
-			(1U << (dim - i)) - 1;
+		(1U << (dim - i)) - 1;
 
 		sum0 = _mm512_add_epi32(sum0,
 								int8_products(_mm256_maskz_loadu_epi8(mask, a + i),

@@ -77,7 +77,7 @@ widen_half(VdbHalf half)
 		return bits_float(sign | ((magnitude << 13) + 0x38000000));
 
 	/* subnormal or zero: a multiple of 2^-24, which float holds exactly */
-	return bits_float(sign | float_bits((float) magnitude * 0x1p-24f));
+	return bits_float(sign | float_bits((float) magnitude / 16777216));
 }
 
 /*

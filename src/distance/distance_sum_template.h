@@ -29,7 +29,7 @@
 
 /* The sum over dim pairs; see the field of this name in distance.h. */
 KERNEL float
-SUM_NAME(int dim, const SUM_A *a, const SUM_B *b)
+SUM_NAME(int dim, const SUM_A * a, const SUM_B * b)
 {
 	Lanes		sum0 = lanes_zero();
 	Lanes		sum1 = lanes_zero();

@@ -140,7 +140,7 @@ read_bytes(const uint8 *bytes, Size count)
 
 	for (Size i = 0; i + 128 <= count; i += 128)
 	{
-		const		__m256i *p = (const __m256i *) (bytes + i);
+		const __m256i *p = (const __m256i *) (bytes + i);
 
 		x0 = _mm256_or_si256(x0, _mm256_loadu_si256(p));
 		x1 = _mm256_or_si256(x1, _mm256_loadu_si256(p + 1));
@@ -180,9 +180,9 @@ multiply_add(long steps)
 		x8 = _mm256_fmadd_ps(x8, factor, factor);
 		x9 = _mm256_fmadd_ps(x9, factor, factor);
 		/* all ten are alike, which the compiler must not find out */
-		__asm__ volatile("":"+x"(x0), "+x"(x1), "+x"(x2), "+x"(x3),
-						 "+x"(x4), "+x"(x5), "+x"(x6), "+x"(x7),
-						 "+x"(x8), "+x"(x9));
+		__asm__ volatile ("":"+x" (x0), "+x"(x1), "+x"(x2), "+x"(x3),
+						  "+x"(x4), "+x"(x5), "+x"(x6), "+x"(x7),
+						  "+x"(x8), "+x"(x9));
 	}
 	x0 = _mm256_add_ps(_mm256_add_ps(x0, x1), _mm256_add_ps(x2, x3));
 	x4 = _mm256_add_ps(_mm256_add_ps(x4, x5), _mm256_add_ps(x6, x7));
@@ -386,7 +386,7 @@ time_call(const VdbDistanceKernels *table, const Subject *subject, int dim,
 	Size		right_step = right_bytes(subject, dim);
 	Size		left_step = (subject->kind == KIND_FLOAT_INT8 ||
 							 subject->kind == KIND_NARROW) ?
-		dim * sizeof(float) : right_step;
+	dim * sizeof(float) : right_step;
 	Size		room = left_step > right_step ? left_step : right_step;
 	long		places = from_memory ? MEMORY_BYTES / room : 1;
 	long		calls = places;
