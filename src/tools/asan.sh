@@ -61,11 +61,11 @@ build_server()
 	get_source "$CACHE/source" >"$CACHE/asan.log" 2>&1 ||
 		{ tail -n 20 "$CACHE/asan.log" >&2; die "no source of PostgreSQL"; }
 	cd "$CACHE/source/server"
+	# shellcheck disable=SC2016
 	{
 		./configure -q --prefix="$prefix" --enable-cassert --enable-debug \
 			--enable-tap-tests --without-readline --without-zlib \
 			CFLAGS="-O1 -g $sanitize" LDFLAGS="-fsanitize=address,undefined" &&
-			# shellcheck disable=SC2016
 			grep -qx 'pkglibdir = $(libdir)' src/Makefile.global &&
 			make -s -C src/backend generated-headers &&
 			for dir in $directories; do

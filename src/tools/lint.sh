@@ -59,7 +59,7 @@ run_tidy()
 		bugprone-narrowing-conversions bugprone-macro-parentheses \
 		bugprone-assignment-in-if-condition bugprone-reserved-identifier \
 		bugprone-implicit-widening-of-multiplication-result \
-		bugprone-branch-clone bugprone-sizeof-expression \
+		bugprone-too-small-loop-variable bugprone-branch-clone bugprone-sizeof-expression \
 		clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling; do
 		checks="$checks,-$off"
 	done
@@ -67,7 +67,7 @@ run_tidy()
 		tidy=$1 checks=$2 include=$3
 		shift 3
 		"$tidy" --quiet --checks="$checks" --warnings-as-errors="*" "$@" -- \
-			-std=gnu99 -Iinclude -isystem "$include"' sh "$tidy" "$checks" \
+			-std=gnu99 -DUSE_ASSERT_CHECKING -Iinclude -isystem "$include"' sh "$tidy" "$checks" \
 		"$include" 2>"$work/tidy.err" || {
 		grep -v 'warnings generated' "$work/tidy.err"
 		false
