@@ -16,6 +16,8 @@ CREATE OPERATOR CLASS vector_l2_ops
 	FUNCTION 1 vector_l2_squared_distance(vector, vector);
 COMMENT ON OPERATOR CLASS vector_l2_ops USING hnsw IS
 	'orders vector by Euclidean distance, ORDER BY column <-> value';
+COMMENT ON OPERATOR FAMILY vector_l2_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS vector_ip_ops
 	FOR TYPE vector USING hnsw AS
@@ -23,6 +25,8 @@ CREATE OPERATOR CLASS vector_ip_ops
 	FUNCTION 1 vector_negative_inner_product(vector, vector);
 COMMENT ON OPERATOR CLASS vector_ip_ops USING hnsw IS
 	'orders vector by negative inner product, ORDER BY column <#> value';
+COMMENT ON OPERATOR FAMILY vector_ip_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS vector_cosine_ops
 	FOR TYPE vector USING hnsw AS
@@ -31,6 +35,8 @@ CREATE OPERATOR CLASS vector_cosine_ops
 	FUNCTION 2 vector_norm(vector);
 COMMENT ON OPERATOR CLASS vector_cosine_ops USING hnsw IS
 	'orders vector by cosine distance, ORDER BY column <=> value';
+COMMENT ON OPERATOR FAMILY vector_cosine_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS vector_l1_ops
 	FOR TYPE vector USING hnsw AS
@@ -38,6 +44,8 @@ CREATE OPERATOR CLASS vector_l1_ops
 	FUNCTION 1 l1_distance(vector, vector);
 COMMENT ON OPERATOR CLASS vector_l1_ops USING hnsw IS
 	'orders vector by taxicab distance, ORDER BY column <+> value';
+COMMENT ON OPERATOR FAMILY vector_l1_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS halfvec_l2_ops
 	FOR TYPE halfvec USING hnsw AS
@@ -46,6 +54,8 @@ CREATE OPERATOR CLASS halfvec_l2_ops
 	FUNCTION 3 hnsw_halfvec_support(internal);
 COMMENT ON OPERATOR CLASS halfvec_l2_ops USING hnsw IS
 	'orders halfvec by Euclidean distance, ORDER BY column <-> value';
+COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS halfvec_ip_ops
 	FOR TYPE halfvec USING hnsw AS
@@ -54,6 +64,8 @@ CREATE OPERATOR CLASS halfvec_ip_ops
 	FUNCTION 3 hnsw_halfvec_support(internal);
 COMMENT ON OPERATOR CLASS halfvec_ip_ops USING hnsw IS
 	'orders halfvec by negative inner product, ORDER BY column <#> value';
+COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS halfvec_cosine_ops
 	FOR TYPE halfvec USING hnsw AS
@@ -63,6 +75,8 @@ CREATE OPERATOR CLASS halfvec_cosine_ops
 	FUNCTION 3 hnsw_halfvec_support(internal);
 COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING hnsw IS
 	'orders halfvec by cosine distance, ORDER BY column <=> value';
+COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS halfvec_l1_ops
 	FOR TYPE halfvec USING hnsw AS
@@ -71,6 +85,8 @@ CREATE OPERATOR CLASS halfvec_l1_ops
 	FUNCTION 3 hnsw_halfvec_support(internal);
 COMMENT ON OPERATOR CLASS halfvec_l1_ops USING hnsw IS
 	'orders halfvec by taxicab distance, ORDER BY column <+> value';
+COMMENT ON OPERATOR FAMILY halfvec_l1_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS bit_hamming_ops
 	FOR TYPE bit USING hnsw AS
@@ -79,6 +95,8 @@ CREATE OPERATOR CLASS bit_hamming_ops
 	FUNCTION 3 hnsw_bit_support(internal);
 COMMENT ON OPERATOR CLASS bit_hamming_ops USING hnsw IS
 	'orders bit by Hamming distance, ORDER BY column <~> value';
+COMMENT ON OPERATOR FAMILY bit_hamming_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS bit_jaccard_ops
 	FOR TYPE bit USING hnsw AS
@@ -87,6 +105,8 @@ CREATE OPERATOR CLASS bit_jaccard_ops
 	FUNCTION 3 hnsw_bit_support(internal);
 COMMENT ON OPERATOR CLASS bit_jaccard_ops USING hnsw IS
 	'orders bit by Jaccard distance, ORDER BY column <%> value';
+COMMENT ON OPERATOR FAMILY bit_jaccard_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS sparsevec_l2_ops
 	FOR TYPE sparsevec USING hnsw AS
@@ -95,6 +115,8 @@ CREATE OPERATOR CLASS sparsevec_l2_ops
 	FUNCTION 3 hnsw_sparsevec_support(internal);
 COMMENT ON OPERATOR CLASS sparsevec_l2_ops USING hnsw IS
 	'orders sparsevec by Euclidean distance, ORDER BY column <-> value';
+COMMENT ON OPERATOR FAMILY sparsevec_l2_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS sparsevec_ip_ops
 	FOR TYPE sparsevec USING hnsw AS
@@ -103,6 +125,8 @@ CREATE OPERATOR CLASS sparsevec_ip_ops
 	FUNCTION 3 hnsw_sparsevec_support(internal);
 COMMENT ON OPERATOR CLASS sparsevec_ip_ops USING hnsw IS
 	'orders sparsevec by negative inner product, ORDER BY column <#> value';
+COMMENT ON OPERATOR FAMILY sparsevec_ip_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS sparsevec_cosine_ops
 	FOR TYPE sparsevec USING hnsw AS
@@ -112,6 +136,8 @@ CREATE OPERATOR CLASS sparsevec_cosine_ops
 	FUNCTION 3 hnsw_sparsevec_support(internal);
 COMMENT ON OPERATOR CLASS sparsevec_cosine_ops USING hnsw IS
 	'orders sparsevec by cosine distance, ORDER BY column <=> value';
+COMMENT ON OPERATOR FAMILY sparsevec_cosine_ops USING hnsw IS
+	'family of the operator class of the same name';
 
 CREATE OPERATOR CLASS sparsevec_l1_ops
 	FOR TYPE sparsevec USING hnsw AS
@@ -120,3 +146,5 @@ CREATE OPERATOR CLASS sparsevec_l1_ops
 	FUNCTION 3 hnsw_sparsevec_support(internal);
 COMMENT ON OPERATOR CLASS sparsevec_l1_ops USING hnsw IS
 	'orders sparsevec by taxicab distance, ORDER BY column <+> value';
+COMMENT ON OPERATOR FAMILY sparsevec_l1_ops USING hnsw IS
+	'family of the operator class of the same name';
