@@ -56,8 +56,10 @@ static HnswPlace enter(HnswGraph *graph, int layer, bool *exclusive,
 					   int *entry_layer);
 static void search_layer(HnswGraph *graph, const void *value, HnswPlace from,
 						 int ef, int layer);
-static int	copy_edges(HnswGraph *graph, HnswVertex *vertex, int layer);
-static bool mark(HnswGraph *graph, const HnswVertex *vertex);
+static int	copy_unmet_edges(HnswGraph *graph, HnswVertex *vertex,
+							 int layer);
+static void prefetch_value(const HnswGraph *graph, HnswPlace place);
+static bool mark(HnswGraph *graph, uint32 number);
 static HnswNeighbour *take_nearest(HnswGraph *graph, int *count);
 static bool join_vertex(HnswGraph *graph, const HnswQuery *query,
 						const HnswNeighbour *found, int count,
@@ -208,7 +210,7 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 
 	frontier->count = nearest->count = 0;
 	graph->search++;
-	mark(graph, vertex);
+	mark(graph, vertex->number);
 	distance = hnsw_value_distance(graph->index, value,
 								   hnsw_vertex_value(vertex));
 	vdb_heap_push(frontier, distance, from);
@@ -222,12 +224,12 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 		if (nearest->count >= ef && top.distance > -nearest->entries[0].distance)
 			break;
 
-		count = copy_edges(graph, vertex_at(graph, top.item), layer);
+		count = copy_unmet_edges(graph, vertex_at(graph, top.item), layer);
 		for (int i = 0; i < count; i++)
 		{
 			vertex = vertex_at(graph, graph->edges[i].to);
-			if (!mark(graph, vertex))
-				continue;
+			if (i + 1 < count)
+				prefetch_value(graph, graph->edges[i + 1].to);
 			distance = hnsw_value_distance(graph->index, value,
 										   hnsw_vertex_value(vertex));
 			if (nearest->count < ef)
@@ -241,30 +243,51 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 	}
 }
 
-/* Copy the edges of a vertex to graph->edges, under its lock */
+/*
+ * Copy the edges to vertices that the search has not met to graph->edges
+ *
+ * Under the lock of the vertex.  Returns how many there are; from now on they
+ * have been met.
+ */
 static int
-copy_edges(HnswGraph *graph, HnswVertex *vertex, int layer)
+copy_unmet_edges(HnswGraph *graph, HnswVertex *vertex, int layer)
 {
 	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
-	int			count;
+	int			count = 0;
 
 	lock(graph, &vertex->lock, LW_SHARED);
-	count = list->count;
-	memcpy(graph->edges, list->edges, sizeof(HnswEdge) * count);
+	for (int i = 0; i < list->count; i++)
+	{
+		if (mark(graph, list->edges[i].number))
+			graph->edges[count++] = list->edges[i];
+	}
 	unlock(graph, &vertex->lock);
 
-	for (int i = 0; i < count; i++)
-		__builtin_prefetch(vertex_at(graph, graph->edges[i].to));
+	if (count > 0)
+		prefetch_value(graph, graph->edges[0].to);
 	return count;
 }
 
-/* Note that this search has met a vertex; false when it had before */
-static bool
-mark(HnswGraph *graph, const HnswVertex *vertex)
+/* Have the value of a vertex in the cache soon, or as much as matters */
+static void
+prefetch_value(const HnswGraph *graph, HnswPlace place)
 {
-	if (vertex->number >= graph->mark_space)
+	const char *at = hnsw_vertex_value(vertex_at(graph, place));
+
+	for (int line = 0; line < 8; line++)
+		__builtin_prefetch(at + line * 64);
+}
+
+/*
+ * Note that this search has met the vertex of a number; false when it had
+ * before
+ */
+static bool
+mark(HnswGraph *graph, uint32 number)
+{
+	if (number >= graph->mark_space)
 	{
-		uint32		space = Max(graph->mark_space * 2, vertex->number + 1);
+		uint32		space = Max(graph->mark_space * 2, number + 1);
 
 		graph->marks = repalloc_huge(graph->marks,
 									 sizeof(uint32) * (Size) space);
@@ -272,9 +295,9 @@ mark(HnswGraph *graph, const HnswVertex *vertex)
 			   sizeof(uint32) * (Size) (space - graph->mark_space));
 		graph->mark_space = space;
 	}
-	if (graph->marks[vertex->number] == graph->search)
+	if (graph->marks[number] == graph->search)
 		return false;
-	graph->marks[vertex->number] = graph->search;
+	graph->marks[number] = graph->search;
 	return true;
 }
 
@@ -394,7 +417,10 @@ add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
 		list->count = chosen[l].count;
 		for (int i = 0; i < chosen[l].count; i++)
 		{
-			list->edges[i].to = chosen[l].neighbours[i].ref.blkno;
+			HnswPlace	to = chosen[l].neighbours[i].ref.blkno;
+
+			list->edges[i].to = to;
+			list->edges[i].number = vertex_at(graph, to)->number;
 			list->edges[i].distance = chosen[l].neighbours[i].distance;
 		}
 	}
@@ -419,6 +445,7 @@ link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
 	if (list->count < capacity)
 	{
 		list->edges[list->count].to = to;
+		list->edges[list->count].number = vertex_at(graph, to)->number;
 		list->edges[list->count++].distance = distance;
 		unlock(graph, &vertex->lock);
 		return;
@@ -439,6 +466,8 @@ link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
 	for (int i = 0; i < capacity; i++)
 	{
 		list->edges[i].to = candidates[i].ref.blkno;
+		list->edges[i].number =
+			vertex_at(graph, list->edges[i].to)->number;
 		list->edges[i].distance = candidates[i].distance;
 	}
 	unlock(graph, &vertex->lock);

@@ -26,6 +26,7 @@ typedef uint32 HnswPlace;
 typedef struct HnswEdge
 {
 	HnswPlace	to;
+	uint32		number;			/* HnswVertex.number of "to" */
 	float		distance;
 } HnswEdge;
 

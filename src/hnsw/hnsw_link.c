@@ -30,6 +30,7 @@
 
 #include "hnsw_private.h"
 
+static void sort_neighbours(HnswNeighbour *neighbours, int count);
 static int	compare_neighbours(const void *a, const void *b);
 static bool is_covered(const HnswIndex *index, const HnswNeighbour *candidate,
 					   const HnswNeighbour *taken, int taken_count);
@@ -388,7 +389,7 @@ hnsw_select_neighbours(const HnswIndex *index, HnswNeighbour *candidates,
 	int			taken = 0;
 	int			i;
 
-	qsort(candidates, count, sizeof(HnswNeighbour), compare_neighbours);
+	sort_neighbours(candidates, count);
 
 	/* taken <= i always holds, so that the front can be overwritten */
 	covered = palloc(sizeof(HnswNeighbour) * Max(count, 1));
@@ -452,6 +453,36 @@ is_covered(const HnswIndex *index, const HnswNeighbour *candidate,
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Sort by distance
+ *
+ * Candidates come sorted from a search, and lists as two sorted halves with
+ * one behind them, which insertion takes less time to sort than qsort().
+ */
+static void
+sort_neighbours(HnswNeighbour *neighbours, int count)
+{
+	if (count > 128)
+	{
+		qsort(neighbours, count, sizeof(HnswNeighbour), compare_neighbours);
+		return;
+	}
+
+	for (int i = 1; i < count; i++)
+	{
+		HnswNeighbour neighbour = neighbours[i];
+		int			at = i;
+
+		while (at > 0 &&
+			   compare_neighbours(&neighbours[at - 1], &neighbour) > 0)
+		{
+			neighbours[at] = neighbours[at - 1];
+			at--;
+		}
+		neighbours[at] = neighbour;
+	}
 }
 
 /* Nearest first; equally near ones in the order of their places */
