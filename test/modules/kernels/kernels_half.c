@@ -112,7 +112,7 @@ test_narrowing(const VdbDistanceKernels *table)
 {
 	float	   *in = place(0, EDGE_END, 6 * sizeof(float));
 
-	for (int half = 0; half < 0x7c00; half++)
+	for (int half = bochs_halves ? 0x0400 : 0; half < 0x7c00; half++)
 	{
 		double		upper = (half == 0x7bff) ? 65536 : value_of_half(half + 1);
 		float		tie = (float) ((value_of_half(half) + upper) / 2);
@@ -129,7 +129,7 @@ test_narrowing(const VdbDistanceKernels *table)
 		for (int j = 0; j < 6; j++)
 		{
 			in[j] = bits_float((uint32) random_bits());
-			if (isnan(in[j]))
+			if (isnan(in[j]) || (bochs_halves && fabsf(in[j]) < ldexp(1, -14)))
 				in[j] = INFINITY;
 		}
 		check_narrowing(table, 6, in);

@@ -3,7 +3,7 @@
  * kernels_init.c
  *	  First process of the emulated machine that runs the kernel test.
  *
- * Runs /kernels_test, says on the console how it ended, and switches the
+ * Runs /kernels_test on the AVX-512 table, says on the console how it ended, and switches the
  * machine off.
  *
  * IDENTIFICATION
@@ -24,7 +24,8 @@ main(void)
 
 	if (child == 0)
 	{
-		execl("/kernels_test", "kernels_test", (char *) NULL);
+		execl("/kernels_test", "kernels_test", "--bochs",
+			  "--table", "avx512", (char *) NULL);
 		perror("could not run /kernels_test");
 		_exit(127);
 	}

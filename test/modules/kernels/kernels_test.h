@@ -31,6 +31,7 @@ typedef enum Edge
 #define FOR_EDGES(edge) for (Edge edge = EDGE_END; edge <= EDGE_START; edge++)
 
 /* in kernels_test.c */
+extern bool bochs_halves;		/* see there, --bochs */
 extern void *place(int number, Edge edge, Size bytes);
 extern void now_testing(const char *kernel, const char *table, int length);
 extern void check(bool good, const char *format,...)
