@@ -93,15 +93,20 @@ hnsw_insert_value(HnswIndex *index, const HnswQuery *query, ItemPointer tid)
 	insert.index = index;
 	insert.query = query;
 	insert.tid = tid;
-	insert.layer = hnsw_random_layer(index);
+	insert.layer = VDB_DEBUG_VALUE("hnsw_insert_layer",
+								   hnsw_random_layer(index));
 
 	mode = lock_for_insert(index, insert.layer, &entry_layer, &empty);
+	VDB_DEBUG_POINT("hnsw_insert_entry_read");
 	if (empty || find_neighbours(&insert, entry_layer))
 	{
+		VDB_DEBUG_POINT("hnsw_insert_chosen");
 		for (int layer = 0; layer <= insert.layer; layer++)
 			write_record(&insert, layer);
+		VDB_DEBUG_POINT("hnsw_insert_written");
 		for (int layer = 0; layer <= insert.layer; layer++)
 			link_back(&insert, layer);
+		VDB_DEBUG_POINT("hnsw_insert_linked");
 		if (empty || insert.layer > entry_layer)
 			set_entry(&insert);
 	}
@@ -125,6 +130,7 @@ lock_for_insert(HnswIndex *index, int layer, int *entry_layer, bool *empty)
 	if (VdbHnswRefIsNone(entry) || layer > *entry_layer)
 	{
 		hnsw_unlock_graph(index->rel, mode);
+		VDB_DEBUG_POINT("hnsw_insert_upgrade");
 		mode = ExclusiveLock;
 		hnsw_lock_graph(index->rel, mode);
 		hnsw_read_entry(index, &entry, entry_layer);
@@ -219,6 +225,7 @@ add_row(HnswIndex *index, VdbHnswRef ref, const HnswQuery *query,
 	HnswChange	change;
 	HnswRecord	record = {0};
 
+	VDB_DEBUG_POINT("hnsw_insert_join");
 	hnsw_change_begin(&change, index);
 	if (!hnsw_change_record(&change, ref, 0, &record) ||
 		(record.head->flags & VDB_HNSW_DELETED) != 0 ||

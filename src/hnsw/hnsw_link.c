@@ -265,6 +265,7 @@ link_plain(HnswLink *link)
 			else if (at == count)
 				return false;
 		}
+		VDB_DEBUG_POINT("hnsw_link_chosen");
 		if (replace_if_same(link, candidates, count, at))
 			return (link->record.head != NULL);
 	}

@@ -26,6 +26,7 @@
 #include "vecdb/distance.h"
 #include "vecdb/hnsw_page.h"
 #include "vecdb/lib_compat.h"
+#include "vecdb/lib_debug.h"
 #include "vecdb/lib_heap.h"
 #include "vecdb/lib_visited.h"
 #include "vecdb/types.h"

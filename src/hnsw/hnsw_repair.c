@@ -161,6 +161,7 @@ repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer)
 		if (!read_list(&repair))
 			return;
 		collect_candidates(&repair);
+		VDB_DEBUG_POINT("hnsw_repair_collected");
 	} while (!change_list(&repair));
 }
 
