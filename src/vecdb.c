@@ -17,6 +17,7 @@
 #include "vecdb/ddl.h"
 #include "vecdb/distance.h"
 #include "vecdb/hnsw.h"
+#include "vecdb/lib_debug.h"
 
 PG_MODULE_MAGIC;
 
@@ -25,6 +26,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	vdb_debug_init();
 	vdb_distance_init();
 	vdb_hnsw_init();
 	vdb_ddl_init();

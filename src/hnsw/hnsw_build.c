@@ -306,6 +306,7 @@ insert_into_graph(HnswBuild *build, const HnswQuery *query, ItemPointer tid)
 	if (inserted)
 		return true;
 
+	VDB_DEBUG_POINT("hnsw_build_full");
 	LWLockAcquire(&shared->graph_lock, LW_EXCLUSIVE);
 	if (!shared->written)
 	{

@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
@@ -37,7 +38,11 @@ typedef struct InsertState
 
 static LOCKMODE lock_for_insert(HnswIndex *index, int layer,
 								int *entry_layer, bool *empty);
-static bool find_neighbours(InsertState *insert, int entry_layer);
+static bool find_neighbours(InsertState *insert);
+static void search_layer(InsertState *insert, int layer, VdbHnswRef from,
+						 HnswSearch *search);
+static void choose_neighbours(InsertState *insert, HnswSearch *search,
+							  VdbHnswRef *from);
 static bool join_vertex(InsertState *insert, HnswSearch *search);
 static bool add_row(HnswIndex *index, VdbHnswRef ref, const HnswQuery *query,
 					ItemPointer tid);
@@ -49,7 +54,9 @@ static void write_bodies(HnswIndex *index, const char *from, Size left,
 						 BlockNumber *blknos);
 static void encode_neighbours(InsertState *insert, int layer,
 							  VdbHnswFactors *factors, uint8 *codes);
-static void link_back(InsertState *insert, int layer);
+static int	link_back(InsertState *insert, int layer);
+static LOCKMODE become_reachable(InsertState *insert, LOCKMODE mode);
+static bool link_anew(InsertState *insert);
 static void set_entry(InsertState *insert);
 
 /*
@@ -93,17 +100,26 @@ hnsw_insert_value(HnswIndex *index, const HnswQuery *query, ItemPointer tid)
 	insert.index = index;
 	insert.query = query;
 	insert.tid = tid;
-	insert.layer = hnsw_random_layer(index);
+	insert.layer = VDB_DEBUG_VALUE("hnsw_insert_layer",
+								   hnsw_random_layer(index));
 
 	mode = lock_for_insert(index, insert.layer, &entry_layer, &empty);
-	if (empty || find_neighbours(&insert, entry_layer))
+	VDB_DEBUG_POINT("hnsw_insert_entry_read");
+	if (empty || find_neighbours(&insert))
 	{
+		int			linked = 0;
+
+		VDB_DEBUG_POINT("hnsw_insert_chosen");
 		for (int layer = 0; layer <= insert.layer; layer++)
 			write_record(&insert, layer);
-		for (int layer = 0; layer <= insert.layer; layer++)
-			link_back(&insert, layer);
+		VDB_DEBUG_POINT("hnsw_insert_written");
+		for (int layer = insert.layer; layer >= 0; layer--)
+			linked = link_back(&insert, layer);
+		VDB_DEBUG_POINT("hnsw_insert_linked");
 		if (empty || insert.layer > entry_layer)
 			set_entry(&insert);
+		else if (linked == 0)
+			mode = become_reachable(&insert, mode);
 	}
 	hnsw_unlock_graph(index->rel, mode);
 }
@@ -125,6 +141,7 @@ lock_for_insert(HnswIndex *index, int layer, int *entry_layer, bool *empty)
 	if (VdbHnswRefIsNone(entry) || layer > *entry_layer)
 	{
 		hnsw_unlock_graph(index->rel, mode);
+		VDB_DEBUG_POINT("hnsw_insert_upgrade");
 		mode = ExclusiveLock;
 		hnsw_lock_graph(index->rel, mode);
 		hnsw_read_entry(index, &entry, entry_layer);
@@ -140,7 +157,7 @@ lock_for_insert(HnswIndex *index, int layer, int *entry_layer, bool *empty)
  * is left to do.
  */
 static bool
-find_neighbours(InsertState *insert, int entry_layer)
+find_neighbours(InsertState *insert)
 {
 	HnswIndex  *index = insert->index;
 	VdbHnswRef	from;
@@ -155,42 +172,61 @@ find_neighbours(InsertState *insert, int entry_layer)
 	for (; layer >= 0; layer--)
 	{
 		HnswSearch	search;
-		uint32	   *items;
-		uint32		found;
-		int			count = 0;
-		HnswNeighbour *candidates;
 
-		hnsw_search_begin(&search, index, insert->query, layer,
-						  index->meta.ef_construction);
-		search.keep_values = true;
-		if (!hnsw_search_run(&search, from) && layer > 0)
-			hnsw_report_corruption(index->rel, from.blkno, from.offno,
-								   "A vertex of an upper layer vanished");
+		search_layer(insert, layer, from, &search);
 		if (layer == 0 && join_vertex(insert, &search))
 			return false;
-
-		items = palloc(sizeof(uint32) * search.ef);
-		found = hnsw_search_take(&search, items);
-		if (found > 0)
-			from = search.found[items[0]].below;
-
-		candidates = palloc(sizeof(HnswNeighbour) * Max(found, 1));
-		for (uint32 i = 0; i < found; i++)
-		{
-			HnswFound  *f = &search.found[items[i]];
-
-			if (f->deleted)
-				continue;
-			candidates[count].ref = f->ref;
-			candidates[count].distance = f->distance;
-			candidates[count++].value = f->value;
-		}
-		insert->neighbour_counts[layer] =
-			hnsw_select_neighbours(index, candidates, count,
-								   hnsw_layer_capacity(index, layer));
-		insert->neighbours[layer] = candidates;
+		choose_neighbours(insert, &search, &from);
 	}
 	return true;
+}
+
+/* Search a layer for vertices near to the new one */
+static void
+search_layer(InsertState *insert, int layer, VdbHnswRef from,
+			 HnswSearch *search)
+{
+	HnswIndex  *index = insert->index;
+
+	hnsw_search_begin(search, index, insert->query, layer,
+					  index->meta.ef_construction);
+	search->keep_values = true;
+	if (!hnsw_search_run(search, from) && layer > 0)
+		hnsw_report_corruption(index->rel, from.blkno, from.offno,
+							   "A vertex of an upper layer vanished");
+}
+
+/*
+ * Choose the neighbours in one layer among those that a search has found
+ *
+ * Sets *from to where the search of the next lower layer begins.
+ */
+static void
+choose_neighbours(InsertState *insert, HnswSearch *search, VdbHnswRef *from)
+{
+	int			layer = search->layer;
+	uint32	   *items = palloc(sizeof(uint32) * search->ef);
+	uint32		found = hnsw_search_take(search, items);
+	HnswNeighbour *candidates = palloc(sizeof(HnswNeighbour) * Max(found, 1));
+	int			count = 0;
+
+	if (found > 0)
+		*from = search->found[items[0]].below;
+	for (uint32 i = 0; i < found; i++)
+	{
+		HnswFound  *f = &search->found[items[i]];
+
+		/* the new vertex itself, when it looks for neighbours anew */
+		if (f->deleted || VdbHnswRefEquals(f->ref, insert->refs[layer]))
+			continue;
+		candidates[count].ref = f->ref;
+		candidates[count].distance = f->distance;
+		candidates[count++].value = f->value;
+	}
+	insert->neighbour_counts[layer] =
+		hnsw_select_neighbours(insert->index, candidates, count,
+							   hnsw_layer_capacity(insert->index, layer));
+	insert->neighbours[layer] = candidates;
 }
 
 /* Add the row to a vertex of the same value, if the search found one */
@@ -219,6 +255,7 @@ add_row(HnswIndex *index, VdbHnswRef ref, const HnswQuery *query,
 	HnswChange	change;
 	HnswRecord	record = {0};
 
+	VDB_DEBUG_POINT("hnsw_insert_join");
 	hnsw_change_begin(&change, index);
 	if (!hnsw_change_record(&change, ref, 0, &record) ||
 		(record.head->flags & VDB_HNSW_DELETED) != 0 ||
@@ -420,9 +457,10 @@ encode_neighbours(InsertState *insert, int layer, VdbHnswFactors *factors,
  * Make the neighbours of one layer point to the new vertex
  *
  * Should all of them have better ones, the nearest has to take it, for a
- * vertex that nothing points to is never found.
+ * vertex that nothing points to is never found.  Returns how many of them
+ * point to it; none when all of them have been deleted.
  */
-static void
+static int
 link_back(InsertState *insert, int layer)
 {
 	HnswNeighbour *own = insert->neighbours[layer];
@@ -441,6 +479,76 @@ link_back(InsertState *insert, int layer)
 		linked += hnsw_link(&link, own[i].ref, false);
 	for (int i = 0; i < count && linked == 0; i++)
 		linked += hnsw_link(&link, own[i].ref, true);
+	return linked;
+}
+
+/*
+ * Have something lead to a vertex although its neighbours have been deleted
+ *
+ * VACUUM deleted them after they were chosen, or all that the entry point
+ * leads to is deleted and there was nobody to choose.  Others are chosen, or
+ * the vertex becomes the entry point: then whatever that led to is about to
+ * be removed.
+ *
+ * The caller holds the graph lock in "mode".  Returns the mode in which it is
+ * held now: nobody else may insert, for two vertices in this case at once
+ * would not find each other.
+ */
+static LOCKMODE
+become_reachable(InsertState *insert, LOCKMODE mode)
+{
+	if (mode != ExclusiveLock)
+	{
+		/* lock rule 1: two who wait for the other's end would do so forever */
+		hnsw_unlock_graph(insert->index->rel, mode);
+		mode = ExclusiveLock;
+		VDB_DEBUG_POINT("hnsw_insert_unreachable");
+		hnsw_lock_graph(insert->index->rel, mode);
+	}
+	if (!link_anew(insert))
+		set_entry(insert);
+	return mode;
+}
+
+/*
+ * Link the written vertex of layer 0 with neighbours that are there now
+ *
+ * Returns false when there are none.
+ */
+static bool
+link_anew(InsertState *insert)
+{
+	HnswIndex  *index = insert->index;
+	HnswLink	link = {0};
+
+	for (;;)
+	{
+		HnswSearch	search;
+		VdbHnswRef	from;
+		int			layer;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!hnsw_search_descend(index, insert->query, 0, &from, &layer))
+			return false;
+		search_layer(insert, 0, from, &search);
+		choose_neighbours(insert, &search, &from);
+		if (insert->neighbour_counts[0] == 0)
+			return false;
+		if (link_back(insert, 0) > 0)
+			break;
+	}
+
+	link.index = index;
+	for (int i = 0; i < insert->neighbour_counts[0]; i++)
+	{
+		HnswQuery	query;
+
+		hnsw_query_from_value(index, insert->neighbours[0][i].value, &query);
+		link.query = &query;
+		link.to = insert->neighbours[0][i].ref;
+		hnsw_link(&link, insert->refs[0], false);
+	}
+	return true;
 }
 
 /* Make the highest record of the new vertex the entry point */

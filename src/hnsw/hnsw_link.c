@@ -47,13 +47,15 @@ static bool read_candidates(HnswLink *link, HnswNeighbour *candidates,
 static bool replace_if_same(HnswLink *link, const HnswNeighbour *candidates,
 							int count, int at);
 static bool is_linkable(HnswChange *change, HnswLink *link);
+static bool points_to(const HnswRecord *record, VdbHnswRef to);
 
 /*
  * hnsw_link -- make "from" point to the new vertex
  *
  * The caller has filled in the first members of *link, and zeroed the rest.
  * Returns false when "from" was deleted meanwhile, or when its list is full
- * of better neighbours; the latter does not happen with "force".
+ * of better neighbours; the latter does not happen with "force".  True when
+ * "from" points to it already.
  *
  * No buffer lock is held on entry; the caller holds the graph lock, so no
  * record is removed meanwhile.
@@ -80,14 +82,34 @@ link_coded(HnswLink *link)
 {
 	HnswChange	change;
 
+	bool		linked;
+
 	hnsw_change_begin(&change, link->index);
-	if (!is_linkable(&change, link) || !put_edge(&change, link))
+	if (!is_linkable(&change, link))
 	{
 		hnsw_change_abort(&change);
 		return false;
 	}
+	linked = points_to(&link->record, link->to);
+	if (linked || !put_edge(&change, link))
+	{
+		hnsw_change_abort(&change);
+		return linked;
+	}
 	hnsw_change_finish(&change);
 	return true;
+}
+
+/* Is "to" in the list of a record? */
+static bool
+points_to(const HnswRecord *record, VdbHnswRef to)
+{
+	for (int i = 0; i < record->head->count; i++)
+	{
+		if (VdbHnswRefEquals(record->refs[i], to))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -257,6 +279,11 @@ link_plain(HnswLink *link)
 		CHECK_FOR_INTERRUPTS();
 		if (!read_candidates(link, candidates, &count))
 			return false;
+		for (int i = 0; i < count; i++)
+		{
+			if (VdbHnswRefEquals(candidates[i].ref, link->to))
+				return true;
+		}
 
 		at = count;
 		if (count == capacity)
@@ -276,6 +303,7 @@ link_plain(HnswLink *link)
 			else if (at == count)
 				return false;
 		}
+		VDB_DEBUG_POINT("hnsw_link_chosen");
 		if (replace_if_same(link, candidates, count, at))
 			return (link->record.head != NULL);
 	}

@@ -26,6 +26,7 @@
 #include "vecdb/distance.h"
 #include "vecdb/hnsw_page.h"
 #include "vecdb/lib_compat.h"
+#include "vecdb/lib_debug.h"
 #include "vecdb/lib_heap.h"
 #include "vecdb/lib_visited.h"
 #include "vecdb/types.h"
@@ -162,6 +163,8 @@ typedef struct HnswSearch
 	bool		keep_values;	/* copy the values of what is found */
 	bool		keep_tids;		/* copy the heap TIDs of what is found */
 	bool		keep_rest;		/* keep what hnsw_search_resume() needs */
+	bool		live_only;		/* deleted vertices lead on but are not among
+								 * the results, in upper layers too */
 
 	VdbVisited	visited;		/* records ever put into the frontier */
 	VdbHeap		frontier;		/* nearest first, items are refs[] */

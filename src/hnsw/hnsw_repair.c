@@ -7,6 +7,12 @@
  * its place: whoever could be reached through it can be reached still.  The
  * nearest of them are tried, just as if they were newly inserted.
  *
+ * Where whole regions were deleted, the neighbours of deleted neighbours are
+ * deleted, too, and the graph would fall apart.  Then a search through the
+ * deleted region finds who lives beyond, and they are linked both ways.  That
+ * is done in upper layers always: their records are few, and whatever falls
+ * apart in layer 0 is held together by them.
+ *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_repair.c
  *
@@ -35,6 +41,7 @@ typedef struct Repair
 	HnswNeighbour *candidates;	/* to take the places of the deleted */
 	int			candidate_count;
 	int			candidate_space;
+	bool		searched;		/* candidates come from a search */
 	HnswRecord	record;
 } Repair;
 
@@ -43,6 +50,8 @@ static void repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer);
 static bool read_list(Repair *repair);
 static void form_own_query(Repair *repair, const void *value, Size size);
 static void collect_candidates(Repair *repair);
+static void search_candidates(Repair *repair);
+static void link_candidates(Repair *repair);
 static void add_candidates_of(Repair *repair, VdbHnswRef dead);
 static bool is_known(const Repair *repair, VdbHnswRef ref);
 static int	compare_candidates(const void *a, const void *b);
@@ -161,7 +170,13 @@ repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer)
 		if (!read_list(&repair))
 			return;
 		collect_candidates(&repair);
+		repair.searched = layer > 0 || repair.candidate_count < repair.dead;
+		if (repair.searched)
+			search_candidates(&repair);
+		VDB_DEBUG_POINT("hnsw_repair_collected");
 	} while (!change_list(&repair));
+	if (repair.searched)
+		link_candidates(&repair);
 }
 
 /* Copy the list of the record; false when nothing is wrong with it */
@@ -217,6 +232,77 @@ collect_candidates(Repair *repair)
 	}
 	qsort(repair->candidates, repair->candidate_count, sizeof(HnswNeighbour),
 		  compare_candidates);
+}
+
+/*
+ * Candidates from a search that begins at the record and goes through
+ * deleted vertices until it has found enough that stay
+ *
+ * Of those that do not cover each other there may be few, and they are what
+ * holds the graph together: they are chosen first.
+ */
+static void
+search_candidates(Repair *repair)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	int			wanted = Min(repair->dead + 2,
+							 hnsw_layer_capacity(index, repair->layer));
+	HnswSearch	search;
+	uint32	   *items;
+	uint32		found;
+
+	hnsw_search_begin(&search, index, &repair->query, repair->layer,
+					  index->meta.ef_construction);
+	search.keep_values = true;
+	search.live_only = true;
+	hnsw_search_run(&search, repair->ref);
+
+	items = palloc(sizeof(uint32) * search.ef);
+	found = hnsw_search_take(&search, items);
+	repair->candidate_count = 0;
+	repair->candidate_space = found + repair->count + 1;
+	repair->candidates = palloc0(sizeof(HnswNeighbour) *
+								 repair->candidate_space);
+	for (uint32 i = 0; i < found; i++)
+	{
+		HnswFound  *f = &search.found[items[i]];
+		HnswNeighbour *candidate;
+
+		if (is_known(repair, f->ref))
+			continue;
+		candidate = &repair->candidates[repair->candidate_count++];
+		candidate->ref = f->ref;
+		candidate->distance = f->distance;
+		candidate->value = f->value;
+	}
+	repair->candidate_count =
+		hnsw_select_neighbours(index, repair->candidates,
+							   repair->candidate_count, wanted);
+}
+
+/*
+ * Make those that were found by a search point to the repaired record
+ *
+ * As after an insertion: one of them has to, if it is the only one.  Nothing
+ * is removed meanwhile, for it is us who would.
+ */
+static void
+link_candidates(Repair *repair)
+{
+	HnswLink	link = {0};
+	int			linked = 0;
+
+	link.index = repair->vacuum->index;
+	link.layer = repair->layer;
+	link.query = &repair->query;
+	link.to = repair->ref;
+	link.own = repair->candidates;
+	link.own_count = repair->candidate_count;
+
+	for (int i = 0; i < repair->candidate_count; i++)
+		linked += hnsw_link(&link, repair->candidates[i].ref, false);
+	for (int i = 0; i < repair->candidate_count && linked == 0; i++)
+		linked += hnsw_link(&link, repair->candidates[i].ref, true);
 }
 
 /* Add the neighbours of a deleted vertex that stay */

@@ -229,6 +229,7 @@ start_scan(IndexScanDesc scan)
 		if (!hnsw_search_descend(state->index, &state->query, 0, &from,
 								 &layer))
 			return;
+		VDB_DEBUG_POINT("hnsw_scan_descended");
 	} while (!hnsw_search_run(&state->search, from) &&
 			 state->search.visits == 0);
 	sort_batch(state);
@@ -293,6 +294,7 @@ next_batch(HnswScan *state)
 		state->last_bound = Max(state->last_bound,
 								search->found[state->items[state->item_count - 1]].bound);
 
+	VDB_DEBUG_POINT("hnsw_scan_batch");
 	if (search->distances < hnsw_max_scan_tuples &&
 		hnsw_search_memory(search) < memory_limit &&
 		hnsw_search_resume(search))

@@ -324,7 +324,7 @@ look_at(HnswSearch *search, VdbHnswRef ref)
  * Enter the locked record among the nearest if it belongs there
  *
  * A vertex of layer 0 whose rows are gone is not a result.  Above, any
- * vertex may lead further down.
+ * vertex may lead further down, unless the caller wants live ones only.
  */
 static void
 add_found(HnswSearch *search, float distance)
@@ -334,7 +334,7 @@ add_found(HnswSearch *search, float distance)
 	HnswFound  *found;
 	uint32		item;
 
-	if (deleted && search->layer == 0)
+	if (deleted && (search->layer == 0 || search->live_only))
 		return;
 	if (!search->keep_rest && is_too_far(search, distance))
 		return;

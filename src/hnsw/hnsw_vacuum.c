@@ -91,12 +91,19 @@ hnsw_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		from = mark_pass(&vacuum, from);
 		if (vacuum.deleted.count > 0)
 		{
+			VDB_DEBUG_POINT("hnsw_vacuum_marked");
 			upper_pass(&vacuum);
+			VDB_DEBUG_POINT("hnsw_vacuum_upper");
 			wait_for_insertions(&vacuum);
+			VDB_DEBUG_POINT("hnsw_vacuum_waited");
 			hnsw_repair_entry(&vacuum);
+			VDB_DEBUG_POINT("hnsw_vacuum_entry");
 			hnsw_repair_pass(&vacuum);
+			VDB_DEBUG_POINT("hnsw_vacuum_repaired");
 			wait_for_insertions(&vacuum);
+			VDB_DEBUG_POINT("hnsw_vacuum_free");
 			free_pass(&vacuum);
+			VDB_DEBUG_POINT("hnsw_vacuum_freed");
 		}
 		pfree(vacuum.deleted.keys);
 	} while (from != InvalidBlockNumber);
