@@ -106,6 +106,7 @@ static void begin_build(HnswBuild *build, Relation heap, Relation rel,
 						IndexInfo *info);
 static double scan_table(HnswBuild *build, TableScanDesc scan,
 						 bool progress);
+static void report_full(HnswBuild *build);
 static void init_shared(HnswBuildShared *shared);
 static bool build_in_parallel(HnswBuild *build, double *heap_tuples);
 static void end_parallel(HnswBuild *build);
@@ -310,17 +311,36 @@ insert_into_graph(HnswBuild *build, const HnswQuery *query, ItemPointer tid)
 	LWLockAcquire(&shared->graph_lock, LW_EXCLUSIVE);
 	if (!shared->written)
 	{
-		ereport(NOTICE,
-				(errmsg("hnsw graph no longer fits into maintenance_work_mem after " INT64_FORMAT " tuples",
-						(int64) shared->rows),
-				 errdetail("Building will take significantly more time."),
-				 errhint("Increase maintenance_work_mem to speed up builds.")));
+		report_full(build);
 		hnsw_graph_write(&build->graph);
 		shared->written = true;
 	}
 	LWLockRelease(&shared->graph_lock);
 	build->graph_written = true;
 	return false;
+}
+
+/* Tell the user why the graph is written before the table has been read */
+static void
+report_full(HnswBuild *build)
+{
+	int64		rows = (int64) build->shared->rows;
+
+	if (build->graph.head->full_errno == 0)
+		ereport(NOTICE,
+				(errmsg("hnsw graph no longer fits into maintenance_work_mem after " INT64_FORMAT " tuples",
+						rows),
+				 errdetail("Building will take significantly more time."),
+				 errhint("Increase maintenance_work_mem to speed up builds.")));
+	else
+	{
+		errno = build->graph.head->full_errno;
+		ereport(NOTICE,
+				(errmsg("could not extend the temporary file of the hnsw graph after " INT64_FORMAT " tuples: %m",
+						rows),
+				 errdetail("Building goes on without it and will take significantly more time."),
+				 errhint("Free disk space, or set temp_tablespaces.")));
+	}
 }
 
 /* init_shared -- before any process builds */

@@ -677,7 +677,10 @@ grow(HnswGraph *graph, Size needed)
 								backed - head->backed);
 	} while (error == EINTR);
 	if (error != 0)
+	{
+		head->full_errno = error;
 		return false;
+	}
 	head->backed = backed;
 	return true;
 }

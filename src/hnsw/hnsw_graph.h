@@ -70,6 +70,8 @@ typedef struct HnswGraphHead
 	Size		used;			/* bytes given away */
 	Size		backed;			/* bytes that there is memory for */
 	bool		full;
+	int			full_errno;		/* why there is no more memory; 0: as much as
+								 * maintenance_work_mem allows is in use */
 	HnswPlace	first;			/* vertices in the order of insertion */
 	HnswPlace	last;
 	uint32		count;			/* of vertices */

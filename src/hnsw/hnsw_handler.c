@@ -203,7 +203,7 @@ vdb_hnsw_init(void)
 							 iterative_scan_options,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("hnsw.max_scan_tuples",
-							"Sets how many vertices an iterative scan visits by following the graph.",
+							"Sets how many distances an iterative scan computes while it follows the graph.",
 							"After that it reads the rest of the index in the order of pages.",
 							&hnsw_max_scan_tuples, 20000, 1, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
