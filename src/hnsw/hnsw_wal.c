@@ -31,6 +31,9 @@
 
 #include "hnsw_private.h"
 
+/* Step of the free space map, FSM_CAT_STEP of freespace.c */
+#define FREE_SPACE_STEP	(BLCKSZ / 256)
+
 static bool try_page(HnswChange *change, BlockNumber blkno, Size size,
 					 OffsetNumber *offno);
 static OffsetNumber find_free_place(Page page, Size size);
@@ -246,6 +249,10 @@ hnsw_page_room(Page page)
  * On return the change has one page with a zeroed record of "size" bytes,
  * whose kind and generation are set, and *ref refers to it.  The caller fills
  * it and finishes the change.
+ *
+ * The free space map rounds what a page has down to steps, and what is asked
+ * for up.  So we ask for a step less, or the place of a removed record would
+ * never be found for another of the same size.
  */
 VdbHnswRecordData *
 hnsw_space_for_record(HnswChange *change, HnswIndex *index, Size size,
@@ -257,21 +264,29 @@ hnsw_space_for_record(HnswChange *change, HnswIndex *index, Size size,
 	Page		page;
 	VdbHnswRecordData *head;
 	uint16		generation;
-	Size		room;
+	Size		request = size - size % FREE_SPACE_STEP;
 
 	if (blkno == InvalidBlockNumber)
-		blkno = GetPageWithFreeSpace(rel, size);
+		blkno = GetPageWithFreeSpace(rel, request);
 
 	while (blkno != InvalidBlockNumber)
 	{
+		Size		room = 0;
+
 		hnsw_change_begin(change, index);
 		if (try_page(change, blkno, size, &offno))
 			break;
-		page = change->pages[0];
-		room = VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX ?
-			hnsw_page_room(page) : 0;
+		if (change->page_count > 0)
+		{
+			page = change->pages[0];
+			if (VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
+				room = hnsw_page_room(page);
+		}
 		hnsw_change_abort(change);
-		blkno = RecordAndGetPageWithFreeSpace(rel, blkno, room, size);
+
+		/* Less than the request, or the map would name the page again */
+		room = Min(room, request - 1);
+		blkno = RecordAndGetPageWithFreeSpace(rel, blkno, room, request);
 	}
 
 	if (blkno == InvalidBlockNumber)
