@@ -16,11 +16,6 @@ fi
 prefix=$CACHE/asan
 sanitize="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
-# leaks: a backend frees by context or by exiting; stack: check_stack_depth()
-# compares addresses of locals
-export ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:disable_coredump=0
-export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
-
 # Debian's source package, by sources lists of our own; unpacked in $1
 get_source()
 {

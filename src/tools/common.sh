@@ -11,6 +11,12 @@ MAKE=${MAKE:-make}
 CACHE=${VECDB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vecdb}
 export PG_CONFIG
 
+# For the server of asan.sh, whichever script runs it.  Leaks: a backend frees
+# by context or by exiting.  Stack: check_stack_depth() compares addresses of
+# locals.
+export ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:disable_coredump=0
+export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
+
 say()
 {
 	printf '%s\n' "$*"
