@@ -9,8 +9,8 @@
  * in integers, on all short lengths and some long ones, with arrays that end
  * at a page which cannot be read and with arrays that start after one.  With
  * --all-floats the conversion to halves is tried on all 2^32 floats.  With
- * --bochs floats that lie halfway between two subnormal halves are left out:
- * that emulator (2.7) rounds them to the odd half, which processors do not.
+ * --bochs floats that lie halfway between two halves are left out: that
+ * emulator (2.7) rounds them away from zero, which processors do not.
  *
  * No server is needed, so that the program can also be built for another
  * processor and run by an emulator.
