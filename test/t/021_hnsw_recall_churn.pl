@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbRecall;
 
-my $rows = 1500;
+my $rows = 1200;
 my $rounds = 5;
 
 my $node = new_server('main');
