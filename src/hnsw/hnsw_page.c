@@ -348,7 +348,7 @@ hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
 
 	if (*space - *count < VDB_HNSW_INLINE_TIDS)
 	{
-		*space *= 2;
+		*space = Max(*space * 2, *count + VDB_HNSW_INLINE_TIDS);
 		*tids = repalloc_huge(*tids, sizeof(ItemPointerData) * (Size) *space);
 	}
 	for (int i = 0; i < head->tid_count; i++)
@@ -375,7 +375,7 @@ hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
 
 		if (*space - *count < container->count)
 		{
-			*space *= 2;
+			*space = Max(*space * 2, *count + VDB_HNSW_CONTAINER_TIDS);
 			*tids = repalloc_huge(*tids,
 								  sizeof(ItemPointerData) * (Size) *space);
 		}
