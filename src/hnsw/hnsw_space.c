@@ -78,9 +78,11 @@ hnsw_space_for_record(HnswChange *change, HnswIndex *index, Size size,
 		hnsw_change_begin(change, index);
 		if (try_page(change, blkno, size, &offno))
 			break;
-		page = change->pages[0];
-		room = VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX ?
-			hnsw_page_room(page) : 0;
+		/* A page that the index does not have is not part of the change */
+		room = 0;
+		if (change->page_count > 0 &&
+			VdbHnswPageGetOpaque(change->pages[0])->kind == VDB_HNSW_PAGE_VERTEX)
+			room = hnsw_page_room(change->pages[0]);
 		hnsw_change_abort(change);
 		blkno = RecordAndGetPageWithFreeSpace(rel, blkno, room, size);
 	}
