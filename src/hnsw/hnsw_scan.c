@@ -157,7 +157,8 @@ static void
 start_scan(IndexScanDesc scan)
 {
 	HnswScan   *state = scan->opaque;
-	VdbHnswRef	from;
+	VdbHnswRef	from = {0};
+	int			descents = 0;
 	int			layer;
 	int			ef;
 
@@ -193,6 +194,10 @@ start_scan(IndexScanDesc scan)
 	 */
 	do
 	{
+		if (descents++ == HNSW_MAX_DESCENTS)
+			hnsw_report_corruption(scan->indexRelation, from.blkno,
+								   from.offno,
+								   "The descent leads to no vertex");
 		hnsw_search_begin(&state->search, state->index, &state->query, 0, ef);
 		state->search.keep_tids = true;
 		state->search.keep_rest =

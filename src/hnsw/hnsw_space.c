@@ -4,9 +4,9 @@
  *	  Finding and giving back room for records, bodies and TID containers.
  *
  * The free space map knows, for each vertex page, the length of the longest
- * record that would fit, counting the places of removed records; TID pages
- * enter with the size of a container, which is less than any vertex record
- * takes; free pages enter with all they have.
+ * record that would fit, counting the places of removed records, and free
+ * pages with all they have.  It knows nothing of TID pages: the metapage says
+ * where the next container is looked for.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_space.c
@@ -133,6 +133,7 @@ try_page(HnswChange *change, BlockNumber blkno, Size size,
 		hnsw_page_init(page, VDB_HNSW_PAGE_VERTEX);
 	else if (kind != VDB_HNSW_PAGE_VERTEX)
 		return false;
+	hnsw_items_check(change->index, blkno, page);
 	*offno = find_free_place(page, size);
 	return OffsetNumberIsValid(*offno);
 }
@@ -249,6 +250,7 @@ hnsw_space_for_container(HnswChange *change, VdbHnswRef *ref)
 	{
 		page = hnsw_change_page(change, ref->blkno);
 		hnsw_page_check(rel, ref->blkno, page, VDB_HNSW_PAGE_TIDS);
+		hnsw_items_check(change->index, ref->blkno, page);
 		offno = find_free_place(page, VDB_HNSW_CONTAINER_SIZE);
 	}
 	if (!OffsetNumberIsValid(offno))

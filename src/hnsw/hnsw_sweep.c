@@ -102,13 +102,15 @@ sweep_page(HnswSweep *sweep, BlockNumber blkno)
 	sweep->tid_count = 0;
 
 	/* A page that was added right before a crash may be empty */
+	if (!PageIsNew(page))
+		hnsw_page_check(index->rel, blkno, page, 0);
 	if (PageIsNew(page) ||
 		VdbHnswPageGetOpaque(page)->kind != VDB_HNSW_PAGE_VERTEX)
 	{
 		hnsw_unlock_page(buf);
 		return;
 	}
-	hnsw_page_check(index->rel, blkno, page, VDB_HNSW_PAGE_VERTEX);
+	hnsw_items_check(index, blkno, page);
 	for (OffsetNumber offno = FirstOffsetNumber;
 		 offno <= PageGetMaxOffsetNumber(page); offno++)
 	{
