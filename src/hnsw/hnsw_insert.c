@@ -87,7 +87,9 @@ hnsw_insert_value(HnswIndex *index, const HnswQuery *query, ItemPointer tid)
 {
 	InsertState insert = {0};
 	int			entry_layer;
+	VdbHnswRef	entry;
 	bool		empty;
+	bool		is_new;
 	LOCKMODE	mode;
 
 	insert.index = index;
@@ -96,13 +98,32 @@ hnsw_insert_value(HnswIndex *index, const HnswQuery *query, ItemPointer tid)
 	insert.layer = hnsw_random_layer(index);
 
 	mode = lock_for_insert(index, insert.layer, &entry_layer, &empty);
-	if (empty || find_neighbours(&insert, entry_layer))
+	is_new = empty || find_neighbours(&insert, entry_layer);
+
+	/*
+	 * All that can be reached has been deleted and VACUUM will remove it, so
+	 * nobody would point to the new vertex: it has to be the entry point.
+	 * Alone, so that another one in the same case finds it.
+	 */
+	if (is_new && !empty && insert.neighbour_counts[0] == 0 &&
+		mode == ShareLock)
+	{
+		hnsw_unlock_graph(index->rel, mode);
+		mode = ExclusiveLock;
+		hnsw_lock_graph(index->rel, mode);
+		hnsw_read_entry(index, &entry, &entry_layer);
+		empty = VdbHnswRefIsNone(entry);
+		is_new = empty || find_neighbours(&insert, entry_layer);
+	}
+
+	if (is_new)
 	{
 		for (int layer = 0; layer <= insert.layer; layer++)
 			write_record(&insert, layer);
 		for (int layer = 0; layer <= insert.layer; layer++)
 			link_back(&insert, layer);
-		if (empty || insert.layer > entry_layer)
+		if (empty || insert.layer > entry_layer ||
+			insert.neighbour_counts[0] == 0)
 			set_entry(&insert);
 	}
 	hnsw_unlock_graph(index->rel, mode);
