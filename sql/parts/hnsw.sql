@@ -148,3 +148,21 @@ COMMENT ON OPERATOR CLASS sparsevec_l1_ops USING hnsw IS
 	'orders sparsevec by taxicab distance, ORDER BY column <+> value';
 COMMENT ON OPERATOR FAMILY sparsevec_l1_ops USING hnsw IS
 	'family of the operator class of the same name';
+
+--
+-- Verification
+--
+
+CREATE SCHEMA vecdb;
+COMMENT ON SCHEMA vecdb IS
+	'functions and views that watch and run vecdb';
+GRANT USAGE ON SCHEMA vecdb TO PUBLIC;
+
+CREATE FUNCTION vecdb.verify_index(index regclass,
+		check_codes boolean DEFAULT true, check_heap boolean DEFAULT false)
+	RETURNS TABLE (invariant integer, severity text, block bigint,
+		item integer, problem text)
+	AS 'MODULE_PATHNAME', 'vecdb_verify_index'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vecdb.verify_index(regclass, boolean, boolean) IS
+	'looks for damage in an hnsw index; no rows of severity error means that there is none';

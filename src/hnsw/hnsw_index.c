@@ -200,6 +200,37 @@ check_indexed_column(const VdbTypeInfo *type, int dimensions)
 }
 
 /*
+ * hnsw_meta_problem -- can an index have this metapage?
+ *
+ * Whatever would lead calculations astray.  Returns NULL or what is wrong.
+ */
+const char *
+hnsw_meta_problem(const VdbHnswMetaPageData *meta)
+{
+	bool		coded = meta->codes == VDB_HNSW_CODES_RABITQ;
+
+	if (meta->dimensions < 1 || meta->m < HNSW_MIN_M ||
+		meta->m > VDB_HNSW_MAX_M ||
+		meta->ef_construction < HNSW_MIN_EF_CONSTRUCTION ||
+		meta->ef_construction > HNSW_MAX_EF_CONSTRUCTION ||
+		meta->capacity < meta->m || meta->capacity > 2 * meta->m ||
+		meta->upper_capacity != meta->m ||
+		meta->entry_layer > VDB_HNSW_MAX_LAYER)
+		return "The numbers in the metapage are out of range";
+
+	if (meta->element < VDB_ELEMENT_FLOAT32 ||
+		meta->element > VDB_ELEMENT_BIT ||
+		meta->metric < VDB_METRIC_L2 || meta->metric > VDB_METRIC_OTHER ||
+		meta->codes > VDB_HNSW_CODES_RABITQ ||
+		meta->storage != (coded ? VDB_HNSW_STORAGE_INT8 :
+						  VDB_HNSW_STORAGE_PLAIN) ||
+		(coded && meta->dimensions > VDB_VECTOR_MAX_DIM) ||
+		meta->padded != (coded ? TYPEALIGN(64, meta->dimensions) : 0))
+		return "The metapage contradicts itself";
+	return NULL;
+}
+
+/*
  * How many neighbours a record of layer 0 holds in a coded index
  *
  * Between m and 2 * m: as many records on a page as leave room for m

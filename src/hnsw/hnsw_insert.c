@@ -191,9 +191,9 @@ search_layer(InsertState *insert, int layer, VdbHnswRef from,
 	hnsw_search_begin(search, index, insert->query, layer,
 					  index->meta.ef_construction);
 	search->keep_values = true;
-	if (!hnsw_search_run(search, from) && layer > 0)
+	if (!hnsw_search_run(search, from) && (layer > 0 || search->visits == 0))
 		hnsw_report_corruption(index->rel, from.blkno, from.offno,
-							   "A vertex of an upper layer vanished");
+							   "The descent leads to no vertex");
 }
 
 /*
@@ -326,6 +326,11 @@ has_room_in_container(HnswIndex *index, VdbHnswRef ref)
 	bool		has_room;
 
 	hnsw_page_check(index->rel, ref.blkno, page, VDB_HNSW_PAGE_TIDS);
+	hnsw_items_check(index, ref.blkno, page);
+	if (ref.offno < FirstOffsetNumber ||
+		ref.offno > PageGetMaxOffsetNumber(page))
+		hnsw_report_corruption(index->rel, ref.blkno, ref.offno,
+							   "There is no such TID container");
 	container = (VdbHnswContainerData *)
 		PageGetItem(page, PageGetItemId(page, ref.offno));
 	has_room = container->count < VDB_HNSW_CONTAINER_TIDS;

@@ -25,8 +25,6 @@
 
 static bool find_record(HnswIndex *index, Page page, VdbHnswRef ref,
 						int layer, HnswRecord *record);
-static void check_record_size(HnswIndex *index, HnswRecord *record,
-							  Size length);
 
 /* hnsw_page_init -- make an empty page of a kind */
 void
@@ -116,6 +114,7 @@ hnsw_read_meta(Relation rel, VdbHnswMetaPageData *meta)
 {
 	Buffer		buf = hnsw_read_page(rel, VDB_HNSW_METAPAGE, NULL);
 	Page		page = BufferGetPage(buf);
+	const char *problem;
 
 	if (PageIsNew(page) || VdbHnswPageGetMeta(page)->magic != VDB_HNSW_MAGIC)
 		ereport(ERROR,
@@ -134,6 +133,10 @@ hnsw_read_meta(Relation rel, VdbHnswMetaPageData *meta)
 						   VDB_HNSW_VERSION),
 				 errhint("Rebuild it with REINDEX INDEX, or install the release of vecdb that built it.")));
 	hnsw_page_check(rel, VDB_HNSW_METAPAGE, page, VDB_HNSW_PAGE_META);
+	problem = hnsw_meta_problem(meta);
+	if (problem != NULL)
+		hnsw_report_corruption(rel, VDB_HNSW_METAPAGE, InvalidOffsetNumber,
+							   problem);
 	hnsw_unlock_page(buf);
 }
 
@@ -211,6 +214,7 @@ find_record(HnswIndex *index, Page page, VdbHnswRef ref, int layer,
 			HnswRecord *record)
 {
 	ItemId		item;
+	const char *problem;
 
 	hnsw_page_check(index->rel, ref.blkno, page, 0);
 	if (VdbHnswPageGetOpaque(page)->kind != VDB_HNSW_PAGE_VERTEX ||
@@ -219,6 +223,10 @@ find_record(HnswIndex *index, Page page, VdbHnswRef ref, int layer,
 		return false;
 
 	item = PageGetItemId(page, ref.offno);
+	if (unlikely(!hnsw_item_is_sane(page, item,
+									sizeof(VdbHnswRecordData))))
+		hnsw_report_corruption(index->rel, ref.blkno, ref.offno,
+							   "The line pointer leads out of the page");
 	record->ref = ref;
 	record->head = (VdbHnswRecordData *) PageGetItem(page, item);
 	if (record->head->kind != VDB_HNSW_RECORD_VERTEX ||
@@ -227,7 +235,9 @@ find_record(HnswIndex *index, Page page, VdbHnswRef ref, int layer,
 		return false;
 
 	hnsw_record_parts(index, record->head, record);
-	check_record_size(index, record, ItemIdGetLength(item));
+	problem = hnsw_record_problem(index, record->head, ItemIdGetLength(item));
+	if (unlikely(problem != NULL))
+		hnsw_report_corruption(index->rel, ref.blkno, ref.offno, problem);
 	return true;
 }
 
@@ -266,29 +276,72 @@ hnsw_record_parts(const HnswIndex *index, VdbHnswRecordData *head,
 	}
 }
 
-/* A record must not claim more than its line pointer gives it */
-static void
-check_record_size(HnswIndex *index, HnswRecord *record, Size length)
+/*
+ * hnsw_record_problem -- may the parts of a record be relied on?
+ *
+ * A record must not claim more than its line pointer gives it, nor a value
+ * that is not what the index holds.  Returns NULL or what is wrong.  The
+ * value is looked at if it is in the record; hnsw_read_body() does otherwise.
+ */
+const char *
+hnsw_record_problem(const HnswIndex *index, const VdbHnswRecordData *head,
+					Size length)
 {
-	VdbHnswRecordData *head = record->head;
 	int			body_pages;
-	Size		size;
+	HnswRecord	parts;
 
-	if (unlikely(head->value_size > VDB_HNSW_MAX_VALUE_SIZE ||
-				 head->count > head->capacity ||
-				 head->tid_count > VDB_HNSW_INLINE_TIDS ||
-				 (index->coded && head->value_size !=
-				  offsetof(VdbHnswInt8Value, code) + index->meta.padded)))
-		hnsw_report_corruption(index->rel, record->ref.blkno,
-							   record->ref.offno,
-							   "The numbers in the record are out of range");
+	if (head->layer > VDB_HNSW_MAX_LAYER ||
+		head->value_size > VDB_HNSW_MAX_VALUE_SIZE ||
+		head->capacity != hnsw_layer_capacity(index, head->layer) ||
+		head->count > head->capacity ||
+		head->tid_count > VDB_HNSW_INLINE_TIDS ||
+		(index->coded && head->value_size !=
+		 offsetof(VdbHnswInt8Value, code) + index->meta.padded))
+		return "The numbers in the record are out of range";
 
-	size = hnsw_record_size(index, head->capacity, head->value_size,
-							&body_pages);
-	if (unlikely(size > length || body_pages != head->body_pages))
-		hnsw_report_corruption(index->rel, record->ref.blkno,
-							   record->ref.offno,
-							   "The record is longer than its place");
+	if (hnsw_record_size(index, head->capacity, head->value_size,
+						 &body_pages) > length ||
+		body_pages != head->body_pages)
+		return "The record is longer than its place";
+
+	if (head->body_pages > 0)
+		return NULL;
+	hnsw_record_parts(index, unconstify(VdbHnswRecordData *, head), &parts);
+	return hnsw_value_problem(index, parts.value, head->value_size);
+}
+
+/*
+ * hnsw_items_check -- refuse a page whose items cannot be relied on
+ *
+ * For those who go over all items of a page of vertices or of TIDs, which may
+ * also be a copy.
+ */
+void
+hnsw_items_check(HnswIndex *index, BlockNumber blkno, Page page)
+{
+	bool		vertices = VdbHnswPageGetOpaque(page)->kind ==
+		VDB_HNSW_PAGE_VERTEX;
+	const char *problem = NULL;
+
+	for (OffsetNumber offno = FirstOffsetNumber;
+		 offno <= PageGetMaxOffsetNumber(page); offno++)
+	{
+		ItemId		item = PageGetItemId(page, offno);
+		void	   *data = page + ItemIdGetOffset(item);
+
+		if (!hnsw_item_is_sane(page, item, vertices ?
+							   sizeof(VdbHnswRecordData) :
+							   VDB_HNSW_CONTAINER_SIZE))
+			problem = "The line pointer leads out of the page";
+		else if (!vertices &&
+				 ((VdbHnswContainerData *) data)->count > VDB_HNSW_CONTAINER_TIDS)
+			problem = "The TID container claims too many TIDs";
+		else if (vertices &&
+				 ((VdbHnswRecordData *) data)->kind == VDB_HNSW_RECORD_VERTEX)
+			problem = hnsw_record_problem(index, data, ItemIdGetLength(item));
+		if (unlikely(problem != NULL))
+			hnsw_report_corruption(index->rel, blkno, offno, problem);
+	}
 }
 
 /*
@@ -303,6 +356,7 @@ hnsw_read_body(HnswIndex *index, HnswRecord *record)
 	Size		value_size = MAXALIGN(head->value_size);
 	Size		left = value_size + head->capacity * index->code_size;
 	char	   *to;
+	const char *problem;
 
 	if (record->body_space < left)
 	{
@@ -328,6 +382,10 @@ hnsw_read_body(HnswIndex *index, HnswRecord *record)
 		left -= here;
 	}
 
+	problem = hnsw_value_problem(index, record->body, head->value_size);
+	if (unlikely(problem != NULL))
+		hnsw_report_corruption(index->rel, record->ref.blkno,
+							   record->ref.offno, problem);
 	record->value = record->body;
 	record->codes = index->coded ? (uint8 *) record->body + value_size : NULL;
 }
@@ -345,10 +403,12 @@ hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
 {
 	uint32		before = *count;
 	VdbHnswRef	next = head->link;
+	VdbHnswRef	earlier = head->link;
+	uint32		containers = 0;
 
 	if (*space - *count < VDB_HNSW_INLINE_TIDS)
 	{
-		*space *= 2;
+		*space = Max(*space * 2, *count + VDB_HNSW_INLINE_TIDS);
 		*tids = repalloc_huge(*tids, sizeof(ItemPointerData) * (Size) *space);
 	}
 	for (int i = 0; i < head->tid_count; i++)
@@ -365,6 +425,10 @@ hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
 			next.offno > PageGetMaxOffsetNumber(page))
 			hnsw_report_corruption(index->rel, next.blkno, next.offno,
 								   "There is no such TID container");
+		if (!hnsw_item_is_sane(page, PageGetItemId(page, next.offno),
+							   VDB_HNSW_CONTAINER_SIZE))
+			hnsw_report_corruption(index->rel, next.blkno, next.offno,
+								   "The line pointer leads out of the page");
 		container = (VdbHnswContainerData *)
 			PageGetItem(page, PageGetItemId(page, next.offno));
 		if (container->kind != VDB_HNSW_RECORD_TIDS ||
@@ -375,7 +439,7 @@ hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
 
 		if (*space - *count < container->count)
 		{
-			*space *= 2;
+			*space = Max(*space * 2, *count + VDB_HNSW_CONTAINER_TIDS);
 			*tids = repalloc_huge(*tids,
 								  sizeof(ItemPointerData) * (Size) *space);
 		}
@@ -384,6 +448,14 @@ hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
 		*count += container->count;
 		next = container->link;
 		hnsw_unlock_page(buf);
+
+		/* A damaged chain may be a ring: compare with one ever farther back */
+		if (VdbHnswRefEquals(next, earlier))
+			hnsw_report_corruption(index->rel, next.blkno, next.offno,
+								   "The chain of TID containers has no end");
+		containers++;
+		if ((containers & (containers - 1)) == 0)
+			earlier = next;
 	}
 	return *count - before;
 }

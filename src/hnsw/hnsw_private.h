@@ -46,6 +46,12 @@
 #define HNSW_MIN_EF_SEARCH	1
 #define HNSW_MAX_EF_SEARCH	1000
 
+/*
+ * A descent may start from an entry point that is removed before it gets
+ * there, so it starts again; more often than this cannot be by chance.
+ */
+#define HNSW_MAX_DESCENTS	1000
+
 /* Dense values of fewer dimensions are stored plain and without codes */
 #define HNSW_MIN_CODED_DIMENSIONS	64
 
@@ -237,6 +243,17 @@ typedef struct HnswChange
 	Page		pages[HNSW_MAX_CHANGE_PAGES];
 } HnswChange;
 
+/* Is a line pointer in use, its item within the page and long enough? */
+static inline bool
+hnsw_item_is_sane(Page page, ItemId item, Size least)
+{
+	return ItemIdIsNormal(item) && ItemIdGetLength(item) >= least &&
+		ItemIdGetOffset(item) >= ((PageHeader) page)->pd_upper &&
+		ItemIdGetOffset(item) + ItemIdGetLength(item) <=
+		((PageHeader) page)->pd_special &&
+		ItemIdGetOffset(item) == MAXALIGN(ItemIdGetOffset(item));
+}
+
 /* Bytes of the covered bits of a record */
 static inline Size
 hnsw_covered_size(int capacity)
@@ -273,6 +290,7 @@ extern int	hnsw_get_ef_construction(Relation index);
 extern HnswIndex *hnsw_index_open(Relation rel);
 extern void hnsw_meta_init(VdbHnswMetaPageData *meta, Relation index);
 extern void hnsw_index_forget(Relation rel);
+extern const char *hnsw_meta_problem(const VdbHnswMetaPageData *meta);
 extern Size hnsw_record_size(const HnswIndex *index, int capacity,
 							 Size value_size, int *body_pages);
 extern int	hnsw_search_beam(const HnswIndex *index, int ef);
@@ -310,6 +328,8 @@ extern float hnsw_value_distance(const HnswIndex *index, const void *a,
 extern float hnsw_distance_bound(const HnswIndex *index,
 								 const HnswQuery *query, const void *value,
 								 float distance);
+extern const char *hnsw_value_problem(const HnswIndex *index,
+									  const void *value, Size size);
 extern bool hnsw_values_equal(const HnswIndex *index, const HnswQuery *query,
 							  const void *value, Size size);
 
@@ -327,6 +347,10 @@ extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,
 							   int layer, HnswRecord *record);
 extern void hnsw_record_parts(const HnswIndex *index,
 							  VdbHnswRecordData *head, HnswRecord *record);
+extern const char *hnsw_record_problem(const HnswIndex *index,
+									   const VdbHnswRecordData *head,
+									   Size length);
+extern void hnsw_items_check(HnswIndex *index, BlockNumber blkno, Page page);
 extern void hnsw_read_body(HnswIndex *index, HnswRecord *record);
 extern Buffer hnsw_read_page(Relation rel, BlockNumber blkno,
 							 BufferAccessStrategy strategy);

@@ -123,9 +123,14 @@ repair_page(HnswVacuum *vacuum, BlockNumber blkno)
 	int			broken_count = 0;
 	OffsetNumber max = 0;
 
+	if (!PageIsNew(page))
+		hnsw_page_check(index->rel, blkno, page, 0);
 	if (!PageIsNew(page) &&
 		VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
+	{
+		hnsw_items_check(index, blkno, page);
 		max = PageGetMaxOffsetNumber(page);
+	}
 	for (OffsetNumber offno = FirstOffsetNumber; offno <= max; offno++)
 	{
 		HnswRecord	record = {0};

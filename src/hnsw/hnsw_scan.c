@@ -186,7 +186,8 @@ static void
 start_scan(IndexScanDesc scan)
 {
 	HnswScan   *state = scan->opaque;
-	VdbHnswRef	from;
+	VdbHnswRef	from = {0};
+	int			descents = 0;
 	int			layer;
 	int			ef;
 
@@ -222,6 +223,10 @@ start_scan(IndexScanDesc scan)
 	 */
 	do
 	{
+		if (descents++ == HNSW_MAX_DESCENTS)
+			hnsw_report_corruption(scan->indexRelation, from.blkno,
+								   from.offno,
+								   "The descent leads to no vertex");
 		hnsw_search_begin(&state->search, state->index, &state->query, 0, ef);
 		state->search.keep_tids = true;
 		state->search.keep_rest =
@@ -401,13 +406,15 @@ sweep_page(HnswSweep *sweep, BlockNumber blkno)
 	sweep->tid_count = 0;
 
 	/* A page that was added right before a crash may be empty */
+	if (!PageIsNew(page))
+		hnsw_page_check(index->rel, blkno, page, 0);
 	if (PageIsNew(page) ||
 		VdbHnswPageGetOpaque(page)->kind != VDB_HNSW_PAGE_VERTEX)
 	{
 		hnsw_unlock_page(buf);
 		return;
 	}
-	hnsw_page_check(index->rel, blkno, page, VDB_HNSW_PAGE_VERTEX);
+	hnsw_items_check(index, blkno, page);
 	for (OffsetNumber offno = FirstOffsetNumber;
 		 offno <= PageGetMaxOffsetNumber(page); offno++)
 	{

@@ -31,12 +31,6 @@
 /* Beam of the descent through the upper layers of a coded index */
 #define DESCENT_EF	4
 
-/*
- * A descent may start from an entry point that is removed before it gets
- * there, so it starts again; more often than this cannot be by chance.
- */
-#define MAX_DESCENTS	1000
-
 static void look_around(HnswSearch *search, VdbHnswRef ref);
 static void look_around_coded(HnswSearch *search, VdbHnswRef ref);
 static void look_around_plain(HnswSearch *search, VdbHnswRef ref);
@@ -186,7 +180,7 @@ bool
 hnsw_search_descend(HnswIndex *index, const HnswQuery *query, int layer,
 					VdbHnswRef *from, int *from_layer)
 {
-	for (int attempt = 0; attempt < MAX_DESCENTS; attempt++)
+	for (int attempt = 0; attempt < HNSW_MAX_DESCENTS; attempt++)
 	{
 		bool		lost = false;
 

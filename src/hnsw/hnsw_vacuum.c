@@ -211,6 +211,8 @@ copy_vertex_page(HnswVacuum *vacuum, BlockNumber blkno, Page copy)
 	if (is_vertex)
 		memcpy(copy, page, BLCKSZ);
 	hnsw_unlock_page(buf);
+	if (is_vertex)
+		hnsw_items_check(vacuum->index, blkno, copy);
 	return is_vertex;
 }
 
@@ -280,9 +282,23 @@ clean_chain(HnswVacuum *vacuum, VdbHnswRef vertex)
 {
 	VdbHnswRef	previous = {0};
 	VdbHnswRef	container = {0};
+	VdbHnswRef	earlier = {0};
+	uint32		steps = 0;
 
 	while (clean_container(vacuum, vertex, &previous, &container))
+	{
+		/* A damaged chain may be a ring; see hnsw_read_tids() */
+		if (!VdbHnswRefIsNone(container) &&
+			!VdbHnswRefEquals(container, previous) &&	/* none was freed */
+			VdbHnswRefEquals(container, earlier))
+			hnsw_report_corruption(vacuum->index->rel, container.blkno,
+								   container.offno,
+								   "The chain of TID containers has no end");
+		steps++;
+		if ((steps & (steps - 1)) == 0)
+			earlier = container;
 		vdb_vacuum_delay_point();
+	}
 }
 
 /*
@@ -330,11 +346,19 @@ clean_container(HnswVacuum *vacuum, VdbHnswRef vertex, VdbHnswRef *previous,
 		hnsw_change_abort(&change);
 		return false;
 	}
+	if (VdbHnswRefEquals(*link, *container))
+		hnsw_report_corruption(index->rel, link->blkno, link->offno,
+							   "The chain of TID containers has no end");
 	*previous = *container;
 	*container = *link;
 
 	page = hnsw_change_page(&change, container->blkno);
 	hnsw_page_check(index->rel, container->blkno, page, VDB_HNSW_PAGE_TIDS);
+	hnsw_items_check(index, container->blkno, page);
+	if (container->offno < FirstOffsetNumber ||
+		container->offno > PageGetMaxOffsetNumber(page))
+		hnsw_report_corruption(index->rel, container->blkno, container->offno,
+							   "There is no such TID container");
 	data = (VdbHnswContainerData *)
 		PageGetItem(page, PageGetItemId(page, container->offno));
 	kept = keep_live(vacuum, data->tids, data->count);

@@ -36,6 +36,7 @@
 
 #include "port/pg_bitutils.h"
 #include "utils/float.h"
+#include "utils/varbit.h"
 
 #include "hnsw_private.h"
 
@@ -195,6 +196,47 @@ set_steps(const HnswIndex *index, HnswQuery *query)
 	query->steps_sum = 0;
 	for (int i = 0; i < index->meta.padded; i++)
 		query->steps_sum += stored->code[i];
+}
+
+/*
+ * hnsw_value_problem -- is a stored value what the index holds?
+ *
+ * Distances are computed without looking at lengths again.  Returns NULL or
+ * what is wrong.
+ */
+const char *
+hnsw_value_problem(const HnswIndex *index, const void *value, Size size)
+{
+	Size		expected = 0;
+
+	if (index->coded)
+		return NULL;			/* its size says it all */
+
+	if (size < sizeof(VdbVector) || VARSIZE(value) != size ||
+		index->type->dimensions(value) != index->meta.dimensions)
+		return "The value is not one of this index";
+
+	switch (index->type->kind)
+	{
+		case VDB_ELEMENT_FLOAT32:
+			expected = offsetof(VdbVector, x) +
+				sizeof(float) * (Size) index->meta.dimensions;
+			break;
+		case VDB_ELEMENT_FLOAT16:
+			expected = offsetof(VdbHalfVector, x) +
+				sizeof(VdbHalf) * (Size) index->meta.dimensions;
+			break;
+		case VDB_ELEMENT_SPARSE:
+			if (size >= sizeof(VdbSparseVector))
+				expected = offsetof(VdbSparseVector, indices) +
+					(sizeof(int32) + sizeof(float)) *
+					(Size) (uint32) ((const VdbSparseVector *) value)->nnz;
+			break;
+		case VDB_ELEMENT_BIT:
+			expected = VARBITTOTALLEN(index->meta.dimensions);
+			break;
+	}
+	return size == expected ? NULL : "The value is not one of this index";
 }
 
 /* hnsw_query_distance -- of the query and a stored value, nearer is smaller */

@@ -12,9 +12,9 @@
  * changed in place and written to the WAL as they are when it is complete.
  *
  * The free space map knows, for each vertex page, the length of the longest
- * record that would fit, counting the places of removed records; TID pages
- * enter with the size of a container, which is less than any vertex record
- * takes; free pages enter with all they have.
+ * record that would fit, counting the places of removed records, and free
+ * pages with all they have.  It knows nothing of TID pages: the metapage says
+ * where the next container is looked for.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_wal.c
@@ -335,6 +335,7 @@ try_page(HnswChange *change, BlockNumber blkno, Size size,
 		hnsw_page_init(page, VDB_HNSW_PAGE_VERTEX);
 	else if (kind != VDB_HNSW_PAGE_VERTEX)
 		return false;
+	hnsw_items_check(change->index, blkno, page);
 	*offno = find_free_place(page, size);
 	return OffsetNumberIsValid(*offno);
 }
@@ -451,6 +452,7 @@ hnsw_space_for_container(HnswChange *change, VdbHnswRef *ref)
 	{
 		page = hnsw_change_page(change, ref->blkno);
 		hnsw_page_check(rel, ref->blkno, page, VDB_HNSW_PAGE_TIDS);
+		hnsw_items_check(change->index, ref->blkno, page);
 		offno = find_free_place(page, VDB_HNSW_CONTAINER_SIZE);
 	}
 	if (!OffsetNumberIsValid(offno))

@@ -1,0 +1,191 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_verify_value.c
+ *	  Are stored values and codes what was computed once?
+ *
+ * Arithmetic differs in the last bits between CPUs, so nothing here is
+ * compared for being the same, but for being within what rounding allows.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_verify_value.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "hnsw_verify.h"
+
+/* What sums of a few thousand floats may be off, relatively */
+#define SUM_TOLERANCE	1e-3
+
+static const char *factors_problem(const HnswVerify *verify,
+								   const VdbHnswFactors *factors,
+								   double l1, double l2_squared,
+								   double base_dot, double base_l1,
+								   double error);
+
+/* hnsw_verify_value -- invariant 3 for a value in eight bits */
+void
+hnsw_verify_value(HnswVerify *verify, const HnswCopy *copy)
+{
+	const VdbHnswInt8Value *value = copy->record.value;
+	double		norm2 = 0;
+
+	if (!verify->index.coded)
+		return;
+
+	for (int i = 0; i < verify->index.meta.padded; i++)
+	{
+		double		x = (double) value->scale * value->code[i];
+
+		norm2 += x * x;
+	}
+
+	/* A value of which nothing is known has no scale and infinite error */
+	if (isinf(value->error) && value->error > 0 && value->scale == 0)
+		return;
+	if (!isfinite(value->scale) || value->scale < 0 || value->error < 0 ||
+		isnan(value->error))
+		hnsw_verify_report(verify, 3, copy->record.ref.blkno,
+						   copy->record.ref.offno,
+						   "The scale or the error of the value is out of range");
+	else if (!(fabs(value->norm2 - norm2) <= SUM_TOLERANCE * norm2) &&
+			 norm2 <= FLT_MAX)
+		hnsw_verify_report(verify, 3, copy->record.ref.blkno,
+						   copy->record.ref.offno,
+						   "The length of the value is not the one stored with it");
+}
+
+/*
+ * hnsw_verify_edge -- invariant 7 for neighbour "at" of a record
+ *
+ * The code was made either from the stored value of the neighbour or from
+ * its true one, which is within half a step of it in each element and within
+ * "error" as a whole.  A bit may differ where half a step decides it, and
+ * the factors by as much as that makes.
+ */
+void
+hnsw_verify_edge(HnswVerify *verify, const HnswCopy *from, int at,
+				 const HnswCopy *to)
+{
+	const VdbHnswInt8Value *base = from->record.value;
+	const VdbHnswInt8Value *target = to->record.value;
+	const uint8 *code = from->record.codes + at * verify->index.code_size;
+	double		l1 = 0;
+	double		l2_squared = 0;
+	double		base_dot = 0;
+	double		base_l1 = 0;
+	int			wrong = 0;
+	const char *problem;
+
+	if (!isfinite(base->error) || !isfinite(target->error))
+		return;
+
+	for (int i = 0; i < verify->index.meta.padded; i++)
+	{
+		double		x = (double) base->scale * base->code[i];
+		double		y = (double) target->scale * target->code[i];
+		double		r = y - x;
+		bool		bit = (code[i / 8] & (1 << (i % 8))) != 0;
+		double		slack = 0.501 * target->scale + 1e-6 * (fabs(x) + fabs(y));
+
+		l1 += fabs(r);
+		l2_squared += r * r;
+		base_dot += bit ? x : -x;
+		base_l1 += fabs(x);
+		if (bit != (r > 0) && fabs(r) > slack)
+			wrong++;
+	}
+	if (wrong > 0)
+		hnsw_verify_report(verify, 7, from->record.ref.blkno,
+						   from->record.ref.offno,
+						   "%d bits of the code of neighbour %d do not fit the values",
+						   wrong, at + 1);
+
+	problem = factors_problem(verify, &from->record.factors[at], l1,
+							  l2_squared, base_dot, base_l1, target->error);
+	if (problem != NULL)
+		hnsw_verify_report(verify, 7, from->record.ref.blkno,
+						   from->record.ref.offno, "%s of neighbour %d",
+						   problem, at + 1);
+}
+
+/*
+ * What is wrong with the factors of an edge; NULL when nothing is
+ *
+ * "l1" and "l2_squared" are of the difference of the stored values, "error"
+ * how far the true difference may be from that.
+ */
+static const char *
+factors_problem(const HnswVerify *verify, const VdbHnswFactors *factors,
+				double l1, double l2_squared, double base_dot,
+				double base_l1, double error)
+{
+	double		l2 = sqrt(l2_squared);
+	double		l1_error = sqrt(verify->index.meta.padded) * error;
+	double		least = Max(l2 - error, 0) * Max(l2 - error, 0);
+	double		most = (l2 + error) * (l2 + error);
+	double		distance;
+	double		slack;
+
+	if (!isfinite(factors->add) || !isfinite(factors->rescale))
+		return "The factors are not finite";
+
+	/* Neighbours in one place, or so far away that squares overflow */
+	if (factors->add == 0 && factors->rescale == 0 &&
+		(l1 <= l1_error || most > FLT_MAX / 16))
+		return NULL;
+
+	if (factors->rescale < least / (l1 + l1_error) * (1 - SUM_TOLERANCE) - FLT_MIN ||
+		(l1 > l1_error &&
+		 factors->rescale > most / (l1 - l1_error) * (1 + SUM_TOLERANCE) + FLT_MIN))
+		return "The factor that rescales sums does not fit the values";
+
+	distance = factors->add - 2.0 * factors->rescale * base_dot;
+	slack = SUM_TOLERANCE * most + 2e-5 * factors->rescale * base_l1 + FLT_MIN;
+	if (distance < least - slack || distance > most + slack)
+		return "The factor that is added does not fit the values";
+	return NULL;
+}
+
+/*
+ * hnsw_verify_same_row -- invariant 10: is a vertex that of a heap row?
+ *
+ * "row" is the row's value as insertion would form it now.
+ */
+bool
+hnsw_verify_same_row(HnswVerify *verify, const HnswQuery *row,
+					 const HnswCopy *vertex)
+{
+	const HnswIndex *index = &verify->index;
+	const void *value = vertex->record.value;
+	double		distance2 = 0;
+	double		limit;
+
+	if (index->coded)
+	{
+		const VdbHnswInt8Value *stored = value;
+
+		if (!isfinite(stored->error))
+			return true;
+		for (int i = 0; i < index->meta.padded; i++)
+		{
+			double		difference = row->rotated[i] -
+			(double) stored->scale * stored->code[i];
+
+			distance2 += difference * difference;
+		}
+		limit = stored->error * (1 + SUM_TOLERANCE) + 1e-5 * sqrt(row->norm2) +
+			FLT_MIN;
+		return !(distance2 > limit * limit);
+	}
+
+	if (index->meta.metric == VDB_METRIC_COSINE)
+		return hnsw_value_distance(index, row->value.data, value) <
+			-1 + SUM_TOLERANCE;
+	return row->value.size == vertex->record.head->value_size &&
+		memcmp(row->value.data, value, row->value.size) == 0;
+}
