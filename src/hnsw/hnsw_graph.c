@@ -544,8 +544,12 @@ void
 hnsw_graph_create_shared(HnswGraph *graph, HnswIndex *index, Size size,
 						 int fd)
 {
-	int			error = posix_fallocate(fd, 0, GROWTH);
+	int			error;
 
+	do
+	{
+		error = posix_fallocate(fd, 0, GROWTH);
+	} while (error == EINTR);
 	if (error != 0)
 	{
 		close(fd);
