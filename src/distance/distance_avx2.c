@@ -401,6 +401,15 @@ transpose_block(const int8 *query, int dims, __m256i *rows)
 	rows[3] = _mm256_unpackhi_epi64(high01, high23);
 }
 
+/* Adds to the sum of a row what the codes' bits under the mask pick of it. */
+LANE __m256i
+add_row(__m256i sum, __m256i codes, int mask, __m256i row)
+{
+	__m256i		bits = _mm256_and_si256(codes, _mm256_set1_epi8(mask));
+
+	return _mm256_add_epi16(sum, _mm256_maddubs_epi16(bits, row));
+}
+
 /*
  * Eight times the sum of one code over a chunk, spread over eight lanes.
  * "dims" is a multiple of 64 up to CHUNK.
@@ -423,14 +432,10 @@ sum_code(int dims, const __m256i *rows, const uint8 *code)
 		__m256i		both = _mm256_broadcastsi128_si256(bits);
 
 		both = _mm256_and_si256(_mm256_srlv_epi32(both, shift), nibble);
-		sum0 = _mm256_add_epi16(sum0,
-								_mm256_maddubs_epi16(_mm256_and_si256(both, _mm256_set1_epi8(1)), rows[0]));
-		sum1 = _mm256_add_epi16(sum1,
-								_mm256_maddubs_epi16(_mm256_and_si256(both, _mm256_set1_epi8(2)), rows[1]));
-		sum2 = _mm256_add_epi16(sum2,
-								_mm256_maddubs_epi16(_mm256_and_si256(both, _mm256_set1_epi8(4)), rows[2]));
-		sum3 = _mm256_add_epi16(sum3,
-								_mm256_maddubs_epi16(_mm256_and_si256(both, _mm256_set1_epi8(8)), rows[3]));
+		sum0 = add_row(sum0, both, 1, rows[0]);
+		sum1 = add_row(sum1, both, 2, rows[1]);
+		sum2 = add_row(sum2, both, 4, rows[2]);
+		sum3 = add_row(sum3, both, 8, rows[3]);
 		rows += 4;
 	}
 	sum0 = _mm256_madd_epi16(sum0, _mm256_set1_epi16(8));
