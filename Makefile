@@ -104,7 +104,7 @@ TOOL = +@src/tools
 
 .PHONY: help deps demo test bench indent check-indent lint check-layers \
 	check-headers check-exports check-sql test-pg17 test-pg18 asan valgrind \
-	fuzz test-clients test-kernels test-kernels-arm bench-kernels coverage \
+	fuzz test-clients test-kernels test-kernels-avx512 test-kernels-arm bench-kernels coverage \
 	dist check-vector-alias FORCE
 FORCE:
 
@@ -168,6 +168,9 @@ test-clients: ## psycopg, SQLAlchemy, Django, asyncpg, node and others
 
 test-kernels: ## distance kernels against the scalar ones
 	+@$(MAKE) -C test/modules/kernels check
+
+test-kernels-avx512: ## the AVX-512 kernels, under Bochs (ten minutes)
+	+@$(MAKE) -C test/modules/kernels check-avx512
 
 test-kernels-arm: ## the NEON kernels, under qemu
 	+@$(MAKE) -C test/modules/kernels check-arm

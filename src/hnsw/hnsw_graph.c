@@ -198,6 +198,20 @@ enter(HnswGraph *graph, int layer, bool *exclusive, int *entry_layer)
 	return head->entry;
 }
 
+/*
+ * hnsw_graph_search -- vertices near to a value, nearest first
+ *
+ * Of those that the entry point leads to within layer 0.  Allocates in the
+ * current memory context.
+ */
+HnswNeighbour *
+hnsw_graph_search(HnswGraph *graph, const void *value, int *count)
+{
+	search_layer(graph, value, graph->head->entry,
+				 graph->index->meta.ef_construction, 0);
+	return take_nearest(graph, count);
+}
+
 /* Find the ef nearest vertices in a layer; they are left in graph->nearest */
 static void
 search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,

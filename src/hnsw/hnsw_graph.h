@@ -124,6 +124,12 @@ extern bool hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query,
 extern HnswEdgeList *hnsw_edge_list(const HnswGraph *graph,
 									HnswVertex *vertex, int layer);
 
+extern HnswNeighbour *hnsw_graph_search(HnswGraph *graph, const void *value,
+										int *count);
+
+/* functions in hnsw_connect.c */
+extern void hnsw_graph_connect(HnswGraph *graph);
+
 /* functions in hnsw_write.c */
 extern void hnsw_graph_write(HnswGraph *graph);
 

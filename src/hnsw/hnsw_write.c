@@ -90,6 +90,7 @@ hnsw_graph_write(HnswGraph *graph)
 		return;
 
 	writer->graph = graph;
+	hnsw_graph_connect(graph);
 
 	/* Give places: records, then bodies; TID pages come after them */
 	writer->blkno = VDB_HNSW_METAPAGE + 1;

@@ -264,17 +264,10 @@ sub index_is_whole
 {
 	my ($node, $index, $what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-  SKIP:
-	{
-		skip 'vecdb.verify_index() is not there', 1
-		  if $node->safe_psql('postgres',
-			q{SELECT to_regproc('vecdb.verify_index') IS NULL}) eq 't';
-
-		my $complaints = $node->safe_psql('postgres',
-			"SELECT * FROM vecdb.verify_index('$index', check_heap => true) "
-			  . "WHERE severity = 'error'");
-		is($complaints, '', "$index: the index is whole $what");
-	}
+	my $complaints = $node->safe_psql('postgres',
+		"SELECT * FROM vecdb.verify_index('$index', check_heap => true) "
+		  . "WHERE severity = 'error'");
+	is($complaints, '', "$index: the index is whole $what");
 	return;
 }
 
