@@ -51,6 +51,7 @@ static bool read_list(Repair *repair);
 static void form_own_query(Repair *repair, const void *value, Size size);
 static void collect_candidates(Repair *repair);
 static void search_candidates(Repair *repair);
+static int	add_found_from(Repair *repair, VdbHnswRef from);
 static void link_candidates(Repair *repair);
 static void add_candidates_of(Repair *repair, VdbHnswRef dead);
 static bool is_known(const Repair *repair, VdbHnswRef ref);
@@ -243,6 +244,9 @@ collect_candidates(Repair *repair)
  * Candidates from a search that begins at the record and goes through
  * deleted vertices until it has found enough that stay
  *
+ * When it has not found enough, the record is in a part of the graph that is
+ * small and perhaps cut off, so another search comes from the entry point.
+ *
  * Of those that do not cover each other there may be few, and they are what
  * holds the graph together: they are chosen first.
  */
@@ -252,6 +256,33 @@ search_candidates(Repair *repair)
 	HnswIndex  *index = repair->vacuum->index;
 	int			wanted = Min(repair->dead + 2,
 							 hnsw_layer_capacity(index, repair->layer));
+	int			ef = index->meta.ef_construction;
+	VdbHnswRef	from;
+	int			layer;
+
+	repair->candidate_count = 0;
+	repair->candidate_space = 2 * ef + repair->count + 1;
+	repair->candidates = palloc0(sizeof(HnswNeighbour) *
+								 repair->candidate_space);
+
+	if (add_found_from(repair, repair->ref) < ef &&
+		hnsw_search_descend(index, &repair->query, repair->layer, &from,
+							&layer) &&
+		layer == repair->layer)
+		add_found_from(repair, from);
+
+	repair->candidate_count =
+		hnsw_select_neighbours(index, repair->candidates,
+							   repair->candidate_count, wanted);
+}
+
+/*
+ * Add what a search from a vertex finds; returns how many it has found
+ */
+static int
+add_found_from(Repair *repair, VdbHnswRef from)
+{
+	HnswIndex  *index = repair->vacuum->index;
 	HnswSearch	search;
 	uint32	   *items;
 	uint32		found;
@@ -260,14 +291,10 @@ search_candidates(Repair *repair)
 					  index->meta.ef_construction);
 	search.keep_values = true;
 	search.live_only = true;
-	hnsw_search_run(&search, repair->ref);
+	hnsw_search_run(&search, from);
 
 	items = palloc(sizeof(uint32) * search.ef);
 	found = hnsw_search_take(&search, items);
-	repair->candidate_count = 0;
-	repair->candidate_space = found + repair->count + 1;
-	repair->candidates = palloc0(sizeof(HnswNeighbour) *
-								 repair->candidate_space);
 	for (uint32 i = 0; i < found; i++)
 	{
 		HnswFound  *f = &search.found[items[i]];
@@ -280,9 +307,7 @@ search_candidates(Repair *repair)
 		candidate->distance = f->distance;
 		candidate->value = f->value;
 	}
-	repair->candidate_count =
-		hnsw_select_neighbours(index, repair->candidates,
-							   repair->candidate_count, wanted);
+	return found;
 }
 
 /*
