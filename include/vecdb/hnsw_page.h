@@ -204,8 +204,8 @@ typedef struct VdbHnswRecordData
 								 * above: the record one layer below */
 	ItemPointerData tids[VDB_HNSW_INLINE_TIDS]; /* layer 0: heap rows; above:
 												 * tids[0] is the block and
-												 * item of the record in
-												 * layer 0 */
+												 * item of the record in layer
+												 * 0 */
 } VdbHnswRecordData;
 
 StaticAssertDecl(sizeof(VdbHnswRecordData) == 48,
@@ -253,9 +253,9 @@ StaticAssertDecl(offsetof(VdbHnswContainerData, tids) == 24,
 typedef struct VdbHnswInt8Value
 {
 	float		scale;
-	float		error;			/* length of the difference to the true
-								 * value, rounded up; of the worst one when
-								 * several rows share the vertex */
+	float		error;			/* length of the difference to the true value,
+								 * rounded up; of the worst one when several
+								 * rows share the vertex */
 	float		norm2;			/* squared length of the stored value */
 	int8		code[FLEXIBLE_ARRAY_MEMBER];	/* "padded" of them */
 } VdbHnswInt8Value;

@@ -31,7 +31,7 @@
 
 /* The three sums; see the field of this name in distance.h. */
 KERNEL void
-COSINE_NAME(int dim, const COSINE_TYPE * a, const COSINE_TYPE * b,
+COSINE_NAME(int dim, const COSINE_TYPE *a, const COSINE_TYPE *b,
 			float *ab, float *aa, float *bb)
 {
 	Lanes		ab0 = lanes_zero();

@@ -29,7 +29,7 @@
 
 /* The sum over dim pairs; see the field of this name in distance.h. */
 KERNEL float
-SUM_NAME(int dim, const SUM_A * a, const SUM_B * b)
+SUM_NAME(int dim, const SUM_A *a, const SUM_B *b)
 {
 	Lanes		sum0 = lanes_zero();
 	Lanes		sum1 = lanes_zero();
@@ -39,8 +39,8 @@ SUM_NAME(int dim, const SUM_A * a, const SUM_B * b)
 
 	for (; dim - i >= 4 * LANES; i += 4 * LANES)
 	{
-		const		SUM_A *x = a + i;
-		const		SUM_B *y = b + i;
+		const SUM_A *x = a + i;
+		const SUM_B *y = b + i;
 
 		sum0 = SUM_STEP(sum0, LOAD_A(x), LOAD_B(y));
 		sum1 = SUM_STEP(sum1, LOAD_A(x + LANES), LOAD_B(y + LANES));

@@ -226,7 +226,7 @@ write_empty_index(Relation rel, ForkNumber fork)
  */
 static void
 begin_build(HnswBuild *build, Relation heap, Relation rel,
-				 IndexInfo *info)
+			IndexInfo *info)
 {
 	build->heap = heap;
 	build->rel = rel;
@@ -245,7 +245,7 @@ begin_build(HnswBuild *build, Relation heap, Relation rel,
  */
 static double
 scan_table(HnswBuild *build, TableScanDesc scan,
-				bool progress)
+		   bool progress)
 {
 	return table_index_build_scan(build->heap, build->rel, build->info,
 								  scan == NULL, progress, build_row, build,
@@ -445,7 +445,7 @@ set_up(HnswBuild *build, int workers, Snapshot *snapshot)
 	ParallelShared *shared;
 	Size		size;
 	Size		text_size = debug_query_string ?
-		strlen(debug_query_string) + 1 : 0;
+	strlen(debug_query_string) + 1 : 0;
 
 	EnterParallelMode();
 	context = CreateParallelContext("vecdb", "vecdb_hnsw_build_worker",

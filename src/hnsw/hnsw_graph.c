@@ -87,7 +87,7 @@ HnswEdgeList *
 hnsw_edge_list(const HnswGraph *graph, HnswVertex *vertex, int layer)
 {
 	char	   *at = (char *) hnsw_vertex_value(vertex) +
-		MAXALIGN(vertex->value_size);
+	MAXALIGN(vertex->value_size);
 
 	Assert(layer <= vertex->layer);
 	if (layer > 0)
@@ -395,8 +395,8 @@ add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
 	HnswPlace	place;
 	HnswVertex *vertex;
 	Size		size = MAXALIGN(sizeof(HnswVertex)) +
-		MAXALIGN(query->value.size) + edge_list_size(graph, 0) +
-		layer * edge_list_size(graph, 1);
+	MAXALIGN(query->value.size) + edge_list_size(graph, 0) +
+	layer * edge_list_size(graph, 1);
 	uint32		number = 0;
 
 	lock(graph, &head->space_lock, LW_EXCLUSIVE);

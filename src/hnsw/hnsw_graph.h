@@ -62,8 +62,8 @@ typedef struct HnswVertex
 /* Head of the region; shared by all processes that build */
 typedef struct HnswGraphHead
 {
-	LWLock		entry_lock;		/* of entry and entry_layer; exclusive for
-								 * the whole insertion of a new entry */
+	LWLock		entry_lock;		/* of entry and entry_layer; exclusive for the
+								 * whole insertion of a new entry */
 	LWLock		space_lock;		/* of the members below */
 	HnswPlace	entry;
 	int			entry_layer;

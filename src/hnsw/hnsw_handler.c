@@ -284,7 +284,7 @@ validate_opclass(Oid opclass)
 	for (int i = 0; i < procs->n_members; i++)
 	{
 		Form_pg_amproc proc = (Form_pg_amproc)
-			GETSTRUCT(&procs->members[i]->tuple);
+		GETSTRUCT(&procs->members[i]->tuple);
 
 		valid &= check_function(proc, class->opcintype, family);
 		has_distance |= proc->amprocnum == HNSW_DISTANCE_PROC;
@@ -376,9 +376,9 @@ check_operator(Form_pg_amop op, const char *family)
 /* estimate_cost -- amcostestimate */
 static void
 estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
-				   Cost *startup_cost, Cost *total_cost,
-				   Selectivity *selectivity, double *correlation,
-				   double *pages)
+			  Cost *startup_cost, Cost *total_cost,
+			  Selectivity *selectivity, double *correlation,
+			  double *pages)
 {
 	GenericCosts costs = {0};
 	Relation	rel;

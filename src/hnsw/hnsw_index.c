@@ -244,7 +244,7 @@ coded_capacity(const HnswIndex *index)
 	int			m = index->meta.m;
 	int			least = m;
 	Size		value_size = offsetof(VdbHnswInt8Value, code) +
-		index->meta.padded;
+	index->meta.padded;
 	int			records;
 	Size		room;
 	int			capacity;

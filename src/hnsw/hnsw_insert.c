@@ -354,7 +354,7 @@ write_record(InsertState *insert, int layer)
 	Size		size = hnsw_record_size(index, capacity, value->size,
 										&body_pages);
 	Size		body_size = MAXALIGN(value->size) +
-		capacity * index->code_size;
+	capacity * index->code_size;
 	BlockNumber blknos[VDB_HNSW_MAX_BODY_PAGES];
 	char	   *body = palloc0(body_size);
 	VdbHnswFactors *factors = NULL;

@@ -219,7 +219,7 @@ choose_farthest(HnswLink *link, const float *edges,
 	for (int i = 0; i < count; i++)
 	{
 		bool		is_covered = hnsw_is_covered(record->covered, i) ||
-			(!covered && edges[i] > distance && to_neighbours[i] <= edges[i]);
+		(!covered && edges[i] > distance && to_neighbours[i] <= edges[i]);
 
 		if (edges[i] > edges[farthest])
 			farthest = i;

@@ -320,7 +320,7 @@ void
 hnsw_items_check(HnswIndex *index, BlockNumber blkno, Page page)
 {
 	bool		vertices = VdbHnswPageGetOpaque(page)->kind ==
-		VDB_HNSW_PAGE_VERTEX;
+	VDB_HNSW_PAGE_VERTEX;
 	const char *problem = NULL;
 
 	for (OffsetNumber offno = FirstOffsetNumber;

@@ -355,7 +355,7 @@ sort_batch(HnswScan *state)
  */
 static HnswSweep *
 begin_sweep(HnswIndex *index, const HnswQuery *query,
-				 const HnswSearch *search)
+			const HnswSearch *search)
 {
 	HnswSweep  *sweep = palloc0(sizeof(HnswSweep));
 	AttrNumber	column = 1;
@@ -419,7 +419,7 @@ sweep_page(HnswSweep *sweep, BlockNumber blkno)
 		 offno <= PageGetMaxOffsetNumber(page); offno++)
 	{
 		VdbHnswRecordData *head = (VdbHnswRecordData *)
-			PageGetItem(page, PageGetItemId(page, offno));
+		PageGetItem(page, PageGetItemId(page, offno));
 
 		if (head->kind != VDB_HNSW_RECORD_VERTEX || head->layer > 0 ||
 			(head->flags & VDB_HNSW_DELETED) != 0 ||

@@ -234,7 +234,7 @@ mark_records(HnswVacuum *vacuum, BlockNumber blkno, Page page,
 		 offno <= PageGetMaxOffsetNumber(page); offno++)
 	{
 		VdbHnswRecordData *head = (VdbHnswRecordData *)
-			PageGetItem(page, PageGetItemId(page, offno));
+		PageGetItem(page, PageGetItemId(page, offno));
 		int			kept;
 
 		if (head->kind != VDB_HNSW_RECORD_VERTEX || head->layer > 0)
@@ -422,7 +422,7 @@ mark_upper_records(HnswVacuum *vacuum, BlockNumber blkno)
 		 offno <= PageGetMaxOffsetNumber(copy->data); offno++)
 	{
 		VdbHnswRecordData *head = (VdbHnswRecordData *)
-			PageGetItem(copy->data, PageGetItemId(copy->data, offno));
+		PageGetItem(copy->data, PageGetItemId(copy->data, offno));
 
 		if (head->kind != VDB_HNSW_RECORD_VERTEX)
 			continue;
@@ -456,7 +456,7 @@ mark_upper_records(HnswVacuum *vacuum, BlockNumber blkno)
 			 offno <= PageGetMaxOffsetNumber(copy->data); offno++)
 		{
 			VdbHnswRecordData *head = (VdbHnswRecordData *)
-				PageGetItem(page, PageGetItemId(page, offno));
+			PageGetItem(page, PageGetItemId(page, offno));
 
 			if (head->layer > 0 && hnsw_is_deleted(vacuum, blkno, offno))
 				head->flags |= VDB_HNSW_DELETED;
@@ -522,7 +522,7 @@ free_records(HnswVacuum *vacuum, BlockNumber blkno)
 		 offno <= PageGetMaxOffsetNumber(copy->data); offno++)
 	{
 		VdbHnswRecordData *head = (VdbHnswRecordData *)
-			PageGetItem(page, PageGetItemId(page, offno));
+		PageGetItem(page, PageGetItemId(page, offno));
 
 		if (hnsw_is_deleted(vacuum, blkno, offno))
 			head->kind = VDB_HNSW_RECORD_FREE;

@@ -278,7 +278,7 @@ form_body(PageWriter *writer, HnswVertex *vertex, int layer,
 	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
 	Size		value_size = MAXALIGN(vertex->value_size);
 	Size		size = value_size +
-		hnsw_layer_capacity(index, layer) * index->code_size;
+	hnsw_layer_capacity(index, layer) * index->code_size;
 	float	   *base = index->scratch;
 	float	   *target = base + index->meta.padded;
 	uint8	   *code;
@@ -393,7 +393,7 @@ write_body(PageWriter *writer, HnswVertex *vertex, int layer)
 	int			capacity = hnsw_layer_capacity(index, layer);
 	int			body_pages;
 	Size		left = MAXALIGN(vertex->value_size) +
-		capacity * index->code_size;
+	capacity * index->code_size;
 	char	   *from;
 	VdbHnswFactors *factors;
 

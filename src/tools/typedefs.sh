@@ -51,7 +51,7 @@ $("$PG_CONFIG" --cc) -g -w -c -fno-eliminate-unused-debug-types \
 		}' <"$work/files"
 	# parameters of template headers that stand for types
 	xargs -r -d '\n' sed -nE \
-		's/^#[ ]*define[ 	]+([A-Z_]+)[ 	]+(float|double|int|char|u?int[0-9]+|Vdb[A-Za-z]+)$/\1/p' \
+		's/^#[ ]*define[ 	]+([A-Z][A-Za-z_]*)[ 	]+(float|double|int|char|u?int[0-9]+|__m[0-9]+i?|[a-z0-9]+x[0-9x]+_t|Vdb[A-Za-z]+)$/\1/p' \
 		<"$work/files"
 	# vector types of ARM, whose header is not here
 	xargs -r -d '\n' grep -ohE '\<(u?int|float)[0-9]+x[0-9]+(x[0-9])?_t\>' \

@@ -71,7 +71,7 @@ make_places(void)
 }
 
 /* An array of that many bytes in the place of that number. */
-void	   *
+void *
 place(int number, Edge edge, Size bytes)
 {
 	if (number >= PLACES || bytes > PLACE_BYTES)
