@@ -393,7 +393,8 @@ write_record(InsertState *insert, int layer)
 	}
 
 	hnsw_record_parts(index, head, &record);
-	memcpy(record.body_blknos, blknos, sizeof(BlockNumber) * body_pages);
+	if (body_pages > 0)
+		memcpy(record.body_blknos, blknos, sizeof(BlockNumber) * body_pages);
 	for (int i = 0; i < count; i++)
 	{
 		record.refs[i] = insert->neighbours[layer][i].ref;
@@ -401,7 +402,7 @@ write_record(InsertState *insert, int layer)
 			hnsw_set_covered(record.covered, i,
 							 insert->neighbours[layer][i].covered);
 	}
-	if (index->coded)
+	if (factors != NULL)
 		memcpy(record.factors, factors, sizeof(VdbHnswFactors) * count);
 	if (body_pages == 0)
 		memcpy(record.value, body, body_size);

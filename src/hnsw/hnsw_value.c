@@ -84,7 +84,7 @@ bool
 hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query)
 {
 	void	   *detoasted = PG_DETOAST_DATUM(value);
-	void	   *normalized;
+	bool		indexable = true;
 
 	check_dimensions(index, detoasted);
 
@@ -92,13 +92,18 @@ hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query)
 	if (index->coded)
 		return form_coded_query(index, detoasted, query);
 
-	normalized = detoasted;
 	if (OidIsValid(index_getprocid(index->rel, 1, HNSW_NORM_PROC)) &&
 		index->type->normalize != NULL)
-		normalized = index->type->normalize(detoasted);
+	{
+		void	   *normalized = index->type->normalize(detoasted);
 
-	query->value.data = normalized != NULL ? normalized : detoasted;
-	query->value.size = VARSIZE(query->value.data);
+		indexable = normalized != NULL;
+		if (indexable)
+			detoasted = normalized;
+	}
+
+	query->value.data = detoasted;
+	query->value.size = VARSIZE(detoasted);
 	if (query->value.size > VDB_HNSW_MAX_VALUE_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -107,7 +112,7 @@ hnsw_form_query(HnswIndex *index, Datum value, HnswQuery *query)
 						RelationGetRelationName(index->rel)),
 				 errdetail("An indexed value can have at most %d bytes.",
 						   VDB_HNSW_MAX_VALUE_SIZE)));
-	return normalized != NULL;
+	return indexable;
 }
 
 /* A value of other dimensions than the index gets the operator's own error */

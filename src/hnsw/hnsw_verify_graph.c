@@ -491,7 +491,7 @@ verify_link(HnswVerify *verify, const HnswCopy *copy, HnswCopy *other)
 	const VdbHnswRecordData *head = record->head;
 	const ItemPointerData *bottom = &head->tids[0];
 	const char *value = record->value;
-	const char *below = other->record.value;
+	const char *below;
 	Size		skip = 0;
 	bool		same;
 

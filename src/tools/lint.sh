@@ -46,7 +46,7 @@ run_cppcheck()
 {
 	c_files | grep -v _neon | cppcheck -q --std=c99 \
 		--enable=warning,performance,portability --max-configs=1 \
-		--error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem --suppress=toomanyconfigs \
+		--error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem --suppress=toomanyconfigs --suppress=invalidPointerCast \
 		--suppress="*:$include/*" --suppress='*:/usr/lib/*' \
 		-Iinclude -I"$include" --file-list=-
 }

@@ -310,6 +310,7 @@ DENSE_JOIN(vecdb_sparsevec_to_, DENSE_NAME) (PG_FUNCTION_ARGS)
 
 		if (unlikely(index < 0 || index >= value->dim))
 			types_report_corrupt("sparsevec");
+		/* cppcheck-suppress negativeIndex ; the report does not return */
 		result->x[index] = DENSE_NARROW(values[i]);
 	}
 	PG_RETURN_POINTER(result);

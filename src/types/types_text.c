@@ -190,7 +190,7 @@ read_plain_decimal(const char *text, const char **end, float *value)
 		1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 	};
 	bool		is_negative = (*text == '-');
-	const char *at = text + (*text == '-' || *text == '+');
+	const char *at = (*text == '-' || *text == '+') ? &text[1] : text;
 	const char *point;
 	const char *first = at;
 	uint64		mantissa = 0;
