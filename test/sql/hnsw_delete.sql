@@ -1,0 +1,90 @@
+--
+-- hnsw_delete: what is deleted is not returned, what stays is still reached by
+-- the graph, and VACUUM makes room that is used again
+--
+SET enable_seqscan = off;
+SET jit = off;
+SET hnsw.iterative_scan = off;
+SET hnsw.ef_search = 1000;
+\pset format unaligned
+\pset tuples_only on
+
+-- a whole region goes, so that nobody's neighbours have neighbours left; the
+-- rows on both its sides are found from their own side
+CREATE TABLE line (id int, v vector(64)) WITH (autovacuum_enabled = off);
+CREATE VIEW ends AS SELECT op, at, string_agg(id::text, ' ' ORDER BY id) AS ids
+FROM (
+	SELECT 'coded' AS op, 0 AS at, id FROM (SELECT id FROM line ORDER BY v <-> array_fill(0, ARRAY[64])::vector LIMIT 5) a UNION ALL
+	SELECT 'coded', 1200, id FROM (SELECT id FROM line ORDER BY v <-> array_fill(1200, ARRAY[64])::vector LIMIT 5) a UNION ALL
+	SELECT 'plain', 0, id FROM (SELECT id FROM line ORDER BY v <+> array_fill(0, ARRAY[64])::vector LIMIT 5) a UNION ALL
+	SELECT 'plain', 1200, id FROM (SELECT id FROM line ORDER BY v <+> array_fill(1200, ARRAY[64])::vector LIMIT 5) a) s
+GROUP BY op, at;
+CREATE INDEX ON line USING hnsw (v vector_l2_ops);
+CREATE INDEX ON line USING hnsw (v vector_l1_ops);
+INSERT INTO line SELECT g, array_fill(g, ARRAY[64]) FROM generate_series(1, 1200) g;
+DELETE FROM line WHERE id BETWEEN 101 AND 1100;
+VACUUM (INDEX_CLEANUP on) line;
+SELECT * FROM ends ORDER BY 1, 2;
+-- the few on one side, who may have no record in an upper layer
+DELETE FROM line WHERE id BETWEEN 1101 AND 1195;
+VACUUM (INDEX_CLEANUP on) line;
+SELECT string_agg(id::text, ' ') FROM (SELECT id FROM line ORDER BY v <-> array_fill(1200, ARRAY[64])::vector LIMIT 5) s;
+SELECT string_agg(id::text, ' ') FROM (SELECT id FROM line ORDER BY v <+> array_fill(1200, ARRAY[64])::vector LIMIT 5) s;
+DROP VIEW ends;
+DROP TABLE line;
+
+-- generations of rows in the same places
+CREATE TABLE churn (id int, v vector(3), w vector(64)) WITH (autovacuum_enabled = off);
+CREATE INDEX churn_v ON churn USING hnsw (v vector_l2_ops);
+CREATE INDEX churn_w ON churn USING hnsw (w vector_l2_ops);
+CREATE PROCEDURE generation(n int) LANGUAGE sql AS $$
+	INSERT INTO churn SELECT n * 1000 + g, ARRAY[g % 20, g / 20, n / 10.0], array_fill(g + n / 10.0, ARRAY[64])
+	FROM generate_series(1, 200) g;
+$$;
+CREATE VIEW state AS SELECT
+	(SELECT count(*) FROM churn) AS rows,
+	(SELECT count(*) FROM (SELECT id FROM churn ORDER BY v <-> '[0,0,0]' LIMIT 1000) s) AS v,
+	(SELECT count(*) FROM (SELECT id FROM churn ORDER BY w <-> array_fill(0, ARRAY[64])::vector LIMIT 1000) s) AS w,
+	(SELECT count(*) FROM churn a WHERE id = (SELECT id FROM churn ORDER BY v <-> a.v LIMIT 1)) AS found_v,
+	(SELECT count(*) FROM churn a WHERE id = (SELECT id FROM churn ORDER BY w <-> a.w LIMIT 1)) AS found_w;
+CALL generation(1);
+SELECT * FROM state;
+SELECT pg_relation_size('churn_v') AS v_size, pg_relation_size('churn_w') AS w_size \gset
+DELETE FROM churn WHERE id % 2 = 0;
+SELECT * FROM state;
+VACUUM (INDEX_CLEANUP on) churn;
+SELECT * FROM state;
+DELETE FROM churn;
+VACUUM (INDEX_CLEANUP on) churn;
+SELECT * FROM state;
+CALL generation(2);
+SELECT * FROM state;
+DELETE FROM churn;
+VACUUM (INDEX_CLEANUP on) churn;
+CALL generation(3);
+SELECT * FROM state;
+-- layers are drawn by chance, so sizes vary a little
+SELECT pg_relation_size('churn_v') < 1.3 * :v_size, pg_relation_size('churn_w') < 1.3 * :w_size;
+-- updates that change the vector, and that do not
+UPDATE churn SET id = id + 10000;
+SELECT * FROM state;
+UPDATE churn SET v = v + '[0.5,0,0]', w = w + array_fill(0.05, ARRAY[64])::vector;
+SELECT * FROM state;
+-- rolled back, in whole and in part
+BEGIN;
+CALL generation(4);
+ROLLBACK;
+BEGIN;
+SAVEPOINT a;
+CALL generation(4);
+ROLLBACK TO a;
+CALL generation(5);
+COMMIT;
+SELECT * FROM state;
+VACUUM (INDEX_CLEANUP on) churn;
+SELECT * FROM state;
+-- the statistics that VACUUM leaves
+SELECT relname, reltuples FROM pg_class WHERE relname LIKE 'churn\__' ORDER BY 1;
+DROP VIEW state;
+DROP PROCEDURE generation;
+DROP TABLE churn;
