@@ -387,7 +387,7 @@ build_in_parallel(HnswBuild *build, double *heap_tuples)
 							 open_graph_file(parallel->shared, true));
 	LaunchParallelWorkers(context);
 	ereport(DEBUG1,
-			(errmsg_internal("building hnsw index \"%s\" with %d workers",
+			(errmsg_internal("building hnsw index \"%s\" using %d parallel workers",
 							 RelationGetRelationName(build->rel),
 							 context->nworkers_launched)));
 

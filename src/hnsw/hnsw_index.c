@@ -16,6 +16,7 @@
 
 #include <math.h>
 
+#include "catalog/pg_type_d.h"
 #include "common/pg_prng.h"
 #include "utils/rel.h"
 
@@ -31,7 +32,8 @@ typedef struct HnswCache
 static HnswCache *get_cache(Relation rel);
 static void fill_index(HnswIndex *index, Relation rel, HnswCache *cache);
 static int	coded_capacity(const HnswIndex *index);
-static void check_indexed_column(const VdbTypeInfo *type, int dimensions);
+static void check_indexed_column(const VdbTypeInfo *type,
+								 Form_pg_attribute column);
 static const VdbTypeInfo *get_type(Relation rel);
 
 /*
@@ -129,7 +131,7 @@ hnsw_meta_init(VdbHnswMetaPageData *meta, Relation rel)
 	bool		has_norm = OidIsValid(index_getprocid(rel, 1, HNSW_NORM_PROC));
 	HnswIndex	index;
 
-	check_indexed_column(type, dimensions);
+	check_indexed_column(type, TupleDescAttr(RelationGetDescr(rel), 0));
 
 	memset(meta, 0, sizeof(VdbHnswMetaPageData));
 	meta->magic = VDB_HNSW_MAGIC;
@@ -178,9 +180,17 @@ hnsw_meta_init(VdbHnswMetaPageData *meta, Relation rel)
 
 /* Refuse what cannot be indexed */
 static void
-check_indexed_column(const VdbTypeInfo *type, int dimensions)
+check_indexed_column(const VdbTypeInfo *type, Form_pg_attribute column)
 {
+	int			dimensions = column->atttypmod;
 	int			limit = type->max_dimensions;
+
+	/* The operator classes of bit accept it, but its values vary in length */
+	if (column->atttypid == VARBITOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("type not supported for hnsw index"),
+				 errhint("Index an expression of type bit with a length, such as (column::bit(64)).")));
 
 	if (dimensions < 0)
 		ereport(ERROR,

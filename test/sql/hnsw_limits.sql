@@ -6,12 +6,14 @@ SET enable_seqscan = off;
 SET jit = off;
 SET client_min_messages = warning;
 
-CREATE TABLE t (a vector, b vector(16000), h halfvec, s sparsevec, x bit varying, y bit, n int, f float4[],
+CREATE TABLE t (a vector, b vector(16000), h halfvec, s sparsevec, x bit varying, y bit(3), n int, f float4[],
 	big bit(2000000), sparse sparsevec(1000000000));
 CREATE INDEX ON t USING hnsw (a vector_l2_ops);
 CREATE INDEX ON t USING hnsw (h halfvec_l2_ops);
 CREATE INDEX ON t USING hnsw (s sparsevec_l2_ops);
 CREATE INDEX ON t USING hnsw (x bit_hamming_ops);
+CREATE INDEX ON t USING hnsw ((x::varbit(3)) bit_hamming_ops);
+CREATE INDEX ON t USING hnsw (y bit_jaccard_ops);
 CREATE INDEX ON t USING hnsw (n);
 CREATE INDEX ON t USING hnsw (n vector_l2_ops);
 CREATE INDEX ON t USING hnsw (f vector_l2_ops);
