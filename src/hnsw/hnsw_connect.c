@@ -8,6 +8,11 @@
  * through layer 0 from the entry point, as a search would, and put each
  * vertex that was not met into the list of the nearest one that was.
  *
+ * Not where the metric is the inner product.  There the nearest of all are
+ * the few longest vectors, and most others are in nobody's list: leading to
+ * them would take the place of the edges between the longest, which is where
+ * searches pass.
+ *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_connect.c
  *
@@ -52,6 +57,9 @@ hnsw_graph_connect(HnswGraph *graph)
 {
 	HnswGraphHead *head = graph->head;
 	Walk		walk;
+
+	if (graph->index->meta.metric == VDB_METRIC_IP)
+		return;
 
 	walk.graph = graph;
 	walk.met = MemoryContextAllocExtended(CurrentMemoryContext, head->count,

@@ -83,5 +83,26 @@ BEGIN
 	END LOOP;
 END $$;
 CALL check_all(:seed);
+
+-- at the default settings, of many rows most of the nearest are found
+CREATE TABLE many (id int, v vector(3), w vector(64));
+INSERT INTO many SELECT g, literal('vector', 3, 1)::vector, literal('vector', 64, 1)::vector FROM generate_series(1, 5000) g;
+CREATE TABLE queries AS SELECT id, v, w FROM many WHERE id % 200 = 0;
+CREATE FUNCTION recall(col text, op text, metric text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE
+	result float8;
+BEGIN
+	EXECUTE format('CREATE INDEX many_index ON many USING hnsw (%I vector_%s_ops)', col, metric);
+	EXECUTE format('SELECT avg((near.id = ANY (exact.ids))::int) FROM queries q,
+		LATERAL (SELECT array_agg(id) AS ids FROM (SELECT id FROM many ORDER BY (%I %s q.%I) + 0 LIMIT 10) s) exact,
+		LATERAL (SELECT id FROM many ORDER BY %I %s q.%I LIMIT 10) near', col, op, col, col, op, col) INTO result;
+	DROP INDEX many_index;
+	RETURN result;
+END $$;
+RESET hnsw.ef_search;
+SELECT col, metric, recall(col, op, metric) > 0.8 AS good
+FROM (VALUES ('v'), ('w')) c (col), (VALUES ('l2', '<->'), ('ip', '<#>'), ('cosine', '<=>'), ('l1', '<+>')) m (metric, op);
+DROP TABLE many, queries;
+DROP FUNCTION recall;
 DROP PROCEDURE check_all, check_class, check_scan;
 DROP FUNCTION literal;
