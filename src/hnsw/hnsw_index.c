@@ -98,10 +98,17 @@ fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
 	if (index->coded)
 	{
 		uint8	   *signs = palloc(signs_size);
+		int			body_pages;
 
 		memcpy(signs, cache->signs, signs_size);
 		index->signs = signs;
 		index->code_size = cache->meta.padded / 8;
+		index->record_size =
+			hnsw_record_size(index, index->meta.capacity,
+							 offsetof(VdbHnswInt8Value, code) +
+							 cache->meta.padded, &body_pages);
+		if (body_pages > 0)
+			index->record_size = 0;
 		index->scratch = palloc(sizeof(float) * 2 * cache->meta.padded);
 	}
 }

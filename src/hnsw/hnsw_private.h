@@ -91,6 +91,8 @@ typedef struct HnswIndex
 	bool		building;		/* not yet visible to others: change pages
 								 * without WAL, it is written at the end */
 	Size		code_size;		/* bytes of one neighbour code, or 0 */
+	Size		record_size;	/* of layer 0 where all are alike and have no
+								 * body pages, otherwise 0 */
 	const uint8 *signs;			/* of the rotation; see hnsw_value.c */
 	float	   *scratch;		/* "padded" floats, two times */
 } HnswIndex;
