@@ -22,7 +22,7 @@ my @ways = (
 	[ 'serially', 2000, 'SET max_parallel_maintenance_workers = 0', undef ],
 	[ 'in parallel', 2000,
 		'SET max_parallel_maintenance_workers = 2; SET client_min_messages = debug1',
-		qr/building hnsw index "\S+" with 2 workers/ ],
+		qr/building hnsw index "\S+" using 2 parallel workers/ ],
 	[ 'beyond the memory', 5000,
 		q{SET maintenance_work_mem = '1MB'},
 		qr/NOTICE:  hnsw graph no longer fits into maintenance_work_mem after \d+ tuples/ ],
