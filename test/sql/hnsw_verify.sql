@@ -1,7 +1,7 @@
 --
 -- hnsw_verify: what vecdb.verify_index() accepts, refuses and returns
 --
--- That it sees damage is tested in test/t/020_hnsw_verify.pl.
+-- That it sees damage is tested in test/t/025_hnsw_verify.pl.
 --
 CREATE TABLE verified (id int, v vector(3), half halfvec(80));
 INSERT INTO verified
