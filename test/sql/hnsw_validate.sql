@@ -68,7 +68,8 @@ INSERT INTO wide SELECT g, array_fill(g, ARRAY[100]) FROM generate_series(1, 30)
 CREATE INDEX ON wide USING hnsw (v chebyshev_ops);
 SELECT id FROM wide ORDER BY v <-^> array_fill(7.2, ARRAY[100])::vector LIMIT 3;
 -- a function that fails, in the middle of an insertion and of a build
-CREATE FUNCTION moody(vector, vector) RETURNS float8 LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE FUNCTION moody(vector, vector) RETURNS float8 LANGUAGE plpgsql IMMUTABLE STRICT
+	SET search_path = public AS $$
 BEGIN
 	IF vector_norm($1) > 1000 OR vector_norm($2) > 1000 THEN
 		RAISE EXCEPTION 'too long';
