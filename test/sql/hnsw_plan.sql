@@ -12,7 +12,7 @@ EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <-> '[1,2,3]' LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY v <=> '[1,2,3]' LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT id FROM t ORDER BY '[1,2,3]' <-> v LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT id FROM t WHERE category = 3 ORDER BY v <-> '[1,2,3]' LIMIT 5;
--- how an InitPlan is shown differs between versions of PostgreSQL
+-- how InitPlans and disabled plans are shown differs between versions
 CREATE FUNCTION scans_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;
 BEGIN
@@ -23,7 +23,6 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT scans_of('SELECT id FROM t ORDER BY v <-> (SELECT v FROM t WHERE id = 7) LIMIT 5');
-DROP FUNCTION scans_of;
 EXPLAIN (COSTS OFF) SELECT a.id, b.id FROM t a
 	CROSS JOIN LATERAL (SELECT id FROM t ORDER BY v <-> a.v LIMIT 2) b WHERE a.id <= 2;
 
@@ -44,13 +43,14 @@ EXPLAIN (COSTS OFF) SELECT id FROM t WHERE id = 5 ORDER BY v <-> '[1,2,3]' LIMIT
 SET enable_seqscan = off;
 SET jit = off;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM t;
-EXPLAIN (COSTS OFF) SELECT v FROM t WHERE v = '[1,2,3]';
+SELECT scans_of($$SELECT v FROM t WHERE v = '[1,2,3]'$$);
 EXPLAIN (COSTS OFF) SELECT v FROM t ORDER BY v <-> '[1,2,3]' LIMIT 1;
 SET enable_indexscan = off;
-EXPLAIN (COSTS OFF) SELECT v FROM t ORDER BY v <-> '[1,2,3]' LIMIT 1;
+SELECT scans_of($$SELECT v FROM t ORDER BY v <-> '[1,2,3]' LIMIT 1$$);
 SELECT count(*) FROM t;
 RESET enable_indexscan;
 RESET enable_seqscan;
+DROP FUNCTION scans_of;
 
 \pset format unaligned
 \pset tuples_only on
