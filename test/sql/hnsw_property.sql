@@ -3,7 +3,8 @@
 --
 -- For each operator class, kind of data and query: with a LIMIT larger than
 -- the table every row comes back once; and the first ten at ef_search = 200 of
--- 200 rows are as near, in their order, as the exact first ten.  The rows are inserted, deleted
+-- 200 rows are as near, in their order, as the exact first ten, but for two of
+-- them with inner products.  The rows are inserted, deleted
 -- by half and inserted anew.  A line is printed for what fails, with its seed;
 -- "SET hnsw_property.seed = N" before the test repeats it.
 --
@@ -37,8 +38,11 @@ BEGIN
 	IF every IS DISTINCT FROM heap THEN
 		RAISE INFO '% seed %: % of % rows', what, seed, cardinality(every), cardinality(heap);
 	END IF;
+	-- inner products are no metric: two of the ten may be missed
 	IF cardinality(near) <> 10 OR
-		(SELECT bool_or(abs(a - b) > tolerance * greatest(abs(b), 1)) FROM unnest(near, exact) u (a, b))
+		(SELECT bool_or(a < b - tolerance * greatest(abs(b), 1)) FROM unnest(near, exact) u (a, b)) OR
+		(op = '<#>' AND near[8] > exact[10] + tolerance * greatest(abs(exact[10]), 1)) OR
+		(op <> '<#>' AND (SELECT bool_or(a > b + tolerance * greatest(abs(b), 1)) FROM unnest(near, exact) u (a, b)))
 	THEN
 		RAISE INFO '% seed %: % instead of %', what, seed, near, exact;
 	END IF;
