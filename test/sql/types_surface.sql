@@ -57,6 +57,6 @@ FROM pg_cast WHERE castsource IN (SELECT type FROM of_types) OR casttarget IN (S
 ORDER BY 1, 2;
 
 SELECT amname, opcname, opcintype::regtype::text, opcdefault, amvalidate(c.oid)
-FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod 
+FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 WHERE amname IN ('btree', 'hash') AND opcintype IN (SELECT type FROM of_types)
 ORDER BY amname, opcname;
