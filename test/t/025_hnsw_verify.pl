@@ -200,9 +200,12 @@ foreach my $delay (0.1, 0.2, 0.25, 0.3, 0.4, 0.6)
 		$node->safe_psql('postgres',
 			"INSERT INTO queue VALUES ($g, numbers($g, 3)::vector)");
 	}
-	is(problems('queue_v'), '', "queue, after $delay s: clean");
+	# a vertex may have become higher than the entry point, which is a warning
+	is(problems('queue_v', q{severity = 'error'}),
+		'', "queue, after $delay s: clean");
 	$node->safe_psql('postgres', 'VACUUM queue');
-	is(problems('queue_v'), '', "queue, after $delay s: clean after VACUUM");
+	is(problems('queue_v', q{severity = 'error'}),
+		'', "queue, after $delay s: clean after VACUUM");
 	is($node->safe_psql('postgres', q{
 			SET hnsw.iterative_scan = off;
 			SELECT count(*) FROM (SELECT * FROM queue ORDER BY v <-> '[0,0,0]' LIMIT 100) q}),
