@@ -80,14 +80,10 @@ vdb_heap_push(VdbHeap *heap, float distance, uint32 item)
 	heap->entries[at].item = item;
 }
 
-/* Puts a pair in the place of the top one. */
+/* Puts a pair in the place "at", or below it where it is too far. */
 static inline void
-vdb_heap_replace(VdbHeap *heap, float distance, uint32 item)
+vdb_heap_sift(VdbHeap *heap, uint32 at, float distance, uint32 item)
 {
-	uint32		at = 0;
-
-	Assert(heap->count > 0);
-
 	for (;;)
 	{
 		uint32		child = 2 * at + 1;
@@ -104,6 +100,25 @@ vdb_heap_replace(VdbHeap *heap, float distance, uint32 item)
 	}
 	heap->entries[at].distance = distance;
 	heap->entries[at].item = item;
+}
+
+/* Puts a pair in the place of the top one. */
+static inline void
+vdb_heap_replace(VdbHeap *heap, float distance, uint32 item)
+{
+	Assert(heap->count > 0);
+	vdb_heap_sift(heap, 0, distance, item);
+}
+
+/* Makes a heap of entries that were put in without any order. */
+static inline void
+vdb_heap_build(VdbHeap *heap)
+{
+	uint32		count = heap->count;
+
+	for (uint32 at = count / 2; at-- > 0;)
+		vdb_heap_sift(heap, at, heap->entries[at].distance,
+					  heap->entries[at].item);
 }
 
 /* Takes the nearest pair away; the heap must not be empty. */

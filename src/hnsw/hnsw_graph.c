@@ -38,6 +38,12 @@
 /* A shared region grows by this much at a time */
 #define GROWTH	((Size) 16 * 1024 * 1024)
 
+/* Values on their way to the cache while distances are computed */
+#define PREFETCH_AHEAD	4
+
+/* Candidates for neighbours that are looked at, in units of ef_construction */
+#define CANDIDATES	6
+
 static void init_head(HnswGraph *graph);
 static void init_view(HnswGraph *graph, HnswIndex *index, Size size);
 static bool grow(HnswGraph *graph, Size needed);
@@ -59,11 +65,17 @@ static void search_layer(HnswGraph *graph, const void *value, HnswPlace from,
 static int	copy_unmet_edges(HnswGraph *graph, HnswVertex *vertex,
 							 int layer);
 static void prefetch_value(const HnswGraph *graph, HnswPlace place);
+static void prefetch_edges(const HnswGraph *graph, HnswPlace place,
+						   int layer);
 static bool mark(HnswGraph *graph, uint32 number);
+static inline void add_met(HnswGraph *graph, float distance, HnswPlace place);
+static void choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen);
+static HnswPlace nearest_met(const HnswGraph *graph);
 static HnswNeighbour *take_nearest(HnswGraph *graph, int *count);
 static bool join_vertex(HnswGraph *graph, const HnswQuery *query,
-						const HnswNeighbour *found, int count,
 						ItemPointer tid, bool *full);
+static bool add_row(HnswGraph *graph, HnswVertex *vertex,
+					const HnswQuery *query, ItemPointer tid);
 static HnswPlace add_vertex(HnswGraph *graph, const HnswQuery *query,
 							ItemPointer tid, int layer, Chosen *chosen);
 static void link_to(HnswGraph *graph, HnswPlace from, HnswPlace to,
@@ -124,22 +136,14 @@ hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query, ItemPointer tid)
 	for (int l = entry_layer; from != 0 && l >= 0; l--)
 	{
 		bool		choose = l <= layer;
-		int			count;
-		HnswNeighbour *found;
 
 		search_layer(graph, query->value.data, from,
 					 choose ? index->meta.ef_construction : 1, l);
-		found = take_nearest(graph, &count);
-		from = found[0].ref.blkno;
-		if (l == 0 && join_vertex(graph, query, found, count, tid, &full))
+		from = nearest_met(graph);
+		if (l == 0 && join_vertex(graph, query, tid, &full))
 			goto done;
 		if (choose)
-		{
-			chosen[l].neighbours = found;
-			chosen[l].count =
-				hnsw_select_neighbours(index, found, count,
-									   hnsw_layer_capacity(index, l));
-		}
+			choose_neighbours(graph, l, &chosen[l]);
 	}
 
 	place = add_vertex(graph, query, tid, layer, chosen);
@@ -229,6 +233,8 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 								   hnsw_vertex_value(vertex));
 	vdb_heap_push(frontier, distance, from);
 	vdb_heap_push(nearest, -distance, from);
+	graph->met.count = 0;
+	add_met(graph, distance, from);
 
 	while (frontier->count > 0)
 	{
@@ -239,13 +245,16 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 			break;
 
 		count = copy_unmet_edges(graph, vertex_at(graph, top.item), layer);
+		if (frontier->count > 0)
+			prefetch_edges(graph, frontier->entries[0].item, layer);
 		for (int i = 0; i < count; i++)
 		{
 			vertex = vertex_at(graph, graph->edges[i].to);
-			if (i + 1 < count)
-				prefetch_value(graph, graph->edges[i + 1].to);
+			if (i + PREFETCH_AHEAD < count)
+				prefetch_value(graph, graph->edges[i + PREFETCH_AHEAD].to);
 			distance = hnsw_value_distance(graph->index, value,
 										   hnsw_vertex_value(vertex));
+			add_met(graph, distance, graph->edges[i].to);
 			if (nearest->count < ef)
 				vdb_heap_push(nearest, -distance, graph->edges[i].to);
 			else if (distance < -nearest->entries[0].distance)
@@ -277,8 +286,8 @@ copy_unmet_edges(HnswGraph *graph, HnswVertex *vertex, int layer)
 	}
 	unlock(graph, &vertex->lock);
 
-	if (count > 0)
-		prefetch_value(graph, graph->edges[0].to);
+	for (int i = 0; i < Min(count, PREFETCH_AHEAD); i++)
+		prefetch_value(graph, graph->edges[i].to);
 	return count;
 }
 
@@ -288,8 +297,23 @@ prefetch_value(const HnswGraph *graph, HnswPlace place)
 {
 	const char *at = hnsw_vertex_value(vertex_at(graph, place));
 
-	for (int line = 0; line < 8; line++)
+	for (int line = 0; line < 5; line++)
 		__builtin_prefetch(at + line * 64);
+}
+
+/* The same for its edges of layer 0 */
+static void
+prefetch_edges(const HnswGraph *graph, HnswPlace place, int layer)
+{
+	Size		value_size = graph->index->coded ?
+		offsetof(VdbHnswInt8Value, code) + graph->index->meta.padded : 0;
+	const char *at = (char *) hnsw_vertex_value(vertex_at(graph, place)) +
+		MAXALIGN(value_size);
+
+	if (layer > 0 || value_size == 0)
+		return;
+	for (Size line = 0; line < edge_list_size(graph, 0); line += 64)
+		__builtin_prefetch(at + line);
 }
 
 /*
@@ -315,6 +339,81 @@ mark(HnswGraph *graph, uint32 number)
 	return true;
 }
 
+/* Note a vertex whose distance is known now */
+static inline void
+add_met(HnswGraph *graph, float distance, HnswPlace place)
+{
+	VdbHeap    *met = &graph->met;
+
+	if (met->count == met->space)
+	{
+		met->space *= 2;
+		met->entries = repalloc_huge(met->entries,
+									 sizeof(VdbHeapEntry) * met->space);
+	}
+	met->entries[met->count].distance = distance;
+	met->entries[met->count++].item = place;
+}
+
+/*
+ * Choose neighbours in a layer among all that the search has met
+ *
+ * The heuristic of the paper wants candidates that lie in all directions, and
+ * those that the search did not keep cost nothing more: see README, "What was
+ * measured".  Empties graph->met.
+ */
+static void
+choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen)
+{
+	HnswIndex  *index = graph->index;
+	VdbHeap    *met = &graph->met;
+	int			capacity = hnsw_layer_capacity(index, layer);
+	int			left = CANDIDATES * index->meta.ef_construction;
+	HnswNeighbour *taken = palloc(sizeof(HnswNeighbour) * capacity);
+	HnswNeighbour *covered = palloc(sizeof(HnswNeighbour) * capacity);
+	int			count = 0;
+	int			covered_count = 0;
+
+	vdb_heap_build(met);
+	for (; met->count > 0 && count < capacity && left > 0; left--)
+	{
+		VdbHeapEntry entry = vdb_heap_pop(met);
+		HnswNeighbour *candidate = &taken[count];
+
+		candidate->ref.blkno = entry.item;
+		candidate->ref.offno = 0;
+		candidate->ref.generation = 1;
+		candidate->distance = entry.distance;
+		candidate->value.data = hnsw_vertex_value(vertex_at(graph, entry.item));
+		if (!hnsw_is_near_taken(index, candidate, taken, count))
+			count++;
+		else if (covered_count < capacity)
+			covered[covered_count++] = *candidate;
+	}
+	for (int i = 0; i < covered_count && count < capacity; i++)
+		taken[count++] = covered[i];
+
+	chosen->neighbours = taken;
+	chosen->count = count;
+	met->count = 0;
+}
+
+/* The nearest vertex that a search has found */
+static HnswPlace
+nearest_met(const HnswGraph *graph)
+{
+	const VdbHeap *nearest = &graph->nearest;
+	VdbHeapEntry best = nearest->entries[0];
+
+	/* distances are negated in this heap */
+	for (uint32 i = 1; i < nearest->count; i++)
+	{
+		if (nearest->entries[i].distance > best.distance)
+			best = nearest->entries[i];
+	}
+	return best.item;
+}
+
 /* The vertices in graph->nearest, nearest first */
 static HnswNeighbour *
 take_nearest(HnswGraph *graph, int *count)
@@ -338,52 +437,67 @@ take_nearest(HnswGraph *graph, int *count)
 }
 
 /*
- * Add a row to a vertex of the same value, if one was found
+ * Add a row to a vertex of the same value, if the search met one
  *
- * Sets *full, and returns true all the same, when there is no room for it.
+ * The distance of equal values is the same to the last bit.  Sets *full, and
+ * returns true all the same, when there is no room for the row.
  */
 static bool
-join_vertex(HnswGraph *graph, const HnswQuery *query,
-			const HnswNeighbour *found, int count, ItemPointer tid,
+join_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
 			bool *full)
 {
-	HnswGraphHead *head = graph->head;
+	float		own_distance = hnsw_value_distance(graph->index,
+												   query->value.data,
+												   query->value.data);
 
-	for (int i = 0; i < count; i++)
+	for (uint32 i = 0; i < graph->met.count; i++)
 	{
-		HnswVertex *vertex = vertex_at(graph, found[i].ref.blkno);
-		HnswPlace	place;
-		HnswRow    *row;
+		HnswVertex *vertex;
 
-		if (!hnsw_values_equal(graph->index, query, found[i].value.data,
-							   found[i].value.size))
+		if (graph->met.entries[i].distance != own_distance)
 			continue;
-
-		lock(graph, &head->space_lock, LW_EXCLUSIVE);
-		place = hnsw_graph_allocate(graph, sizeof(HnswRow));
-		if (place != 0)
-			head->rows++;
-		unlock(graph, &head->space_lock);
-		*full = place == 0;
-		if (*full)
-			return true;
-
-		row = hnsw_graph_at(graph, place);
-		row->tid = *tid;
-		lock(graph, &vertex->lock, LW_EXCLUSIVE);
-		row->next = vertex->rows;
-		vertex->rows = place;
-		if (graph->index->coded)
+		vertex = vertex_at(graph, graph->met.entries[i].item);
+		if (hnsw_values_equal(graph->index, query, hnsw_vertex_value(vertex),
+							  vertex->value_size))
 		{
-			VdbHnswInt8Value *stored = hnsw_vertex_value(vertex);
-			VdbHnswInt8Value *own = query->value.data;
-
-			stored->error = Max(stored->error, own->error);
+			*full = !add_row(graph, vertex, query, tid);
+			return true;
 		}
-		unlock(graph, &vertex->lock);
-		return true;
 	}
 	return false;
+}
+
+/* Add a row to a vertex; false when there is no room for it */
+static bool
+add_row(HnswGraph *graph, HnswVertex *vertex, const HnswQuery *query,
+		ItemPointer tid)
+{
+	HnswGraphHead *head = graph->head;
+	HnswPlace	place;
+	HnswRow    *row;
+
+	lock(graph, &head->space_lock, LW_EXCLUSIVE);
+	place = hnsw_graph_allocate(graph, sizeof(HnswRow));
+	if (place != 0)
+		head->rows++;
+	unlock(graph, &head->space_lock);
+	if (place == 0)
+		return false;
+
+	row = hnsw_graph_at(graph, place);
+	row->tid = *tid;
+	lock(graph, &vertex->lock, LW_EXCLUSIVE);
+	row->next = vertex->rows;
+	vertex->rows = place;
+	if (graph->index->coded)
+	{
+		VdbHnswInt8Value *stored = hnsw_vertex_value(vertex);
+		VdbHnswInt8Value *own = query->value.data;
+
+		stored->error = Max(stored->error, own->error);
+	}
+	unlock(graph, &vertex->lock);
+	return true;
 }
 
 /* Make a vertex that points to the chosen ones; 0 when there is no room */
@@ -624,6 +738,7 @@ init_view(HnswGraph *graph, HnswIndex *index, Size size)
 	graph->marks = palloc0(sizeof(uint32) * graph->mark_space);
 	vdb_heap_init(&graph->frontier, 1024);
 	vdb_heap_init(&graph->nearest, index->meta.ef_construction + 1);
+	vdb_heap_init(&graph->met, 1024);
 	graph->edges = palloc(sizeof(HnswEdge) * capacity);
 	graph->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hnsw graph insert",

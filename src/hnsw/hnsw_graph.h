@@ -91,6 +91,7 @@ typedef struct HnswGraph
 	uint32		search;			/* number of the current search */
 	VdbHeap		frontier;
 	VdbHeap		nearest;
+	VdbHeap		met;			/* all that a search computed distances of */
 	HnswEdge   *edges;			/* scratch for one edge list */
 	MemoryContext context;		/* for one insertion */
 	MemoryContextCallback at_reset; /* releases the region on error */

@@ -32,8 +32,6 @@
 
 static void sort_neighbours(HnswNeighbour *neighbours, int count);
 static int	compare_neighbours(const void *a, const void *b);
-static bool is_covered(const HnswIndex *index, const HnswNeighbour *candidate,
-					   const HnswNeighbour *taken, int taken_count);
 static int	choose_place_coded(HnswLink *link, bool *covered);
 static int	choose_farthest(HnswLink *link, const float *edges,
 							const float *to_neighbours, float distance,
@@ -423,8 +421,8 @@ hnsw_select_neighbours(const HnswIndex *index, HnswNeighbour *candidates,
 	covered = palloc(sizeof(HnswNeighbour) * Max(count, 1));
 	for (i = 0; i < count && taken < capacity; i++)
 	{
-		candidates[i].covered = is_covered(index, &candidates[i], candidates,
-										   taken);
+		candidates[i].covered = hnsw_is_near_taken(index, &candidates[i],
+												   candidates, taken);
 		if (candidates[i].covered)
 			covered[covered_count++] = candidates[i];
 		else
@@ -469,10 +467,13 @@ hnsw_dropped_neighbour(const HnswIndex *index, HnswNeighbour *candidates,
 	return dropped;
 }
 
-/* Is one that was taken nearer to the candidate than the vertex is? */
-static bool
-is_covered(const HnswIndex *index, const HnswNeighbour *candidate,
-		   const HnswNeighbour *taken, int taken_count)
+/*
+ * hnsw_is_near_taken -- is one that was taken nearer to the candidate than the
+ * vertex is?
+ */
+bool
+hnsw_is_near_taken(const HnswIndex *index, const HnswNeighbour *candidate,
+				   const HnswNeighbour *taken, int taken_count)
 {
 	for (int i = 0; i < taken_count; i++)
 	{

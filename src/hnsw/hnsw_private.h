@@ -403,7 +403,9 @@ extern bool hnsw_search_descend(HnswIndex *index, const HnswQuery *query,
 extern int	hnsw_select_neighbours(const HnswIndex *index,
 								   HnswNeighbour *candidates, int count,
 								   int capacity);
-
+extern bool hnsw_is_near_taken(const HnswIndex *index,
+							   const HnswNeighbour *candidate,
+							   const HnswNeighbour *taken, int taken_count);
 extern int	hnsw_dropped_neighbour(const HnswIndex *index,
 								   HnswNeighbour *candidates, int count,
 								   int capacity);
