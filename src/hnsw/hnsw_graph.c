@@ -375,8 +375,8 @@ join_vertex(HnswGraph *graph, const HnswQuery *query,
 		vertex->rows = place;
 		if (graph->index->coded)
 		{
-			VdbHnswInt8Value *stored = hnsw_vertex_value(vertex);
-			VdbHnswInt8Value *own = query->value.data;
+			VdbHnswCodedValue *stored = hnsw_vertex_value(vertex);
+			VdbHnswCodedValue *own = query->value.data;
 
 			stored->error = Max(stored->error, own->error);
 		}
