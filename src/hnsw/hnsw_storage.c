@@ -8,8 +8,8 @@
  * larger than the others, and signs alone say much about a direction.  A
  * rotated value is stored in one of three forms:
  *
- *	- int8: eight bits an element and one scale.  What is lost is about half a
- *	  per cent of the length of the value, and the recall is that of float32
+ *	- int8: eight bits an element and one scale.  What is lost is less than a
+ *	  hundredth of the length of the value, and the recall is that of float32
  *	  all the same, because the executor puts rows into exact order.
  *	- float16: eleven bits of each element.  The scale is a power of two that
  *	  brings the largest element near the upper end of what a half can be, so
@@ -423,28 +423,22 @@ void
 hnsw_decode_value(const HnswIndex *index, const void *value, float *out)
 {
 	int			padded = index->meta.padded;
+	const void *elements = (const VdbHnswCodedValue *) value + 1;
 	float		scale = ((const VdbHnswCodedValue *) value)->scale;
 
 	switch (index->meta.storage)
 	{
 		case VDB_HNSW_STORAGE_INT8:
-			{
-				const VdbHnswInt8Value *stored = value;
-
-				for (int i = 0; i < padded; i++)
-					out[i] = scale * stored->code[i];
-				break;
-			}
+			for (int i = 0; i < padded; i++)
+				out[i] = scale * ((const VdbHnswInt8Value *) value)->code[i];
+			break;
 		case VDB_HNSW_STORAGE_FLOAT16:
-			vdb_distance->half_to_float(padded,
-										((const VdbHnswFloat16Value *) value)->half,
-										out);
+			vdb_distance->half_to_float(padded, elements, out);
 			for (int i = 0; i < padded; i++)
 				out[i] *= scale;
 			break;
 		default:
-			memcpy(out, ((const VdbHnswFloat32Value *) value)->x,
-				   sizeof(float) * padded);
+			memcpy(out, elements, sizeof(float) * padded);
 			break;
 	}
 }

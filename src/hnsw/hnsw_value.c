@@ -48,6 +48,9 @@ static bool form_coded_query(HnswIndex *index, const void *value,
 							 HnswQuery *query);
 static void set_steps(const HnswIndex *index, HnswQuery *query);
 static inline float sortable(float distance2);
+static inline float coded_value_distance(const HnswIndex *index,
+										 const VdbHnswCodedValue *a,
+										 const VdbHnswCodedValue *b);
 static void add_signed_sums(const HnswIndex *index, const HnswRecord *record,
 							const VdbHnswInt8Value *steps, int32 *sums,
 							float *products);
@@ -245,6 +248,8 @@ hnsw_query_distance(const HnswIndex *index, const HnswQuery *query,
 					const void *value)
 {
 	const VdbHnswCodedValue *stored = value;
+	const void *elements = stored + 1;
+	const float *rotated = query->rotated;
 	int			padded = index->meta.padded;
 	bool		is_product = index->meta.metric == VDB_METRIC_IP;
 	float		dot;
@@ -253,22 +258,19 @@ hnsw_query_distance(const HnswIndex *index, const HnswQuery *query,
 	{
 		case VDB_HNSW_STORAGE_INT8:
 			dot = stored->scale *
-				vdb_distance->int8_inner_product(padded, query->rotated,
-												 ((VdbHnswInt8Value *) value)->code);
+				vdb_distance->int8_inner_product(padded, rotated, elements);
 			break;
 		case VDB_HNSW_STORAGE_FLOAT16:
 			dot = stored->scale *
-				vdb_distance->float_half_inner_product(padded, query->rotated,
-													   ((VdbHnswFloat16Value *) value)->half);
+				vdb_distance->float_half_inner_product(padded, rotated,
+													   elements);
 			break;
 		case VDB_HNSW_STORAGE_FLOAT32:
 			/* nothing cancels out in the sum of squared differences */
 			if (!is_product)
-				return sortable(vdb_distance->l2_squared(padded,
-														 query->rotated,
-														 ((VdbHnswFloat32Value *) value)->x));
-			dot = vdb_distance->inner_product(padded, query->rotated,
-											  ((VdbHnswFloat32Value *) value)->x);
+				return sortable(vdb_distance->l2_squared(padded, rotated,
+														 elements));
+			dot = vdb_distance->inner_product(padded, rotated, elements);
 			break;
 		default:
 			return hnsw_value_distance(index, query->value.data, value);
@@ -279,6 +281,37 @@ hnsw_query_distance(const HnswIndex *index, const HnswQuery *query,
 	return sortable(query->norm2 + stored->norm2 - 2 * dot);
 }
 
+/* hnsw_value_distance() for a coded index */
+static inline float
+coded_value_distance(const HnswIndex *index, const VdbHnswCodedValue *a,
+					 const VdbHnswCodedValue *b)
+{
+	const void *x = a + 1;
+	const void *y = b + 1;
+	int			padded = index->meta.padded;
+	bool		is_product = index->meta.metric == VDB_METRIC_IP;
+	float		dot;
+
+	switch (index->meta.storage)
+	{
+		case VDB_HNSW_STORAGE_INT8:
+			dot = vdb_distance->int8_int8_inner_product(padded, x, y);
+			break;
+		case VDB_HNSW_STORAGE_FLOAT16:
+			dot = vdb_distance->half_inner_product(padded, x, y);
+			break;
+		default:
+			if (!is_product)
+				return sortable(vdb_distance->l2_squared(padded, x, y));
+			dot = vdb_distance->inner_product(padded, x, y);
+			break;
+	}
+	dot *= a->scale * b->scale;
+	if (is_product)
+		return isnan(dot) ? get_float4_infinity() : -dot;
+	return sortable(a->norm2 + b->norm2 - 2 * dot);
+}
+
 /* hnsw_value_distance -- of two stored values */
 float
 hnsw_value_distance(const HnswIndex *index, const void *a, const void *b)
@@ -286,41 +319,7 @@ hnsw_value_distance(const HnswIndex *index, const void *a, const void *b)
 	float		distance;
 
 	if (index->coded)
-	{
-		const VdbHnswCodedValue *x = a;
-		const VdbHnswCodedValue *y = b;
-		int			padded = index->meta.padded;
-		bool		is_product = index->meta.metric == VDB_METRIC_IP;
-		float		dot;
-
-		switch (index->meta.storage)
-		{
-			case VDB_HNSW_STORAGE_INT8:
-				dot = vdb_distance->int8_int8_inner_product(padded,
-															((VdbHnswInt8Value *) a)->code,
-															((VdbHnswInt8Value *) b)->code);
-				break;
-			case VDB_HNSW_STORAGE_FLOAT16:
-				dot = vdb_distance->half_inner_product(padded,
-													   ((VdbHnswFloat16Value *) a)->half,
-													   ((VdbHnswFloat16Value *) b)->half);
-				break;
-			default:
-				if (!is_product)
-					return sortable(vdb_distance->l2_squared(padded,
-															 ((VdbHnswFloat32Value *) a)->x,
-															 ((VdbHnswFloat32Value *) b)->x));
-				dot = vdb_distance->inner_product(padded,
-												  ((VdbHnswFloat32Value *) a)->x,
-												  ((VdbHnswFloat32Value *) b)->x);
-				break;
-		}
-		dot *= x->scale * y->scale;
-		if (is_product)
-			return isnan(dot) ? get_float4_infinity() : -dot;
-		return sortable(x->norm2 + y->norm2 - 2 * dot);
-	}
-
+		return coded_value_distance(index, a, b);
 	if (index->meta.metric < VDB_METRIC_OTHER)
 		distance = index->type->distance[index->meta.metric] (a, b);
 	else
