@@ -17,6 +17,7 @@
 #include "vecdb/ddl.h"
 #include "vecdb/distance.h"
 #include "vecdb/hnsw.h"
+#include "vecdb/inspect.h"
 #include "vecdb/lib_debug.h"
 
 PG_MODULE_MAGIC;
@@ -29,6 +30,7 @@ _PG_init(void)
 	vdb_debug_init();
 	vdb_distance_init();
 	vdb_hnsw_init();
+	vdb_inspect_init();
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");
 }

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/guc_tables.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "vecdb supports PostgreSQL 15 to 18"
@@ -70,5 +71,45 @@
 #else
 #define VDB_DISABLE_PATH(path) ((void) (path))
 #endif
+
+/*
+ * 17: reading many blocks is done by read streams; before, by advising what
+ * will be read (lib_read.h).  18: they may hand over several reads at once.
+ */
+#define VDB_HAS_READ_STREAM (PG_VERSION_NUM >= 170000)
+#if PG_VERSION_NUM >= 180000
+#define VDB_READ_STREAM_BATCHING READ_STREAM_USE_BATCHING
+#else
+#define VDB_READ_STREAM_BATCHING 0
+#endif
+
+/*
+ * 17: what EXPLAIN does by itself can be called from ExplainOneQuery_hook.
+ * 18: a hook is called for each node that EXPLAIN shows, and the functions
+ * that write properties have a header of their own.
+ */
+#define VDB_HAS_STANDARD_EXPLAIN (PG_VERSION_NUM >= 170000)
+#define VDB_HAS_EXPLAIN_NODE_HOOK (PG_VERSION_NUM >= 180000)
+
+/*
+ * 16: the record of a setting can be asked for by name; before, one goes
+ * through them all.  Call it once a process, for a setting that exists.
+ */
+static inline const struct config_generic *
+vdb_find_setting(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, false, ERROR);
+#else
+	struct config_generic **records = get_guc_variables();
+
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+	{
+		if (strcmp(records[i]->name, name) == 0)
+			return records[i];
+	}
+	elog(ERROR, "setting \"%s\" does not exist", name);
+#endif
+}
 
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -31,6 +31,7 @@
 #include "access/reloptions.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
+#include "catalog/pg_class_d.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
@@ -53,14 +54,14 @@
 
 #include "hnsw_private.h"
 
-static double estimate_visits(HnswIndex *index, double tuples);
+static double estimate_visits(HnswIndex *index, int ef, double tuples);
 static double estimate_operators(const HnswIndex *index);
 
 static bool check_function(Form_pg_amproc proc, Oid type, const char *family);
 static bool check_operator(Form_pg_amop op, const char *family);
 
-int			hnsw_ef_search;
-int			hnsw_iterative_scan;
+static int	ef_search_setting;
+static int	iterative_scan_setting;
 int			hnsw_max_scan_tuples;
 double		hnsw_scan_mem_multiplier;
 
@@ -70,6 +71,13 @@ double		hnsw_scan_mem_multiplier;
  * a sequential scan costs little.
  */
 #define CACHED_PAGE_SHARE	0.4
+
+/*
+ * What PostgreSQL knows of the two settings that an index may have as options
+ * too.  Looked up once; records of settings stay where they are.
+ */
+static const struct config_generic *ef_search_record;
+static const struct config_generic *iterative_scan_record;
 
 static relopt_kind hnsw_relopt_kind;
 
@@ -94,6 +102,14 @@ static relopt_enum_elt_def storage_options[] = {
 	{NULL}
 };
 
+/* The same for the option */
+static relopt_enum_elt_def iterative_scan_members[] = {
+	{"off", HNSW_ITERATIVE_SCAN_OFF},
+	{"relaxed_order", HNSW_ITERATIVE_SCAN_RELAXED},
+	{"strict_order", HNSW_ITERATIVE_SCAN_STRICT},
+	{NULL, 0}
+};
+
 VDB_FUNCTION(vecdb_hnswhandler);
 
 static bytea *get_options(Datum reloptions, bool validate);
@@ -102,6 +118,7 @@ static void estimate_cost(PlannerInfo *root, IndexPath *path,
 						  double loop_count, Cost *startup_cost,
 						  Cost *total_cost, Selectivity *selectivity,
 						  double *correlation, double *pages);
+static bool is_set(const struct config_generic *record);
 static char *build_phase_name(int64 phase);
 static bool insert_row(Relation rel, Datum *values, bool *isnull,
 					   ItemPointer tid, Relation heap,
@@ -220,16 +237,27 @@ vdb_hnsw_init(void)
 					   "Valid values are \"int8\", \"float16\" and \"float32\" with codes, and \"plain\" without.",
 					   AccessExclusiveLock);
 
+	/* Searches that run are not disturbed, so the weakest lock will do */
+	add_int_reloption(hnsw_relopt_kind, "ef_search",
+					  "Size of the dynamic candidate list for search, where hnsw.ef_search is not set",
+					  -1, HNSW_MIN_EF_SEARCH, HNSW_MAX_EF_SEARCH,
+					  ShareUpdateExclusiveLock);
+	add_enum_reloption(hnsw_relopt_kind, "iterative_scan",
+					   "How an index scan goes on when a filter leaves too few rows, where hnsw.iterative_scan is not set",
+					   iterative_scan_members, -1,
+					   "Valid values are \"off\", \"relaxed_order\" and \"strict_order\".",
+					   ShareUpdateExclusiveLock);
+
 	DefineCustomIntVariable("hnsw.ef_search",
 							"Sets the size of the dynamic candidate list for search.",
-							"Valid range is 1..1000.",
-							&hnsw_ef_search, HNSW_DEFAULT_EF_SEARCH,
+							"Valid range is 1..100000.",
+							&ef_search_setting, HNSW_DEFAULT_EF_SEARCH,
 							HNSW_MIN_EF_SEARCH, HNSW_MAX_EF_SEARCH,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("hnsw.iterative_scan",
 							 "Sets how an index scan goes on when a filter leaves too few rows.",
 							 NULL,
-							 &hnsw_iterative_scan,
+							 &iterative_scan_setting,
 							 HNSW_ITERATIVE_SCAN_RELAXED,
 							 iterative_scan_options,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
@@ -244,6 +272,9 @@ vdb_hnsw_init(void)
 							 &hnsw_scan_mem_multiplier, 1, 1, 1000,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("hnsw");
+
+	ef_search_record = vdb_find_setting("hnsw.ef_search");
+	iterative_scan_record = vdb_find_setting("hnsw.iterative_scan");
 }
 
 /* get_options -- amoptions */
@@ -256,6 +287,9 @@ get_options(Datum reloptions, bool validate)
 		offsetof(HnswOptions, ef_construction)},
 		{"codes", RELOPT_TYPE_ENUM, offsetof(HnswOptions, codes)},
 		{"storage", RELOPT_TYPE_ENUM, offsetof(HnswOptions, storage)},
+		{"ef_search", RELOPT_TYPE_INT, offsetof(HnswOptions, ef_search)},
+		{"iterative_scan", RELOPT_TYPE_ENUM,
+		offsetof(HnswOptions, iterative_scan)},
 	};
 	HnswOptions *result;
 
@@ -302,6 +336,52 @@ hnsw_get_storage(Relation index)
 	HnswOptions *options = (HnswOptions *) index->rd_options;
 
 	return options != NULL ? options->storage : HNSW_OPTION_UNSET;
+}
+
+/*
+ * Has anybody chosen the value of this setting: by SET, for a role or a
+ * database, in a file?
+ */
+static bool
+is_set(const struct config_generic *record)
+{
+	return record->source > PGC_S_DYNAMIC_DEFAULT;
+}
+
+/*
+ * hnsw_get_ef_search -- ef_search that is in force for an index
+ *
+ * What is set, then the option of the index, then the built-in default.
+ */
+int
+hnsw_get_ef_search(Relation index)
+{
+	HnswOptions *options = (HnswOptions *) index->rd_options;
+
+	if (options != NULL && options->ef_search != -1 &&
+		!is_set(ef_search_record))
+		return options->ef_search;
+	return ef_search_setting;
+}
+
+/* hnsw_get_iterative_scan -- likewise */
+HnswIterativeScan
+hnsw_get_iterative_scan(Relation index)
+{
+	HnswOptions *options = (HnswOptions *) index->rd_options;
+
+	if (options != NULL && options->iterative_scan != -1 &&
+		!is_set(iterative_scan_record))
+		return (HnswIterativeScan) options->iterative_scan;
+	return (HnswIterativeScan) iterative_scan_setting;
+}
+
+/* vdb_hnsw_is_index -- is this an index of our access method? */
+bool
+vdb_hnsw_is_index(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_INDEX &&
+		rel->rd_indam->ambeginscan == hnsw_begin_scan;
 }
 
 /*
@@ -463,7 +543,8 @@ estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
 
 	rel = index_open(path->indexinfo->indexoid, NoLock);
 	index = hnsw_index_open(rel);
-	visits = Min(estimate_visits(index, tuples), tuples);
+	visits = Min(estimate_visits(index, hnsw_get_ef_search(rel), tuples),
+				 tuples);
 	visit_cost = cpu_operator_cost * estimate_operators(index) +
 		cpu_index_tuple_cost;
 	index_close(rel, NoLock);
@@ -496,10 +577,10 @@ estimate_cost(PlannerInfo *root, IndexPath *path, double loop_count,
  * a part of which it has met before.
  */
 static double
-estimate_visits(HnswIndex *index, double tuples)
+estimate_visits(HnswIndex *index, int ef, double tuples)
 {
 	double		layers = log(tuples) / log(index->meta.m);
-	double		beam = hnsw_search_beam(index, hnsw_ef_search);
+	double		beam = hnsw_search_beam(index, ef);
 	double		visits = beam * 1.2 + 4 * layers;
 
 	if (!index->coded)

@@ -57,6 +57,7 @@ static void encode_neighbours(InsertState *insert, int layer,
 static int	link_back(InsertState *insert, int layer);
 static LOCKMODE become_reachable(InsertState *insert, LOCKMODE mode);
 static bool link_anew(InsertState *insert);
+static bool find_entry_base(HnswIndex *index, VdbHnswRef *base);
 static void set_entry(InsertState *insert);
 
 /*
@@ -116,10 +117,10 @@ hnsw_insert_value(HnswIndex *index, const HnswQuery *query, ItemPointer tid)
 		for (int layer = insert.layer; layer >= 0; layer--)
 			linked = link_back(&insert, layer);
 		VDB_DEBUG_POINT("hnsw_insert_linked");
+		if (!empty && linked == 0)
+			mode = become_reachable(&insert, mode);
 		if (empty || insert.layer > entry_layer)
 			set_entry(&insert);
-		else if (linked == 0)
-			mode = become_reachable(&insert, mode);
 	}
 	hnsw_unlock_graph(index->rel, mode);
 }
@@ -491,10 +492,10 @@ link_back(InsertState *insert, int layer)
 /*
  * Have something lead to a vertex although its neighbours have been deleted
  *
- * VACUUM deleted them after they were chosen, or all that the entry point
- * leads to is deleted and there was nobody to choose.  Others are chosen, or
- * the vertex becomes the entry point: then whatever that led to is about to
- * be removed.
+ * VACUUM deleted them after they were chosen, or all that the descent led to
+ * is deleted and there was nobody to choose.  Others are chosen, or the
+ * vertex becomes the entry point: then whatever that led to is about to be
+ * removed.
  *
  * The caller holds the graph lock in "mode".  Returns the mode in which it is
  * held now: nobody else may insert, for two vertices in this case at once
@@ -519,7 +520,10 @@ become_reachable(InsertState *insert, LOCKMODE mode)
 /*
  * Link the written vertex of layer 0 with neighbours that are there now
  *
- * Returns false when there are none.
+ * The descent may end among vertices that a VACUUM which was interrupted
+ * marked in layer 0 and not above, and these need not lead to a live one.
+ * The entry point does, unless there is none, so it is the second to try.
+ * Returns false when there are no neighbours.
  */
 static bool
 link_anew(InsertState *insert)
@@ -538,6 +542,11 @@ link_anew(InsertState *insert)
 			return false;
 		search_layer(insert, 0, from, &search);
 		choose_neighbours(insert, &search, &from);
+		if (insert->neighbour_counts[0] == 0 && find_entry_base(index, &from))
+		{
+			search_layer(insert, 0, from, &search);
+			choose_neighbours(insert, &search, &from);
+		}
 		if (insert->neighbour_counts[0] == 0)
 			return false;
 		if (link_back(insert, 0) > 0)
@@ -554,6 +563,31 @@ link_anew(InsertState *insert)
 		link.to = insert->neighbours[0][i].ref;
 		hnsw_link(&link, insert->refs[0], false);
 	}
+	return true;
+}
+
+/*
+ * Find the record in layer 0 of the entry point's vertex
+ *
+ * Returns false when VACUUM has removed the vertex already.
+ */
+static bool
+find_entry_base(HnswIndex *index, VdbHnswRef *base)
+{
+	HnswRecord	record = {0};
+	int			layer;
+
+	hnsw_read_entry(index, base, &layer);
+	for (;;)
+	{
+		if (!hnsw_lock_record(index, *base, layer, &record))
+			return false;
+		if (layer-- == 0)
+			break;
+		*base = record.head->link;
+		hnsw_unlock_record(&record);
+	}
+	hnsw_unlock_record(&record);
 	return true;
 }
 

@@ -44,7 +44,7 @@
 #define HNSW_MAX_EF_CONSTRUCTION	1000
 #define HNSW_DEFAULT_EF_SEARCH	40
 #define HNSW_MIN_EF_SEARCH	1
-#define HNSW_MAX_EF_SEARCH	1000
+#define HNSW_MAX_EF_SEARCH	100000
 
 /*
  * A descent may start from an entry point that is removed before it gets
@@ -81,6 +81,8 @@ typedef struct HnswOptions
 	int			ef_construction;
 	int			codes;			/* VDB_HNSW_CODES_... or HNSW_OPTION_UNSET */
 	int			storage;		/* VDB_HNSW_STORAGE_... or likewise */
+	int			ef_search;		/* -1: not set */
+	int			iterative_scan; /* HnswIterativeScan, or -1: not set */
 } HnswOptions;
 
 /*
@@ -288,8 +290,6 @@ hnsw_set_covered(uint8 *covered, int at, bool is_covered)
 }
 
 /* settings, in hnsw_handler.c */
-extern int	hnsw_ef_search;
-extern int	hnsw_iterative_scan;
 extern int	hnsw_max_scan_tuples;
 extern double hnsw_scan_mem_multiplier;
 
@@ -298,6 +298,8 @@ extern int	hnsw_get_m(Relation index);
 extern int	hnsw_get_ef_construction(Relation index);
 extern int	hnsw_get_codes(Relation index);
 extern int	hnsw_get_storage(Relation index);
+extern int	hnsw_get_ef_search(Relation index);
+extern HnswIterativeScan hnsw_get_iterative_scan(Relation index);
 
 /* functions in hnsw_index.c */
 extern HnswIndex *hnsw_index_open(Relation rel);

@@ -3,9 +3,10 @@
  * hnsw_scan.c
  *	  Index scans: rows in the order of an ordering operator.
  *
- * The first call searches for hnsw.ef_search vertices and returns their rows
+ * The first call searches for ef_search vertices and returns their rows
  * nearest first.  What happens when the executor wants more, because a filter
- * took some away, depends on hnsw.iterative_scan:
+ * took some away, depends on iterative_scan.  Both are settings, and options
+ * of the index where nothing is set (hnsw_get_ef_search()):
  *
  *	off				the scan ends
  *	relaxed_order	the search goes on for the next ef_search vertices, which
@@ -49,7 +50,12 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
 
+#include "vecdb/hnsw.h"
+
 #include "hnsw_private.h"
+
+/* Batches up to this size are sorted by insertion */
+#define INSERTION_SORT_LIMIT	256
 
 /* Reading what a search has not found, in the order of distance */
 typedef struct HnswSweep
@@ -65,6 +71,7 @@ typedef struct HnswSweep
 	float	   *bounds;
 	uint32		tid_count;
 	uint32		tid_space;
+	int64		distances;		/* computed */
 } HnswSweep;
 
 
@@ -82,13 +89,19 @@ typedef struct HnswScan
 	uint32		next_tid;		/* of the item before next_item */
 	HnswSweep  *sweep;			/* not NULL once it has begun */
 	float		last_bound;		/* largest in earlier batches */
+	HnswIterativeScan iterative;	/* in force since the scan began */
+	VdbHnswScanCounters counters;	/* of all rescans; what "search" counts is
+									 * added when that ends */
 } HnswScan;
 
 static void start_scan(IndexScanDesc scan);
 static bool next_batch(HnswScan *state);
 static bool next_row(HnswScan *state, ItemPointer tid, float *bound);
 static bool next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound);
+static void count_search(VdbHnswScanCounters *counters,
+						 const HnswSearch *search);
 static void sort_batch(HnswScan *state);
+static int	compare_bounds(const void *a, const void *b, void *arg);
 static bool is_out_of_order(const HnswScan *state, float bound);
 static HnswSweep *begin_sweep(HnswIndex *index, const HnswQuery *query,
 							  const HnswSearch *search);
@@ -123,12 +136,18 @@ hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
 {
 	HnswScan   *state = scan->opaque;
 	MemoryContext context = state->context;
+	VdbHnswScanCounters counters = state->counters;
 
+	count_search(&counters, &state->search);
 	if (state->sweep != NULL)
+	{
+		counters.swept += state->sweep->distances;
 		end_sweep(state->sweep);
+	}
 	MemoryContextReset(context);
 	memset(state, 0, sizeof(HnswScan));
 	state->context = context;
+	state->counters = counters;
 
 	if (keys != NULL && scan->numberOfKeys > 0)
 		memmove(scan->keyData, keys, sizeof(ScanKeyData) * scan->numberOfKeys);
@@ -204,17 +223,22 @@ start_scan(IndexScanDesc scan)
 	state->last_bound = -get_float4_infinity();
 	state->index = hnsw_index_open(scan->indexRelation);
 	state->ordered = (scan->orderByData->sk_flags & SK_ISNULL) == 0;
+	state->iterative = hnsw_get_iterative_scan(scan->indexRelation);
+	ef = hnsw_get_ef_search(scan->indexRelation);
+	state->counters.scans++;
+	state->counters.ef_search = ef;
 
 	/* Nothing is near to NULL: all rows in any order */
 	if (!state->ordered)
 	{
+		state->counters.sweeps++;
 		state->sweep = begin_sweep(state->index, NULL, NULL);
 		return;
 	}
 
 	hnsw_form_query(state->index, scan->orderByData->sk_argument,
 					&state->query);
-	ef = hnsw_search_beam(state->index, hnsw_ef_search);
+	ef = hnsw_search_beam(state->index, ef);
 	state->items = palloc(sizeof(uint32) * ef);
 
 	/*
@@ -230,7 +254,7 @@ start_scan(IndexScanDesc scan)
 		hnsw_search_begin(&state->search, state->index, &state->query, 0, ef);
 		state->search.keep_tids = true;
 		state->search.keep_rest =
-			hnsw_iterative_scan != HNSW_ITERATIVE_SCAN_OFF;
+			state->iterative != HNSW_ITERATIVE_SCAN_OFF;
 		if (!hnsw_search_descend(state->index, &state->query, 0, &from,
 								 &layer))
 			return;
@@ -308,6 +332,7 @@ next_batch(HnswScan *state)
 		return true;
 	}
 
+	state->counters.sweeps++;
 	state->sweep = begin_sweep(state->index, &state->query, search);
 	return true;
 }
@@ -317,7 +342,7 @@ static bool
 is_out_of_order(const HnswScan *state, float bound)
 {
 	return state->ordered &&
-		hnsw_iterative_scan == HNSW_ITERATIVE_SCAN_STRICT &&
+		state->iterative == HNSW_ITERATIVE_SCAN_STRICT &&
 		bound < state->last_bound;
 }
 
@@ -331,6 +356,15 @@ sort_batch(HnswScan *state)
 	state->item_count = hnsw_search_take(&state->search, items);
 	state->next_item = 0;
 	state->next_tid = 0;
+	state->counters.batches++;
+
+	/* A few are put in order faster than a sort is begun */
+	if (state->item_count > INSERTION_SORT_LIMIT)
+	{
+		qsort_arg(items, state->item_count, sizeof(uint32), compare_bounds,
+				  found);
+		return;
+	}
 
 	/* Already in order of distance, so nearly in order of bounds */
 	for (uint32 i = 1; i < state->item_count; i++)
@@ -345,6 +379,47 @@ sort_batch(HnswScan *state)
 		}
 		items[at] = item;
 	}
+}
+
+/* For qsort_arg(): items of found[], smallest bound first, then nearest */
+static int
+compare_bounds(const void *a, const void *b, void *arg)
+{
+	const HnswFound *found = arg;
+	uint32		left = *(const uint32 *) a;
+	uint32		right = *(const uint32 *) b;
+	int			order = float4_cmp_internal(found[left].bound,
+											found[right].bound);
+
+	if (order == 0)
+		order = float4_cmp_internal(found[left].distance,
+									found[right].distance);
+	if (order == 0)
+		order = left < right ? -1 : 1;
+	return order;
+}
+
+/* Add what a search has counted */
+static void
+count_search(VdbHnswScanCounters *counters, const HnswSearch *search)
+{
+	counters->visits += search->visits;
+	counters->distances += search->distances;
+	counters->estimates += search->code_estimates;
+}
+
+/*
+ * vdb_hnsw_scan_counters -- what a scan has done so far, its rescans included
+ */
+void
+vdb_hnsw_scan_counters(IndexScanDesc scan, VdbHnswScanCounters *counters)
+{
+	const HnswScan *state = scan->opaque;
+
+	*counters = state->counters;
+	count_search(counters, &state->search);
+	if (state->sweep != NULL)
+		counters->swept += state->sweep->distances;
 }
 
 /*
@@ -460,6 +535,7 @@ sweep_record(HnswSweep *sweep, HnswRecord *record)
 		if (record->head->body_pages > 0)
 			hnsw_read_body(index, record);
 		bound = hnsw_query_distance(index, sweep->query, record->value);
+		sweep->distances++;
 		if (index->coded)
 			bound = hnsw_distance_bound(index, sweep->query, record->value,
 										bound);

@@ -31,6 +31,12 @@
 /* Beam of the descent through the upper layers of a coded index */
 #define DESCENT_EF	4
 
+/*
+ * Room made beforehand is for this many results.  More than that is made as
+ * they come, for a large beam in a small index finds few.
+ */
+#define MAX_FIRST_EF	2000
+
 static void look_around(HnswSearch *search, VdbHnswRef ref);
 static void look_around_coded(HnswSearch *search, VdbHnswRef ref);
 static void look_around_plain(HnswSearch *search, VdbHnswRef ref);
@@ -57,6 +63,7 @@ hnsw_search_begin(HnswSearch *search, HnswIndex *index,
 {
 	int			capacity = Max(index->meta.capacity,
 							   index->meta.upper_capacity);
+	int			first_ef = Min(ef, MAX_FIRST_EF);
 
 	memset(search, 0, sizeof(HnswSearch));
 	search->index = index;
@@ -68,10 +75,10 @@ hnsw_search_begin(HnswSearch *search, HnswIndex *index,
 	vdb_visited_init(&search->visited,
 					 ef < 10 ? 512 : ef < 100 ? 4096 : 16384);
 	vdb_heap_init(&search->frontier, 256);
-	vdb_heap_init(&search->nearest, ef + 1);
+	vdb_heap_init(&search->nearest, first_ef + 1);
 	search->ref_space = 256;
 	search->refs = palloc(sizeof(VdbHnswRef) * search->ref_space);
-	search->found_space = 2 * (ef + 1);
+	search->found_space = 2 * (first_ef + 1);
 	search->found = palloc(sizeof(HnswFound) * search->found_space);
 	search->neighbours = palloc(sizeof(VdbHnswRef) * capacity);
 	search->sums = palloc(sizeof(int32) * capacity);
@@ -90,7 +97,8 @@ hnsw_search_run(HnswSearch *search, VdbHnswRef from)
 
 	if (search->keep_tids && search->tids == NULL)
 	{
-		search->tid_space = 2 * search->ef * VDB_HNSW_INLINE_TIDS;
+		search->tid_space = 2 * Min(search->ef, MAX_FIRST_EF) *
+			VDB_HNSW_INLINE_TIDS;
 		search->tids = palloc(sizeof(ItemPointerData) * search->tid_space);
 	}
 	if (search->keep_rest && search->deferred == NULL)

@@ -8,13 +8,15 @@
 # user, so neither the system's PostgreSQL nor the path of this directory
 # matters.  BUILD_IN_COPY=yes leaves this directory alone and builds there
 # too.  KEEP=yes keeps the directory.  Results of failed tests are copied to
-# .build/test.  The last line is "N passed, N failed".
+# .build/test.  The last lines are "failed: TEST" for each of them, and then
+# "N passed, N failed".
 #
 . src/tools/common.sh
 
 parts=" ${*:-regress isolation tap kernels checks} "
 passed=0
 failed=0
+failures=$(mktemp)
 
 has_part()
 {
@@ -31,6 +33,9 @@ count_regress()
 	failed=$((failed + $3 - ok))
 	if [ "$2" -ne 0 ] || [ "$ok" -ne "$3" ]; then
 		keep_results
+		grep -E '^(test .* FAILED|not ok )' "$1" |
+			grep -oE '[a-z]+_[a-z0-9_]+|install' >>"$failures" ||
+			basename "$1" .out >>"$failures"
 		if [ -s "$work/src/regression.diffs" ]; then
 			head -n 300 "$work/src/regression.diffs"
 		else
@@ -87,6 +92,10 @@ run_tap()
 		keep_results
 		for log in $(sed -nE 's,^test/t/(.*)\.pl +\(Wstat: .*,\1,p' "$work/tap.out"); do
 			say "... end of regress_log_$log"
+			sed -nE "s/^.*#  +(Failed test .*)/$log: \1/p" \
+				"$work/src/tmp_check/log/regress_log_$log" >"$work/why" || true
+			[ -s "$work/why" ] || echo "$log" >"$work/why"
+			head -n 20 "$work/why" >>"$failures"
 			tail -n 40 "$work/src/tmp_check/log/regress_log_$log" || true
 		done
 	fi
@@ -110,15 +119,18 @@ run_check()
 		bad=${counts%% failed*}
 		[ "$rc" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
 		failed=$((failed + bad))
+		[ "$bad" -eq 0 ] || echo "$name" >>"$failures"
 	elif [ "$rc" -eq 0 ]; then
 		passed=$((passed + 1))
 	else
 		failed=$((failed + 1))
+		echo "$name" >>"$failures"
 	fi
 }
 
 clean_up()
 {
+	rm -f "$failures"
 	server_stop immediate
 	if [ "${KEEP:-no}" = yes ]; then
 		say "kept: $work"
@@ -217,5 +229,6 @@ fi
 
 [ "$failed" -eq 0 ] || [ ! -e "$TOP/.build/test" ] ||
 	say "Results of failed tests are in .build/test."
+sed 's/^/failed: /' "$failures"
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

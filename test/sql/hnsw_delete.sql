@@ -88,3 +88,33 @@ SELECT relname, reltuples FROM pg_class WHERE relname LIKE 'churn\__' ORDER BY 1
 DROP VIEW state;
 DROP PROCEDURE generation;
 DROP TABLE churn;
+
+-- A VACUUM that failed has marked vertices in layer 0 and not yet above.  What
+-- is inserted next to those still has to find the live ones elsewhere.
+CREATE TABLE marked (g int, v vector(3));
+CREATE INDEX marked_v ON marked USING hnsw (v vector_l2_ops);
+SET vecdb.debug_points = 'hnsw_insert_layer=1';
+INSERT INTO marked SELECT g, format('[%s,0,0]', g)::vector FROM generate_series(1, 5) g;
+DELETE FROM marked;
+SET vecdb.debug_points = 'hnsw_vacuum_marked=error';
+VACUUM (INDEX_CLEANUP on) marked;
+-- the new entry point, linked to nobody in layer 0
+SET vecdb.debug_points = 'hnsw_insert_layer=2';
+INSERT INTO marked VALUES (6, '[1000,1000,1000]');
+-- led to the deleted ones, as one of the crowd and as a higher entry point
+SET vecdb.debug_points = 'hnsw_insert_layer=0';
+INSERT INTO marked VALUES (7, '[1,1,1]');
+SET vecdb.debug_points = 'hnsw_insert_layer=3';
+INSERT INTO marked VALUES (8, '[1,2,1]');
+RESET vecdb.debug_points;
+SET hnsw.iterative_scan = off;
+SET enable_seqscan = off;
+SELECT g FROM marked ORDER BY v <-> '[1,1,1]';
+SELECT g FROM marked ORDER BY v <-> '[1000,1000,1000]';
+SELECT * FROM vecdb.verify_index('marked_v', true);
+VACUUM (INDEX_CLEANUP on) marked;
+SELECT g FROM marked ORDER BY v <-> '[1,1,1]';
+SELECT * FROM vecdb.verify_index('marked_v', true);
+RESET enable_seqscan;
+RESET hnsw.iterative_scan;
+DROP TABLE marked;

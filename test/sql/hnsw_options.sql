@@ -26,6 +26,10 @@ SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_construction
 SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_construction = 1001)');
 SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (m = 16, ef_construction = 31)');
 SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (m = 33)');
+SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_search = 0)');
+SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_search = -1)');
+SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (ef_search = 100001)');
+SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (iterative_scan = on)');
 SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (lists = 1)');
 SELECT try('CREATE INDEX ON t USING hnsw (v vector_l2_ops) WITH (fillfactor = 90)');
 
@@ -49,15 +53,15 @@ DROP TABLE t;
 SELECT name, setting, unit, context, vartype, min_val, max_val, enumvals, boot_val
 FROM pg_settings WHERE name LIKE 'hnsw.%' ORDER BY name COLLATE "C";
 SELECT try('SET hnsw.ef_search = 0');
-SELECT try('SET hnsw.ef_search = 1001');
+SELECT try('SET hnsw.ef_search = 100001');
 SELECT try('SET hnsw.iterative_scan = on');
 SELECT try('SET hnsw.max_scan_tuples = 0');
 SELECT try('SET hnsw.scan_mem_multiplier = 0');
 SELECT try('SET hnsw.scan_mem_multiplier = 1001');
-SELECT try('SET hnsw.ef_search = 1000');
+SELECT try('SET hnsw.ef_search = 100000');
 SHOW hnsw.ef_search;
 SELECT try('SET LOCAL hnsw.iterative_scan = strict_order');
-SELECT try('ALTER ROLE CURRENT_USER SET hnsw.ef_search = 2000');
+SELECT try('ALTER ROLE CURRENT_USER SET hnsw.ef_search = 200000');
 RESET hnsw.ef_search;
 -- the prefix is reserved
 SELECT try('SET hnsw.no_such_setting = 1');
