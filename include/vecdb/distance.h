@@ -54,6 +54,9 @@ typedef struct VdbDistanceKernels
 	void		(*half_cosine_sums) (int dim, const VdbHalf *a, const VdbHalf *b,
 									 float *ab, float *aa, float *bb);
 
+	/* a vector of floats and one of halves: sum of a[i] * b[i] */
+	float		(*float_half_inner_product) (int dim, const float *a, const VdbHalf *b);
+
 	/* conversions, exact one way, round to nearest even the other way */
 	void		(*half_to_float) (int dim, const VdbHalf *in, float *out);
 	void		(*float_to_half) (int dim, const float *in, VdbHalf *out);

@@ -45,6 +45,8 @@
 #include "storage/itemptr.h"
 #include "storage/off.h"
 
+#include "vecdb/distance.h"
+
 #define VDB_HNSW_MAGIC		0x56444248	/* "VDBH" */
 #define VDB_HNSW_VERSION	1
 #define VDB_HNSW_PAGE_ID	0xFF94	/* for pg_filedump and friends */
@@ -133,10 +135,12 @@ StaticAssertDecl(offsetof(VdbHnswMetaPageData, seed) == 32,
 #define VdbHnswPageGetMeta(page) \
 	((VdbHnswMetaPageData *) PageGetContents(page))
 
-/* VdbHnswMetaPageData.storage; 2 and 3 are reserved for float16 and float32 */
+/* VdbHnswMetaPageData.storage; the first without codes, the others with */
 #define VDB_HNSW_STORAGE_PLAIN	0	/* the SQL value as it is, varlena header
 									 * of four bytes included */
 #define VDB_HNSW_STORAGE_INT8	1	/* VdbHnswInt8Value */
+#define VDB_HNSW_STORAGE_FLOAT16	2	/* VdbHnswFloat16Value */
+#define VDB_HNSW_STORAGE_FLOAT32	3	/* VdbHnswFloat32Value */
 
 /* VdbHnswMetaPageData.codes */
 #define VDB_HNSW_CODES_NONE		0
@@ -247,20 +251,61 @@ StaticAssertDecl(offsetof(VdbHnswContainerData, tids) == 24,
 #define VDB_HNSW_CONTAINER_TIDS	38
 
 /*
- * Value stored in eight bits a dimension, after rotation; element i is about
- * scale * code[i].
+ * Head of a value in a coded index, which has "padded" elements after
+ * rotation; element i is about scale times what is stored of it.
+ *
+ * A value whose rotation overflowed, of which nothing is known, has a scale
+ * and elements of zero and infinite error and norm2.
  */
-typedef struct VdbHnswInt8Value
+typedef struct VdbHnswCodedValue
 {
 	float		scale;
 	float		error;			/* length of the difference to the true value,
 								 * rounded up; of the worst one when several
 								 * rows share the vertex */
 	float		norm2;			/* squared length of the stored value */
-	int8		code[FLEXIBLE_ARRAY_MEMBER];	/* "padded" of them */
+} VdbHnswCodedValue;
+
+StaticAssertDecl(sizeof(VdbHnswCodedValue) == 12,
+				 "stored values are part of the on-disk format");
+
+/* Eight bits an element */
+typedef struct VdbHnswInt8Value
+{
+	float		scale;
+	float		error;
+	float		norm2;
+	int8		code[FLEXIBLE_ARRAY_MEMBER];	/* from -127 to 127 */
 } VdbHnswInt8Value;
 
 StaticAssertDecl(offsetof(VdbHnswInt8Value, code) == 12,
+				 "stored values are part of the on-disk format");
+
+/* IEEE 754 binary16 elements, all finite; the scale is a power of two */
+typedef struct VdbHnswFloat16Value
+{
+	float		scale;
+	float		error;
+	float		norm2;
+	VdbHalf		half[FLEXIBLE_ARRAY_MEMBER];
+} VdbHnswFloat16Value;
+
+StaticAssertDecl(offsetof(VdbHnswFloat16Value, half) == 12,
+				 "stored values are part of the on-disk format");
+
+/*
+ * IEEE 754 binary32 elements, all finite; the scale is 1 and the error 0, for
+ * what the rotation rounded is not counted.  No element is -0.
+ */
+typedef struct VdbHnswFloat32Value
+{
+	float		scale;
+	float		error;
+	float		norm2;
+	float		x[FLEXIBLE_ARRAY_MEMBER];
+} VdbHnswFloat32Value;
+
+StaticAssertDecl(offsetof(VdbHnswFloat32Value, x) == 12,
 				 "stored values are part of the on-disk format");
 
 /*

@@ -406,6 +406,7 @@ code_sums(int dim, const int8 *query, const uint8 *codes,
 	.half_inner_product = half_inner_product, \
 	.half_l1 = half_l1, \
 	.half_cosine_sums = half_cosine_sums, \
+	.float_half_inner_product = float_half_inner_product, \
 	.half_to_float = half_to_float, \
 	.float_to_half = float_to_half, \
 	.int8_inner_product = int8_inner_product, \

@@ -29,8 +29,9 @@
  *					of the LANES floats of x, strides ascending
  *
  * It makes the static functions l2_squared, inner_product, l1, cosine_sums,
- * their half_ forms, half_to_float, float_to_half, int8_inner_product,
- * encode_residual and hadamard: see distance.h for what they compute.
+ * their half_ forms, float_half_inner_product, half_to_float, float_to_half,
+ * int8_inner_product, encode_residual and hadamard: see distance.h for what
+ * they compute.
  *
  * IDENTIFICATION
  *	  src/distance/distance_kernels_template.h
@@ -93,6 +94,12 @@ step_l1(Lanes sum, Lanes x, Lanes y)
 #define SUM_A VdbHalf
 #define SUM_B VdbHalf
 #define SUM_STEP step_l1
+#include "distance_sum_template.h"
+
+#define SUM_NAME float_half_inner_product
+#define SUM_A float
+#define SUM_B VdbHalf
+#define SUM_STEP step_inner_product
 #include "distance_sum_template.h"
 
 #define SUM_NAME int8_inner_product

@@ -370,6 +370,7 @@ const VdbDistanceKernels distance_neon = {
 	.half_inner_product = half_inner_product,
 	.half_l1 = half_l1,
 	.half_cosine_sums = half_cosine_sums,
+	.float_half_inner_product = float_half_inner_product,
 	.half_to_float = half_to_float,
 	.float_to_half = float_to_half,
 	.hamming = hamming,

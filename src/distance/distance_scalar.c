@@ -96,6 +96,16 @@ half_inner_product(int dim, const VdbHalf *a, const VdbHalf *b)
 }
 
 static float
+float_half_inner_product(int dim, const float *a, const VdbHalf *b)
+{
+	float		sum = 0;
+
+	for (int i = 0; i < dim; i++)
+		sum += a[i] * widen_half(b[i]);
+	return sum;
+}
+
+static float
 half_l1(int dim, const VdbHalf *a, const VdbHalf *b)
 {
 	float		sum = 0;
@@ -299,6 +309,7 @@ const VdbDistanceKernels distance_scalar = {
 	.half_inner_product = half_inner_product,
 	.half_l1 = half_l1,
 	.half_cosine_sums = half_cosine_sums,
+	.float_half_inner_product = float_half_inner_product,
 	.half_to_float = half_to_float,
 	.float_to_half = float_to_half,
 	.hamming = hamming,

@@ -305,8 +305,7 @@ prefetch_value(const HnswGraph *graph, HnswPlace place)
 static void
 prefetch_edges(const HnswGraph *graph, HnswPlace place, int layer)
 {
-	Size		value_size = graph->index->coded ?
-		offsetof(VdbHnswInt8Value, code) + graph->index->meta.padded : 0;
+	Size		value_size = graph->index->value_size;
 	const char *at = (char *) hnsw_vertex_value(vertex_at(graph, place)) +
 		MAXALIGN(value_size);
 
@@ -491,8 +490,8 @@ add_row(HnswGraph *graph, HnswVertex *vertex, const HnswQuery *query,
 	vertex->rows = place;
 	if (graph->index->coded)
 	{
-		VdbHnswInt8Value *stored = hnsw_vertex_value(vertex);
-		VdbHnswInt8Value *own = query->value.data;
+		VdbHnswCodedValue *stored = hnsw_vertex_value(vertex);
+		VdbHnswCodedValue *own = query->value.data;
 
 		stored->error = Max(stored->error, own->error);
 	}

@@ -88,6 +88,20 @@ static const struct config_enum_entry iterative_scan_options[] = {
 	{NULL, 0, false}
 };
 
+static relopt_enum_elt_def codes_options[] = {
+	{"rabitq", VDB_HNSW_CODES_RABITQ},
+	{"none", VDB_HNSW_CODES_NONE},
+	{NULL}
+};
+
+static relopt_enum_elt_def storage_options[] = {
+	{"int8", VDB_HNSW_STORAGE_INT8},
+	{"float16", VDB_HNSW_STORAGE_FLOAT16},
+	{"float32", VDB_HNSW_STORAGE_FLOAT32},
+	{"plain", VDB_HNSW_STORAGE_PLAIN},
+	{NULL}
+};
+
 /* The same for the option */
 static relopt_enum_elt_def iterative_scan_members[] = {
 	{"off", HNSW_ITERATIVE_SCAN_OFF},
@@ -212,6 +226,16 @@ vdb_hnsw_init(void)
 					  HNSW_DEFAULT_EF_CONSTRUCTION,
 					  HNSW_MIN_EF_CONSTRUCTION, HNSW_MAX_EF_CONSTRUCTION,
 					  AccessExclusiveLock);
+	add_enum_reloption(hnsw_relopt_kind, "codes",
+					   "How neighbours are coded beside a vertex",
+					   codes_options, HNSW_OPTION_UNSET,
+					   "Valid values are \"rabitq\" and \"none\".",
+					   AccessExclusiveLock);
+	add_enum_reloption(hnsw_relopt_kind, "storage",
+					   "How the values themselves are stored",
+					   storage_options, HNSW_OPTION_UNSET,
+					   "Valid values are \"int8\", \"float16\" and \"float32\" with codes, and \"plain\" without.",
+					   AccessExclusiveLock);
 
 	/* Searches that run are not disturbed, so the weakest lock will do */
 	add_int_reloption(hnsw_relopt_kind, "ef_search",
@@ -261,14 +285,20 @@ get_options(Datum reloptions, bool validate)
 		{"m", RELOPT_TYPE_INT, offsetof(HnswOptions, m)},
 		{"ef_construction", RELOPT_TYPE_INT,
 		offsetof(HnswOptions, ef_construction)},
+		{"codes", RELOPT_TYPE_ENUM, offsetof(HnswOptions, codes)},
+		{"storage", RELOPT_TYPE_ENUM, offsetof(HnswOptions, storage)},
 		{"ef_search", RELOPT_TYPE_INT, offsetof(HnswOptions, ef_search)},
 		{"iterative_scan", RELOPT_TYPE_ENUM,
 		offsetof(HnswOptions, iterative_scan)},
 	};
+	HnswOptions *result;
 
-	return (bytea *) build_reloptions(reloptions, validate, hnsw_relopt_kind,
-									  sizeof(HnswOptions), options,
-									  lengthof(options));
+	result = build_reloptions(reloptions, validate, hnsw_relopt_kind,
+							  sizeof(HnswOptions), options,
+							  lengthof(options));
+	if (validate && result != NULL)
+		hnsw_check_options(result->codes, result->storage);
+	return (bytea *) result;
 }
 
 /* hnsw_get_m -- option m of an index, or its default */
@@ -288,6 +318,24 @@ hnsw_get_ef_construction(Relation index)
 
 	return options != NULL ? options->ef_construction :
 		HNSW_DEFAULT_EF_CONSTRUCTION;
+}
+
+/* hnsw_get_codes -- option codes of an index, or HNSW_OPTION_UNSET */
+int
+hnsw_get_codes(Relation index)
+{
+	HnswOptions *options = (HnswOptions *) index->rd_options;
+
+	return options != NULL ? options->codes : HNSW_OPTION_UNSET;
+}
+
+/* hnsw_get_storage -- likewise */
+int
+hnsw_get_storage(Relation index)
+{
+	HnswOptions *options = (HnswOptions *) index->rd_options;
+
+	return options != NULL ? options->storage : HNSW_OPTION_UNSET;
 }
 
 /*

@@ -103,10 +103,10 @@ fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
 		memcpy(signs, cache->signs, signs_size);
 		index->signs = signs;
 		index->code_size = cache->meta.padded / 8;
+		index->value_size = hnsw_coded_value_size(&cache->meta);
 		index->record_size =
-			hnsw_record_size(index, index->meta.capacity,
-							 offsetof(VdbHnswInt8Value, code) +
-							 cache->meta.padded, &body_pages);
+			hnsw_record_size(index, index->meta.capacity, index->value_size,
+							 &body_pages);
 		if (body_pages > 0)
 			index->record_size = 0;
 		index->scratch = palloc(sizeof(float) * 2 * cache->meta.padded);
@@ -163,15 +163,8 @@ hnsw_meta_init(VdbHnswMetaPageData *meta, Relation rel)
 				 errhint("Set ef_construction to %d or more in the WITH clause of the index.",
 						 2 * meta->m)));
 
-	if (type->to_floats != NULL &&
-		dimensions >= HNSW_MIN_CODED_DIMENSIONS &&
-		(meta->metric == VDB_METRIC_L2 || meta->metric == VDB_METRIC_IP ||
-		 meta->metric == VDB_METRIC_COSINE))
-	{
-		meta->storage = VDB_HNSW_STORAGE_INT8;
-		meta->codes = VDB_HNSW_CODES_RABITQ;
-		meta->padded = TYPEALIGN(64, dimensions);
-	}
+	hnsw_choose_form(meta, rel);
+	hnsw_check_form(meta, type, rel);
 
 	meta->upper_capacity = meta->m;
 	meta->capacity = 2 * meta->m;
@@ -225,6 +218,7 @@ const char *
 hnsw_meta_problem(const VdbHnswMetaPageData *meta)
 {
 	bool		coded = meta->codes == VDB_HNSW_CODES_RABITQ;
+	bool		plain = meta->storage == VDB_HNSW_STORAGE_PLAIN;
 
 	if (meta->dimensions < 1 || meta->m < HNSW_MIN_M ||
 		meta->m > VDB_HNSW_MAX_M ||
@@ -239,8 +233,7 @@ hnsw_meta_problem(const VdbHnswMetaPageData *meta)
 		meta->element > VDB_ELEMENT_BIT ||
 		meta->metric < VDB_METRIC_L2 || meta->metric > VDB_METRIC_OTHER ||
 		meta->codes > VDB_HNSW_CODES_RABITQ ||
-		meta->storage != (coded ? VDB_HNSW_STORAGE_INT8 :
-						  VDB_HNSW_STORAGE_PLAIN) ||
+		meta->storage > VDB_HNSW_STORAGE_FLOAT32 || plain == coded ||
 		(coded && meta->dimensions > VDB_VECTOR_MAX_DIM) ||
 		meta->padded != (coded ? TYPEALIGN(64, meta->dimensions) : 0))
 		return "The metapage contradicts itself";
@@ -260,8 +253,7 @@ coded_capacity(const HnswIndex *index)
 {
 	int			m = index->meta.m;
 	int			least = m;
-	Size		value_size = offsetof(VdbHnswInt8Value, code) +
-	index->meta.padded;
+	Size		value_size = hnsw_coded_value_size(&index->meta);
 	int			records;
 	Size		room;
 	int			capacity;

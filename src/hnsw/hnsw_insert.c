@@ -275,11 +275,11 @@ add_row(HnswIndex *index, VdbHnswRef ref, const HnswQuery *query,
 	/* The error of a shared value is that of its worst row */
 	if (index->coded)
 	{
-		float		error = ((VdbHnswInt8Value *) query->value.data)->error;
+		float		error = ((VdbHnswCodedValue *) query->value.data)->error;
 
-		if (error > ((VdbHnswInt8Value *) record.value)->error)
+		if (error > ((VdbHnswCodedValue *) record.value)->error)
 			hnsw_change_body(&change, &record,
-							 offsetof(VdbHnswInt8Value, error),
+							 offsetof(VdbHnswCodedValue, error),
 							 &error, sizeof(error));
 	}
 	hnsw_change_finish(&change);

@@ -319,8 +319,7 @@ hnsw_record_problem(const HnswIndex *index, const VdbHnswRecordData *head,
 		head->capacity != hnsw_layer_capacity(index, head->layer) ||
 		head->count > head->capacity ||
 		head->tid_count > VDB_HNSW_INLINE_TIDS ||
-		(index->coded && head->value_size !=
-		 offsetof(VdbHnswInt8Value, code) + index->meta.padded))
+		(index->coded && head->value_size != index->value_size))
 		return "The numbers in the record are out of range";
 
 	if (hnsw_record_size(index, head->capacity, head->value_size,

@@ -52,8 +52,14 @@
  */
 #define HNSW_MAX_DESCENTS	1000
 
-/* Dense values of fewer dimensions are stored plain and without codes */
+/*
+ * Dense values of fewer dimensions are stored plain and without codes, unless
+ * an option asks for them
+ */
 #define HNSW_MIN_CODED_DIMENSIONS	64
+
+/* Options "codes" and "storage" where they are not given */
+#define HNSW_OPTION_UNSET	(-1)
 
 /* Phases of pg_stat_progress_create_index, after "initializing" */
 #define PROGRESS_HNSW_PHASE_LOAD	2
@@ -73,6 +79,8 @@ typedef struct HnswOptions
 	int32		vl_len_;		/* varlena header (do not touch directly!) */
 	int			m;
 	int			ef_construction;
+	int			codes;			/* VDB_HNSW_CODES_... or HNSW_OPTION_UNSET */
+	int			storage;		/* VDB_HNSW_STORAGE_... or likewise */
 	int			ef_search;		/* -1: not set */
 	int			iterative_scan; /* HnswIterativeScan, or -1: not set */
 } HnswOptions;
@@ -89,20 +97,21 @@ typedef struct HnswIndex
 	const VdbTypeInfo *type;
 	FmgrInfo   *distance_proc;	/* support function 1 */
 	Oid			collation;
-	bool		coded;			/* int8 values and neighbour codes */
+	bool		coded;			/* rotated values and neighbour codes */
 	bool		building;		/* not yet visible to others: change pages
 								 * without WAL, it is written at the end */
 	Size		code_size;		/* bytes of one neighbour code, or 0 */
+	Size		value_size;		/* bytes of every value of a coded index */
 	Size		record_size;	/* of layer 0 where all are alike and have no
 								 * body pages, otherwise 0 */
-	const uint8 *signs;			/* of the rotation; see hnsw_value.c */
+	const uint8 *signs;			/* of the rotation; see hnsw_storage.c */
 	float	   *scratch;		/* "padded" floats, two times */
 } HnswIndex;
 
 /*
  * A value in the form in which the index stores it, with its length.
- * In coded indexes VdbHnswInt8Value, otherwise the SQL value with a
- * four-byte varlena header.
+ * In coded indexes VdbHnswCodedValue and elements, otherwise the SQL value
+ * with a four-byte varlena header.
  */
 typedef struct HnswValue
 {
@@ -287,6 +296,8 @@ extern double hnsw_scan_mem_multiplier;
 /* functions in hnsw_handler.c */
 extern int	hnsw_get_m(Relation index);
 extern int	hnsw_get_ef_construction(Relation index);
+extern int	hnsw_get_codes(Relation index);
+extern int	hnsw_get_storage(Relation index);
 extern int	hnsw_get_ef_search(Relation index);
 extern HnswIterativeScan hnsw_get_iterative_scan(Relation index);
 
@@ -304,14 +315,25 @@ extern _Noreturn void hnsw_report_corruption(Relation rel, BlockNumber blkno,
 											 OffsetNumber offno,
 											 const char *what);
 
-/* functions in hnsw_value.c */
+/* functions in hnsw_storage.c */
+extern void hnsw_choose_form(VdbHnswMetaPageData *meta, Relation rel);
+extern void hnsw_check_form(const VdbHnswMetaPageData *meta,
+							const VdbTypeInfo *type, Relation rel);
+extern void hnsw_check_options(int codes, int storage);
+extern const char *hnsw_codes_name(int codes);
+extern const char *hnsw_storage_name(int storage);
+extern Size hnsw_coded_value_size(const VdbHnswMetaPageData *meta);
 extern Size hnsw_signs_size(int padded);
 extern void hnsw_make_signs(uint64 seed, int padded, uint8 *signs);
 extern void hnsw_rotate(const HnswIndex *index, float *x);
 extern void hnsw_encode_value(const HnswIndex *index, const float *rotated,
-							  VdbHnswInt8Value *value);
-extern void hnsw_decode_value(const HnswIndex *index,
-							  const VdbHnswInt8Value *value, float *out);
+							  void *value);
+extern void hnsw_encode_int8(int padded, const float *rotated,
+							 VdbHnswInt8Value *value);
+extern void hnsw_decode_value(const HnswIndex *index, const void *value,
+							  float *out);
+
+/* functions in hnsw_value.c */
 extern void hnsw_encode_edge(const HnswIndex *index, const float *base,
 							 const float *target, VdbHnswFactors *factors,
 							 uint8 *code);

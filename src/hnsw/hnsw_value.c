@@ -4,26 +4,14 @@
  *	  Stored values, codes of neighbours, and distances.
  *
  * The rest of the room compares values through the functions here and does
- * not know whether the index is coded or keeps SQL values as
- * they are.
+ * not know whether the index is coded or keeps SQL values as they are, nor in
+ * which form (hnsw_storage.c) a coded one keeps them.
  *
- * A coded index keeps its values in a space that has been turned by a random
- * rotation, because there the elements of any vector look alike: none is much
- * larger than the others, and signs alone say much about a direction.  Then
- *
- *	- a value is stored with eight bits an element and one scale, and the
- *	  length of what was lost is stored beside it, which bounds the error of
- *	  every distance;
- *	- a neighbour is coded by the signs of its difference to the vertex that
- *	  lists it, and two factors.  The estimator is RaBitQ's (Gao and Long,
- *	  arXiv 2405.12497): with r the difference and s its signs, the inner
- *	  product <q, r> is estimated without bias as <q, s> |r|^2 / |r|_1.
- *	  Coding relative to each vertex is SymphonyQG's idea (arXiv 2411.12229).
- *
- * The rotation is a few rounds of random sign changes and fast Hadamard
- * transforms.  A transform needs a power of two: other dimensions have the
- * largest power of two that fits applied to their head and their tail in
- * turn, so that everything is mixed with everything after four rounds.
+ * In a coded index a neighbour is coded by the signs of its difference to the
+ * vertex that lists it, and two factors.  The estimator is RaBitQ's (Gao and
+ * Long, arXiv 2405.12497): with r the difference and s its signs, the inner
+ * product <q, r> is estimated without bias as <q, s> |r|^2 / |r|_1.  Coding
+ * relative to each vertex is SymphonyQG's idea (arXiv 2411.12229).
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_value.c
@@ -32,31 +20,13 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
-#include "port/pg_bitutils.h"
 #include "utils/float.h"
 #include "utils/varbit.h"
 
 #include "hnsw_private.h"
-
-#define ROTATION_ROUNDS 4
-
-/*
- * splitmix64 (Steele, Lea and Flood 2014) -- the next number of a stream
- *
- * Our own, because the signs follow from the seed in the metapage for as long
- * as the index lives, through pg_upgrade to servers with another pg_prng.
- */
-static inline uint64
-next_random(uint64 *state)
-{
-	uint64		z = (*state += UINT64CONST(0x9E3779B97F4A7C15));
-
-	z = (z ^ (z >> 30)) * UINT64CONST(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64CONST(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
 
 /*
  * Share of the lengths involved by which float arithmetic on rotated values
@@ -66,10 +36,24 @@ next_random(uint64 *state)
  */
 #define ROUNDING_SHARE	2e-5
 
+/*
+ * Share of its length by which a rotated float32 value may differ from the
+ * rotation of the true one.  Each of up to 14 stages of four transforms, and
+ * a multiplication after each transform, rounds to 2^-24 of what it makes.
+ */
+#define ROTATION_SHARE	5e-6
+
 static void check_dimensions(const HnswIndex *index, const void *value);
 static bool form_coded_query(HnswIndex *index, const void *value,
 							 HnswQuery *query);
 static void set_steps(const HnswIndex *index, HnswQuery *query);
+static inline float sortable(float distance2);
+static inline float coded_value_distance(const HnswIndex *index,
+										 const VdbHnswCodedValue *a,
+										 const VdbHnswCodedValue *b);
+static void add_signed_sums(const HnswIndex *index, const HnswRecord *record,
+							const VdbHnswInt8Value *steps, int32 *sums,
+							float *products);
 
 /*
  * hnsw_form_query -- prepare a value that is not NULL
@@ -162,7 +146,7 @@ form_coded_query(HnswIndex *index, const void *value, HnswQuery *query)
 
 	query->rotated = x;
 	query->norm2 = (float) norm2;
-	query->value.size = offsetof(VdbHnswInt8Value, code) + padded;
+	query->value.size = index->value_size;
 	query->value.data = palloc(query->value.size);
 	hnsw_encode_value(index, x, query->value.data);
 
@@ -185,7 +169,7 @@ hnsw_query_from_value(const HnswIndex *index, HnswValue value,
 	{
 		query->rotated = palloc(sizeof(float) * index->meta.padded);
 		hnsw_decode_value(index, value.data, query->rotated);
-		query->norm2 = ((VdbHnswInt8Value *) value.data)->norm2;
+		query->norm2 = ((VdbHnswCodedValue *) value.data)->norm2;
 		set_steps(index, query);
 	}
 }
@@ -194,13 +178,19 @@ hnsw_query_from_value(const HnswIndex *index, HnswValue value,
 static void
 set_steps(const HnswIndex *index, HnswQuery *query)
 {
-	VdbHnswInt8Value *stored = query->value.data;
+	int			padded = index->meta.padded;
+	VdbHnswInt8Value *steps = query->value.data;
 
-	query->step = stored->scale;
-	query->steps = stored->code;
+	if (index->meta.storage != VDB_HNSW_STORAGE_INT8)
+	{
+		steps = palloc(sizeof(VdbHnswInt8Value) + padded);
+		hnsw_encode_int8(padded, query->rotated, steps);
+	}
+	query->step = steps->scale;
+	query->steps = steps->code;
 	query->steps_sum = 0;
-	for (int i = 0; i < index->meta.padded; i++)
-		query->steps_sum += stored->code[i];
+	for (int i = 0; i < padded; i++)
+		query->steps_sum += steps->code[i];
 }
 
 /*
@@ -244,27 +234,82 @@ hnsw_value_problem(const HnswIndex *index, const void *value, Size size)
 	return size == expected ? NULL : "The value is not one of this index";
 }
 
+/* A squared distance that is below zero by rounding, or NaN by overflow */
+static inline float
+sortable(float distance2)
+{
+	return distance2 >= 0 ? distance2 :
+		(distance2 < 0 ? 0 : get_float4_infinity());
+}
+
 /* hnsw_query_distance -- of the query and a stored value, nearer is smaller */
 float
 hnsw_query_distance(const HnswIndex *index, const HnswQuery *query,
 					const void *value)
 {
-	if (index->coded)
+	const VdbHnswCodedValue *stored = value;
+	const void *elements = stored + 1;
+	const float *rotated = query->rotated;
+	int			padded = index->meta.padded;
+	bool		is_product = index->meta.metric == VDB_METRIC_IP;
+	float		dot;
+
+	switch (index->meta.storage)
 	{
-		const VdbHnswInt8Value *stored = value;
-		float		dot;
-
-		dot = stored->scale *
-			vdb_distance->int8_inner_product(index->meta.padded,
-											 query->rotated, stored->code);
-		if (index->meta.metric == VDB_METRIC_IP)
-			return isnan(dot) ? get_float4_infinity() : -dot;
-		dot = query->norm2 + stored->norm2 - 2 * dot;
-
-		/* also turns a NaN from overflow into something that sorts */
-		return dot >= 0 ? dot : (dot < 0 ? 0 : get_float4_infinity());
+		case VDB_HNSW_STORAGE_INT8:
+			dot = stored->scale *
+				vdb_distance->int8_inner_product(padded, rotated, elements);
+			break;
+		case VDB_HNSW_STORAGE_FLOAT16:
+			dot = stored->scale *
+				vdb_distance->float_half_inner_product(padded, rotated,
+													   elements);
+			break;
+		case VDB_HNSW_STORAGE_FLOAT32:
+			/* nothing cancels out in the sum of squared differences */
+			if (!is_product)
+				return sortable(vdb_distance->l2_squared(padded, rotated,
+														 elements));
+			dot = vdb_distance->inner_product(padded, rotated, elements);
+			break;
+		default:
+			return hnsw_value_distance(index, query->value.data, value);
 	}
-	return hnsw_value_distance(index, query->value.data, value);
+
+	if (is_product)
+		return isnan(dot) ? get_float4_infinity() : -dot;
+	return sortable(query->norm2 + stored->norm2 - 2 * dot);
+}
+
+/* hnsw_value_distance() for a coded index */
+static inline float
+coded_value_distance(const HnswIndex *index, const VdbHnswCodedValue *a,
+					 const VdbHnswCodedValue *b)
+{
+	const void *x = a + 1;
+	const void *y = b + 1;
+	int			padded = index->meta.padded;
+	bool		is_product = index->meta.metric == VDB_METRIC_IP;
+	float		dot;
+
+	switch (index->meta.storage)
+	{
+		case VDB_HNSW_STORAGE_INT8:
+			dot = vdb_distance->int8_int8_inner_product(padded, x, y);
+			break;
+		case VDB_HNSW_STORAGE_FLOAT16:
+			dot = vdb_distance->half_inner_product(padded, x, y);
+			break;
+		default:
+			if (!is_product)
+				return sortable(vdb_distance->l2_squared(padded, x, y));
+			dot = vdb_distance->inner_product(padded, x, y);
+			break;
+	}
+	dot *= a->scale * b->scale;
+	if (is_product)
+		return isnan(dot) ? get_float4_infinity() : -dot;
+	return sortable(a->norm2 + b->norm2 - 2 * dot);
 }
 
 /* hnsw_value_distance -- of two stored values */
@@ -274,20 +319,7 @@ hnsw_value_distance(const HnswIndex *index, const void *a, const void *b)
 	float		distance;
 
 	if (index->coded)
-	{
-		const VdbHnswInt8Value *x = a;
-		const VdbHnswInt8Value *y = b;
-		float		dot;
-
-		dot = x->scale * y->scale *
-			vdb_distance->int8_int8_inner_product(index->meta.padded,
-												  x->code, y->code);
-		if (index->meta.metric == VDB_METRIC_IP)
-			return isnan(dot) ? get_float4_infinity() : -dot;
-		dot = x->norm2 + y->norm2 - 2 * dot;
-		return dot >= 0 ? dot : (dot < 0 ? 0 : get_float4_infinity());
-	}
-
+		return coded_value_distance(index, a, b);
 	if (index->meta.metric < VDB_METRIC_OTHER)
 		distance = index->type->distance[index->meta.metric] (a, b);
 	else
@@ -307,12 +339,17 @@ hnsw_value_distance(const HnswIndex *index, const void *a, const void *b)
  * order by it, which is right as long as no bound exceeds the distance; it
  * raises an error when one does.  So we are generous with rounding, and
  * where numbers overflowed we claim nothing.
+ *
+ * Where a squared distance is the difference of squared lengths, its rounding
+ * is a share of those.  That of float32 values is a sum of squares, whose
+ * rounding is a share of itself, and so tells near values apart that are far
+ * from the origin.
  */
 float
 hnsw_distance_bound(const HnswIndex *index, const HnswQuery *query,
 					const void *value, float distance)
 {
-	const VdbHnswInt8Value *stored = value;
+	const VdbHnswCodedValue *stored = value;
 	double		lengths = sqrt(query->norm2) + sqrt(stored->norm2);
 	double		bound;
 
@@ -321,12 +358,22 @@ hnsw_distance_bound(const HnswIndex *index, const HnswQuery *query,
 	if (index->meta.metric == VDB_METRIC_IP)
 	{
 		bound = distance - sqrt(query->norm2) * stored->error -
-			ROUNDING_SHARE * lengths * lengths;
+			ROUNDING_SHARE * lengths * lengths - FLT_MIN;
 		return isfinite(bound) ? (float) bound : -get_float4_infinity();
 	}
 
-	bound = distance - ROUNDING_SHARE * lengths * lengths;
-	bound = bound > 0 ? sqrt(bound) - stored->error : 0;
+	if (index->meta.storage == VDB_HNSW_STORAGE_FLOAT32)
+	{
+		bound = sqrt(Max(distance - FLT_MIN, 0)) * (1 - ROUNDING_SHARE) -
+			stored->error - ROTATION_SHARE * lengths;
+		if (index->meta.metric == VDB_METRIC_L2)
+			return isfinite(bound) && bound > 0 ? (float) bound : 0;
+	}
+	else
+	{
+		bound = distance - ROUNDING_SHARE * lengths * lengths - FLT_MIN;
+		bound = bound > 0 ? sqrt(bound) - stored->error : 0;
+	}
 	if (index->meta.metric == VDB_METRIC_COSINE && bound > 0)
 		bound = bound * bound / 2;
 	bound -= ROUNDING_SHARE * lengths;
@@ -336,136 +383,22 @@ hnsw_distance_bound(const HnswIndex *index, const HnswQuery *query,
 /*
  * hnsw_values_equal -- may the query's row share the vertex of this value?
  *
- * Coded values are equal when their codes and scale are; how far the rows'
+ * Coded values are equal when their elements and scale are; how far the rows'
  * true values are from them may differ.
  */
 bool
 hnsw_values_equal(const HnswIndex *index, const HnswQuery *query,
 				  const void *value, Size size)
 {
+	const VdbHnswCodedValue *a = query->value.data;
+	const VdbHnswCodedValue *b = value;
+
 	if (size != query->value.size)
 		return false;
 	if (index->coded)
-	{
-		const VdbHnswInt8Value *a = query->value.data;
-		const VdbHnswInt8Value *b = value;
-
 		return a->scale == b->scale &&
-			memcmp(a->code, b->code, index->meta.padded) == 0;
-	}
-	return memcmp(query->value.data, value, size) == 0;
-}
-
-/* hnsw_signs_size -- bytes that hnsw_make_signs() fills */
-Size
-hnsw_signs_size(int padded)
-{
-	return (Size) ROTATION_ROUNDS * padded / 8;
-}
-
-/*
- * hnsw_make_signs -- the sign changes of a rotation
- *
- * One bit for each element and round, round after round.
- */
-void
-hnsw_make_signs(uint64 seed, int padded, uint8 *signs)
-{
-	Size		size = hnsw_signs_size(padded);
-
-	Assert(padded % 64 == 0);
-
-	for (Size i = 0; i < size; i += sizeof(uint64))
-	{
-		uint64		bits = next_random(&seed);
-
-		for (int byte = 0; byte < sizeof(uint64); byte++)
-			signs[i + byte] = (uint8) (bits >> (8 * byte));
-	}
-}
-
-/* hnsw_rotate -- turn "padded" floats in place */
-void
-hnsw_rotate(const HnswIndex *index, float *x)
-{
-	int			padded = index->meta.padded;
-	int			log2_block = pg_leftmost_one_pos32(padded);
-	int			block = 1 << log2_block;
-	const uint8 *signs = index->signs;
-
-	for (int round = 0; round < ROTATION_ROUNDS; round++)
-	{
-		/* Head and tail in turn; both are the whole for a power of two */
-		float	   *start = (round % 2 == 0) ? x : x + (padded - block);
-
-		for (int i = 0; i < padded; i++)
-			if (signs[i / 8] & (1 << (i % 8)))
-				x[i] = -x[i];
-		signs += padded / 8;
-		vdb_distance->hadamard(log2_block, start);
-	}
-}
-
-/*
- * hnsw_encode_value -- eight-bit form of a rotated vector
- *
- * The error is rounded up by a share that covers the rounding of the sums
- * here, so that it can be relied on as a bound.
- */
-void
-hnsw_encode_value(const HnswIndex *index, const float *rotated,
-				  VdbHnswInt8Value *value)
-{
-	int			padded = index->meta.padded;
-	float		largest = 0;
-	float		inverse;
-	double		error2 = 0;
-	double		norm2 = 0;
-
-	for (int i = 0; i < padded; i++)
-	{
-		/* not Max(), which would lose a NaN */
-		if (!(fabsf(rotated[i]) <= largest))
-			largest = fabsf(rotated[i]);
-	}
-
-	/* The rotation overflowed: nothing is known of such a value */
-	if (!isfinite(largest))
-	{
-		memset(value->code, 0, padded);
-		value->scale = 0;
-		value->error = value->norm2 = get_float4_infinity();
-		return;
-	}
-
-	/* A subnormal scale has no finite inverse; such a value is zero to us */
-	value->scale = largest / 127;
-	inverse = value->scale > 0 ? 1 / value->scale : 0;
-	if (isinf(inverse))
-		value->scale = inverse = 0;
-
-	for (int i = 0; i < padded; i++)
-	{
-		float		step = rintf(rotated[i] * inverse);
-		double		decoded;
-
-		step = Min(Max(step, -127), 127);
-		value->code[i] = (int8) step;
-		decoded = (double) value->scale * step;
-		error2 += (rotated[i] - decoded) * (rotated[i] - decoded);
-		norm2 += decoded * decoded;
-	}
-	value->error = (float) (sqrt(error2) * 1.0001 + sqrt(norm2) * 1e-6);
-	value->norm2 = (float) norm2;
-}
-
-/* hnsw_decode_value -- the "padded" floats that a stored value stands for */
-void
-hnsw_decode_value(const HnswIndex *index, const VdbHnswInt8Value *value,
-				  float *out)
-{
-	for (int i = 0; i < index->meta.padded; i++)
-		out[i] = value->scale * value->code[i];
+			memcmp(a + 1, b + 1, size - sizeof(VdbHnswCodedValue)) == 0;
+	return memcmp(a, b, size) == 0;
 }
 
 /*
@@ -526,30 +459,64 @@ hnsw_estimate(const HnswIndex *index, const HnswQuery *query, float distance,
  * hnsw_edge_distances -- how far all neighbours of a vertex are from it
  *
  * Recovered from the factors, which is exact but for rounding where the
- * metric is L2 or cosine, and an estimate for inner products.
+ * metric is L2 or cosine, and an estimate for inner products.  "sums" is
+ * scratch memory for a number for each neighbour.  Uses index->scratch.
+ *
+ * That takes sums of the vertex's own value over the codes.  Codes are summed
+ * over in eight bits, which is what int8 values are; others are the sum of
+ * two such vectors, the second being what the first has lost, to 1/64,000 of
+ * their largest element.
  */
 void
 hnsw_edge_distances(const HnswIndex *index, const HnswRecord *record,
 					int32 *sums, float *distances)
 {
-	const VdbHnswInt8Value *base = record->value;
+	const VdbHnswCodedValue *base = record->value;
 	const VdbHnswFactors *factors = record->factors;
+	int			padded = index->meta.padded;
 	int			count = record->head->count;
-	int32		base_sum = 0;
 
-	vdb_distance->code_sums(index->meta.padded, base->code, record->codes,
-							index->code_size, count, sums);
-	for (int i = 0; i < index->meta.padded; i++)
-		base_sum += base->code[i];
+	for (int i = 0; i < count; i++)
+		distances[i] = 0;
+	if (index->meta.storage == VDB_HNSW_STORAGE_INT8)
+		add_signed_sums(index, record, record->value, sums, distances);
+	else
+	{
+		float	   *left = index->scratch;
+		VdbHnswInt8Value *steps = (VdbHnswInt8Value *) (left + padded);
+
+		hnsw_decode_value(index, record->value, left);
+		for (int round = 0; round < 2; round++)
+		{
+			hnsw_encode_int8(padded, left, steps);
+			add_signed_sums(index, record, steps, sums, distances);
+			for (int i = 0; i < padded; i++)
+				left[i] -= steps->scale * steps->code[i];
+		}
+	}
 
 	for (int i = 0; i < count; i++)
 	{
-		float		dot = base->scale * (2 * sums[i] - base_sum);
-
 		if (index->meta.metric == VDB_METRIC_IP)
-			distances[i] = -base->norm2 - factors[i].rescale * dot;
+			distances[i] = -base->norm2 - factors[i].rescale * distances[i];
 		else
 			distances[i] = Max(0, factors[i].add -
-							   2 * factors[i].rescale * dot);
+							   2 * factors[i].rescale * distances[i]);
 	}
+}
+
+/* Add to each product that of a vector and the signs of a neighbour's code */
+static void
+add_signed_sums(const HnswIndex *index, const HnswRecord *record,
+				const VdbHnswInt8Value *steps, int32 *sums, float *products)
+{
+	int			count = record->head->count;
+	int32		steps_sum = 0;
+
+	vdb_distance->code_sums(index->meta.padded, steps->code, record->codes,
+							index->code_size, count, sums);
+	for (int i = 0; i < index->meta.padded; i++)
+		steps_sum += steps->code[i];
+	for (int i = 0; i < count; i++)
+		products[i] += steps->scale * (2 * sums[i] - steps_sum);
 }

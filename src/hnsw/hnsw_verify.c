@@ -247,6 +247,7 @@ verify_meta_against_catalog(HnswVerify *verify)
 	const VdbHnswMetaPageData *meta = &verify->index.meta;
 	Relation	rel = verify->rel;
 	bool		has_norm = OidIsValid(index_getprocid(rel, 1, HNSW_NORM_PROC));
+	VdbHnswMetaPageData now = *meta;
 
 	if (meta->metric != vdb_types_metric(verify->index.distance_proc,
 										 has_norm))
@@ -260,11 +261,15 @@ verify_meta_against_catalog(HnswVerify *verify)
 	}
 
 	/* ALTER INDEX changes options, which take effect when it is built again */
+	hnsw_choose_form(&now, rel);
 	if (meta->m != hnsw_get_m(rel) ||
-		meta->ef_construction != hnsw_get_ef_construction(rel))
+		meta->ef_construction != hnsw_get_ef_construction(rel) ||
+		meta->codes != now.codes || meta->storage != now.storage)
 		hnsw_verify_warn(verify, 2, VDB_HNSW_METAPAGE, 0,
-						 "The index was built with m = %d, ef_construction = %d and its options have been changed since; REINDEX puts them in force",
-						 meta->m, meta->ef_construction);
+						 "The index was built with m = %d, ef_construction = %d, codes = %s, storage = %s and its options have been changed since; REINDEX puts them in force",
+						 meta->m, meta->ef_construction,
+						 hnsw_codes_name(meta->codes),
+						 hnsw_storage_name(meta->storage));
 }
 
 /*

@@ -522,9 +522,9 @@ verify_link(HnswVerify *verify, const HnswCopy *copy, HnswCopy *other)
 	same = head->value_size == other->record.head->value_size;
 	if (verify->index.coded)
 	{
-		skip = offsetof(VdbHnswInt8Value, norm2);
-		same = same && ((VdbHnswInt8Value *) value)->scale ==
-			((VdbHnswInt8Value *) below)->scale;
+		skip = offsetof(VdbHnswCodedValue, norm2);
+		same = same && ((VdbHnswCodedValue *) value)->scale ==
+			((VdbHnswCodedValue *) below)->scale;
 	}
 	if (!same || memcmp(value + skip, below + skip,
 						head->value_size - skip) != 0)

@@ -21,42 +21,73 @@
 /* What sums of a few thousand floats may be off, relatively */
 #define SUM_TOLERANCE	1e-3
 
+static double half_a_step(const HnswIndex *index, float scale, double x);
 static const char *factors_problem(const HnswVerify *verify,
 								   const VdbHnswFactors *factors,
 								   double l1, double l2_squared,
 								   double base_dot, double base_l1,
 								   double error);
 
-/* hnsw_verify_value -- invariant 3 for a value in eight bits */
+/* hnsw_verify_value -- invariant 3 for a value of a coded index */
 void
 hnsw_verify_value(HnswVerify *verify, const HnswCopy *copy)
 {
-	const VdbHnswInt8Value *value = copy->record.value;
+	const HnswIndex *index = &verify->index;
+	const VdbHnswCodedValue *value = copy->record.value;
+	const float *x = index->scratch;
+	const char *problem = NULL;
 	double		norm2 = 0;
+	bool		has_zeros = true;
+	int			exponent;
 
-	if (!verify->index.coded)
+	if (!index->coded)
 		return;
 
-	for (int i = 0; i < verify->index.meta.padded; i++)
+	hnsw_decode_value(index, value, index->scratch);
+	for (int i = 0; i < index->meta.padded; i++)
 	{
-		double		x = (double) value->scale * value->code[i];
-
-		norm2 += x * x;
+		norm2 += (double) x[i] * x[i];
+		has_zeros = has_zeros && x[i] == 0;
 	}
 
 	/* A value of which nothing is known has no scale and infinite error */
-	if (isinf(value->error) && value->error > 0 && value->scale == 0)
+	if (isinf(value->error) && value->error > 0 && value->scale == 0 &&
+		has_zeros)
 		return;
+
 	if (!isfinite(value->scale) || value->scale < 0 || value->error < 0 ||
-		isnan(value->error))
-		hnsw_verify_report(verify, 3, copy->record.ref.blkno,
-						   copy->record.ref.offno,
-						   "The scale or the error of the value is out of range");
-	else if (!(fabs(value->norm2 - norm2) <= SUM_TOLERANCE * norm2) &&
+		isnan(value->error) ||
+		(index->meta.storage == VDB_HNSW_STORAGE_FLOAT16 &&
+		 frexpf(value->scale, &exponent) != 0.5) ||
+		(index->meta.storage == VDB_HNSW_STORAGE_FLOAT32 &&
+		 (value->scale != 1 || value->error != 0)))
+		problem = "The scale or the error of the value is out of range";
+	else if (!isfinite(norm2))
+		problem = "An element of the value is not finite";
+	else if (!(fabs(value->norm2 - norm2) <= SUM_TOLERANCE * norm2 + FLT_MIN) &&
 			 norm2 <= FLT_MAX)
+		problem = "The length of the value is not the one stored with it";
+	if (problem != NULL)
 		hnsw_verify_report(verify, 3, copy->record.ref.blkno,
-						   copy->record.ref.offno,
-						   "The length of the value is not the one stored with it");
+						   copy->record.ref.offno, "%s", problem);
+}
+
+/*
+ * How far the stored form of a true element may be from it, where the stored
+ * one is "x"
+ */
+static double
+half_a_step(const HnswIndex *index, float scale, double x)
+{
+	switch (index->meta.storage)
+	{
+		case VDB_HNSW_STORAGE_INT8:
+			return 0.501 * scale;
+		case VDB_HNSW_STORAGE_FLOAT16:
+			return fabs(x) * 0.00049 + 6e-8 * scale;
+		default:
+			return 0;
+	}
 }
 
 /*
@@ -71,9 +102,13 @@ void
 hnsw_verify_edge(HnswVerify *verify, const HnswCopy *from, int at,
 				 const HnswCopy *to)
 {
-	const VdbHnswInt8Value *base = from->record.value;
-	const VdbHnswInt8Value *target = to->record.value;
-	const uint8 *code = from->record.codes + at * verify->index.code_size;
+	const HnswIndex *index = &verify->index;
+	const VdbHnswCodedValue *base = from->record.value;
+	const VdbHnswCodedValue *target = to->record.value;
+	const uint8 *code = from->record.codes + at * index->code_size;
+	int			padded = index->meta.padded;
+	float	   *xs = index->scratch;
+	float	   *ys = xs + padded;
 	double		l1 = 0;
 	double		l2_squared = 0;
 	double		base_dot = 0;
@@ -84,13 +119,16 @@ hnsw_verify_edge(HnswVerify *verify, const HnswCopy *from, int at,
 	if (!isfinite(base->error) || !isfinite(target->error))
 		return;
 
-	for (int i = 0; i < verify->index.meta.padded; i++)
+	hnsw_decode_value(index, base, xs);
+	hnsw_decode_value(index, target, ys);
+	for (int i = 0; i < padded; i++)
 	{
-		double		x = (double) base->scale * base->code[i];
-		double		y = (double) target->scale * target->code[i];
+		double		x = xs[i];
+		double		y = ys[i];
 		double		r = y - x;
 		bool		bit = (code[i / 8] & (1 << (i % 8))) != 0;
-		double		slack = 0.501 * target->scale + 1e-6 * (fabs(x) + fabs(y));
+		double		slack = half_a_step(index, target->scale, y) +
+		1e-6 * (fabs(x) + fabs(y));
 
 		l1 += fabs(r);
 		l2_squared += r * r;
@@ -134,6 +172,10 @@ factors_problem(const HnswVerify *verify, const VdbHnswFactors *factors,
 	if (!isfinite(factors->add) || !isfinite(factors->rescale))
 		return "The factors are not finite";
 
+	/* Squares so small that floats hold little or nothing of them */
+	if (most < FLT_MIN * verify->index.meta.padded)
+		return NULL;
+
 	/* Neighbours in one place, or so far away that squares overflow */
 	if (factors->add == 0 && factors->rescale == 0 &&
 		(l1 <= l1_error || most > FLT_MAX / 16))
@@ -167,14 +209,15 @@ hnsw_verify_same_row(HnswVerify *verify, const HnswQuery *row,
 
 	if (index->coded)
 	{
-		const VdbHnswInt8Value *stored = value;
+		const VdbHnswCodedValue *stored = value;
 
 		if (!isfinite(stored->error))
 			return true;
+		hnsw_decode_value(index, stored, index->scratch);
 		for (int i = 0; i < index->meta.padded; i++)
 		{
-			double		difference = row->rotated[i] -
-			(double) stored->scale * stored->code[i];
+			double		difference = (double) row->rotated[i] -
+			index->scratch[i];
 
 			distance2 += difference * difference;
 		}

@@ -52,6 +52,7 @@ typedef enum Kind
 	KIND_HALF,					/* half against half */
 	KIND_COSINE,				/* three sums */
 	KIND_HALF_COSINE,
+	KIND_FLOAT_HALF,
 	KIND_BITS,					/* dim bits */
 	KIND_JACCARD,
 	KIND_FLOAT_INT8,
@@ -91,6 +92,7 @@ static const Subject subjects[] = {
 	SUBJECT(half_inner_product, KIND_HALF, 4, 2, 1),
 	SUBJECT(half_l1, KIND_HALF, 4, 3, 1),
 	SUBJECT(half_cosine_sums, KIND_HALF_COSINE, 4, 6, 3),
+	SUBJECT(float_half_inner_product, KIND_FLOAT_HALF, 6, 2, 1),
 	SUBJECT(half_to_float, KIND_WIDEN, 2, 0, 0),
 	SUBJECT(float_to_half, KIND_NARROW, 4, 0, 0),
 	SUBJECT(hamming, KIND_BITS, 0.25, 0, 0),
@@ -312,6 +314,9 @@ call(const VdbDistanceKernels *table, const Subject *subject, int dim,
 			table->half_cosine_sums(dim, a, b, &sums[0], &sums[1], &sums[2]);
 			sink += sums[0];
 			break;
+		case KIND_FLOAT_HALF:
+			sink += table->float_half_inner_product(dim, a, b);
+			break;
 		case KIND_BITS:
 			sink += table->hamming(dim / 8, a, b);
 			break;
@@ -362,6 +367,7 @@ right_bytes(const Subject *subject, int dim)
 			return dim / 8;
 		case KIND_HALF:
 		case KIND_HALF_COSINE:
+		case KIND_FLOAT_HALF:
 		case KIND_WIDEN:
 			return dim * sizeof(VdbHalf);
 		case KIND_FLOAT_INT8:
@@ -385,6 +391,7 @@ time_call(const VdbDistanceKernels *table, const Subject *subject, int dim,
 {
 	Size		right_step = right_bytes(subject, dim);
 	Size		left_step = (subject->kind == KIND_FLOAT_INT8 ||
+							 subject->kind == KIND_FLOAT_HALF ||
 							 subject->kind == KIND_NARROW) ?
 	dim * sizeof(float) : right_step;
 	Size		room = left_step > right_step ? left_step : right_step;

@@ -22,14 +22,14 @@ our @EXPORT = qw(kinds kind seed new_server prepare create_table insert_rows
   create_index recall recall_is uses_index all_found index_is_whole
   start_command finish_command wait_until);
 
-# name		type, dimensions, operator class, operator
+# name		type, dimensions, operator class, operator, options of the index
 #
 # Dense values of 64 dimensions and more are coded in vector_l2, _ip and
-# _cosine indexes and the same of halfvec; everything else is stored plainly.
-# "wide" values do not fit on a page.
+# _cosine indexes and the same of halfvec; everything else is stored plainly,
+# unless options say otherwise.  "wide" values do not fit on a page.
 my @kinds = map {
 	my %kind;
-	@kind{qw(name type dimensions opclass operator)} = @$_;
+	@kind{qw(name type dimensions opclass operator options)} = @$_;
 	\%kind;
 } (
 	[ 'vector_l2', 'vector', 12, 'vector_l2_ops', '<->' ],
@@ -39,6 +39,11 @@ my @kinds = map {
 	[ 'coded_l2', 'vector', 72, 'vector_l2_ops', '<->' ],
 	[ 'coded_ip', 'vector', 72, 'vector_ip_ops', '<#>' ],
 	[ 'coded_cosine', 'vector', 72, 'vector_cosine_ops', '<=>' ],
+	[ 'short_cosine', 'vector', 12, 'vector_cosine_ops', '<=>', 'codes = rabitq' ],
+	[ 'uncoded_l2', 'vector', 72, 'vector_l2_ops', '<->', 'codes = none' ],
+	[ 'float16_l2', 'vector', 72, 'vector_l2_ops', '<->', 'storage = float16' ],
+	[ 'float32_ip', 'vector', 72, 'vector_ip_ops', '<#>', 'storage = float32' ],
+	[ 'float32_cosine', 'vector', 72, 'vector_cosine_ops', '<=>', 'storage = float32' ],
 	[ 'halfvec_l2', 'halfvec', 12, 'halfvec_l2_ops', '<->' ],
 	[ 'halfvec_ip', 'halfvec', 12, 'halfvec_ip_ops', '<#>' ],
 	[ 'halfvec_cosine', 'halfvec', 12, 'halfvec_cosine_ops', '<=>' ],
@@ -46,6 +51,7 @@ my @kinds = map {
 	[ 'coded_half_l2', 'halfvec', 72, 'halfvec_l2_ops', '<->' ],
 	[ 'coded_half_ip', 'halfvec', 72, 'halfvec_ip_ops', '<#>' ],
 	[ 'coded_half_cosine', 'halfvec', 72, 'halfvec_cosine_ops', '<=>' ],
+	[ 'float16_half_ip', 'halfvec', 72, 'halfvec_ip_ops', '<#>', 'storage = float16' ],
 	[ 'sparsevec_l2', 'sparsevec', 12, 'sparsevec_l2_ops', '<->' ],
 	[ 'sparsevec_ip', 'sparsevec', 12, 'sparsevec_ip_ops', '<#>' ],
 	[ 'sparsevec_cosine', 'sparsevec', 12, 'sparsevec_cosine_ops', '<=>' ],
@@ -53,7 +59,8 @@ my @kinds = map {
 	[ 'bit_hamming', 'bit', 40, 'bit_hamming_ops', '<~>' ],
 	[ 'bit_jaccard', 'bit', 40, 'bit_jaccard_ops', '<%>' ],
 	[ 'wide_l2', 'vector', 3072, 'vector_l2_ops', '<->' ],
-	[ 'wide_half_ip', 'halfvec', 5000, 'halfvec_ip_ops', '<#>' ]);
+	[ 'wide_half_ip', 'halfvec', 5000, 'halfvec_ip_ops', '<#>' ],
+	[ 'wide_float32_l2', 'vector', 1536, 'vector_l2_ops', '<->', 'storage = float32' ]);
 
 # all kinds; the wide ones are slow, and are asked for by name
 sub kinds
@@ -189,13 +196,15 @@ sub insert_rows
 	  . "FROM generate_series($first, $last) i;";
 }
 
-# the statement that creates the index KIND_idx, with OPTIONS after it
+# the statement that creates the index KIND_idx, with the options of the kind
+# and OPTIONS, a list of further ones
 sub create_index
 {
 	my ($kind, $options, $table) = @_;
 	$table //= $kind->{name};
-	$options //= '';
-	return "CREATE INDEX ${table}_idx ON $table USING hnsw (v $kind->{opclass}) $options;";
+	my $list = join(', ', grep { defined } $kind->{options}, $options);
+	my $with = $list eq '' ? '' : " WITH ($list)";
+	return "CREATE INDEX ${table}_idx ON $table USING hnsw (v $kind->{opclass})$with;";
 }
 
 # recall@10 over 20 queries through the index

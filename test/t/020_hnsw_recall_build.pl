@@ -33,11 +33,11 @@ my @ways = (
 # Each type and metric is built the first way.  The others differ in what they
 # do with values and codes of a size, whatever the metric.
 my %all_ways = map { $_ => 1 }
-  qw(vector_l2 coded_cosine halfvec_l1 coded_half_l2 sparsevec_ip bit_jaccard);
+  qw(vector_l2 coded_cosine float16_l2 float32_cosine halfvec_l1 coded_half_l2 sparsevec_ip bit_jaccard);
 
 foreach my $kind (kinds())
 {
-	my $best = $kind->{name} =~ /^coded/ ? 0.97 : 0.99;
+	my $best = $kind->{dimensions} == 72 ? 0.97 : 0.99;
 	my $table = create_table($node, $kind);
 	my $there = 0;
 	foreach my $way ($all_ways{ $kind->{name} } ? @ways : $ways[0])

@@ -22,7 +22,7 @@ prepare($node);
 
 foreach my $kind (kinds())
 {
-	my $best = $kind->{name} =~ /^coded/ ? 0.97 : 0.99;
+	my $best = $kind->{dimensions} == 72 ? 0.97 : 0.99;
 	my $table = create_table($node, $kind);
 	my $size = sub {
 		$node->safe_psql('postgres', "SELECT pg_relation_size('${table}_idx')");

@@ -43,6 +43,16 @@ my %kinds = (
 		value => 'numbers(g, 3)::vector' },
 	coded => { type => 'vector(128)', ops => 'vector_cosine_ops', rows => 1500,
 		value => 'numbers(g, 128)::vector' },
+	float16 => { type => 'vector(128)', ops => 'vector_cosine_ops', rows => 1000,
+		with => 'storage = float16', value => 'numbers(g, 128)::vector' },
+	float32 => { type => 'vector(128)', ops => 'vector_cosine_ops', rows => 1000,
+		with => 'storage = float32', value => 'numbers(g, 128)::vector' },
+	float32body => { type => 'halfvec(1536)', ops => 'halfvec_l2_ops', rows => 150,
+		m => 16, with => 'storage = float32', value => 'numbers(g, 1536)::halfvec' },
+	short => { type => 'vector(3)', ops => 'vector_l2_ops', rows => 1000,
+		with => 'codes = rabitq', value => 'numbers(g, 3)::vector' },
+	uncoded => { type => 'halfvec(100)', ops => 'halfvec_ip_ops', rows => 1000,
+		with => 'codes = none', value => 'numbers(g, 100)::halfvec' },
 	inner => { type => 'vector(100)', ops => 'vector_ip_ops', rows => 1000,
 		value => 'numbers(g, 100)::vector' },
 	body => { type => 'vector(3072)', m => 16, ops => 'vector_l2_ops', rows => 150,
@@ -74,6 +84,7 @@ foreach my $name (sort keys %kinds)
 		my $rows = $kind->{rows};
 		my $m = $kind->{m} // 6;
 		my $more = $rows + int($rows / 3);
+		my $with = join(', ', "m = $m, ef_construction = 32", $kind->{with} // ());
 
 		$node->safe_psql('postgres', qq{
 			CREATE TABLE $table (g int, v $kind->{type});
@@ -81,7 +92,7 @@ foreach my $name (sort keys %kinds)
 			INSERT INTO $table SELECT g, $kind->{value}
 				FROM generate_series(1, $rows) g;
 			CREATE INDEX ${table}_v ON $table USING hnsw (v $kind->{ops})
-				WITH (m = $m, ef_construction = 32);});
+				WITH ($with);});
 		# not every vertex of random values is reachable, see the README
 		is(problems("${table}_v", "severity = 'error'"), '', "$table: clean after the build");
 		next if $workers > 0;
@@ -283,6 +294,10 @@ my @cases = (
 	[ 'm', 'plain', 2, sub { put($_[0], 40, 'S', 0) } ],
 	[ 'capacity', 'coded', 2, sub { put($_[0], 44, 'S', 0) } ],
 	[ 'padded', 'coded', 2, sub { put($_[0], 36, 'l', 65536) } ],
+	[ 'storage', 'coded', 2, sub { put($_[0], 50, 'C', 9) } ],
+	[ 'otherstorage', 'coded', 3, sub { put($_[0], 50, 'C', 3) } ],
+	[ 'plainstorage', 'float16', 2, sub { put($_[0], 50, 'C', 0) } ],
+	[ 'codes', 'float32', 2, sub { put($_[0], 51, 'C', 0) } ],
 	[ 'metric', 'plain', 2, sub { put($_[0], 49, 'C', 4) } ],
 	[ 'element', 'plain', 2, sub { put($_[0], 48, 'C', 3) } ],
 	[ 'entry', 'plain', 2, sub { put($_[0], 64, 'LSS', 1, 999, 1) } ],
@@ -306,6 +321,24 @@ my @cases = (
 	[ 'norm', 'coded', 3, sub {
 		my $record = (records(${ $_[0] }, 2, $bottom))[5];
 		put($_[0], parts(${ $_[0] }, $record, 1)->{value} + 8, 'f', 17) } ],
+	[ 'halfscale', 'float16', 3, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		put($_[0], parts(${ $_[0] }, $record, 1)->{value}, 'f', 3) } ],
+	[ 'halfinfinity', 'float16', 3, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		put($_[0], parts(${ $_[0] }, $record, 1)->{value} + 12 + 10, 'S', 0x7c00) } ],
+	[ 'halfelement', 'float16', 3, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		put($_[0], parts(${ $_[0] }, $record, 1)->{value} + 12 + 10, 'S', 0x7bff) } ],
+	[ 'floatscale', 'float32', 3, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		put($_[0], parts(${ $_[0] }, $record, 1)->{value}, 'f', 2) } ],
+	[ 'floaterror', 'float32', 3, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		put($_[0], parts(${ $_[0] }, $record, 1)->{value} + 4, 'f', 1) } ],
+	[ 'floatnan', 'float32', 3, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		put($_[0], parts(${ $_[0] }, $record, 1)->{value} + 12 + 20, 'L', 0x7fc00000) } ],
 	[ 'bodyvalue', 'body', 3, sub {
 		my ($record) = records(${ $_[0] }, 2, $bottom);
 		my $page = unpack('L', substr(${ $_[0] }, $record->{at} + 48, 4));
@@ -343,6 +376,23 @@ my @cases = (
 		my $record = (records(${ $_[0] }, 2, $bottom))[5];
 		my $at = parts(${ $_[0] }, $record, 1)->{value} + 144;
 		substr(${ $_[0] }, $at, 16) = ~substr(${ $_[0] }, $at, 16) } ],
+	[ 'halfcode', 'float16', 7, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		my $at = parts(${ $_[0] }, $record, 1)->{value} + 272;
+		substr(${ $_[0] }, $at, 16) = ~substr(${ $_[0] }, $at, 16) } ],
+	[ 'floatcode', 'float32', 7, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		my $at = parts(${ $_[0] }, $record, 1)->{value} + 528;
+		substr(${ $_[0] }, $at, 16) = ~substr(${ $_[0] }, $at, 16) } ],
+	[ 'floatfactor', 'float32', 7, sub {
+		my $record = (records(${ $_[0] }, 2, $bottom))[5];
+		put($_[0], parts(${ $_[0] }, $record, 1)->{factors}, 'f', 99) } ],
+	[ 'floatrow', 'float32', 10, sub {
+		my @records = records(${ $_[0] }, 2, $bottom);
+		my ($a, $b) = ($records[5]{at} + 24, $records[6]{at} + 24);
+		my $tid = substr(${ $_[0] }, $a, 6);
+		substr(${ $_[0] }, $a, 6) = substr(${ $_[0] }, $b, 6);
+		substr(${ $_[0] }, $b, 6) = $tid } ],
 	[ 'factor', 'coded', 7, sub {
 		my $record = (records(${ $_[0] }, 2, $bottom))[5];
 		put($_[0], parts(${ $_[0] }, $record, 1)->{factors}, 'f', 99) } ],
@@ -375,13 +425,14 @@ foreach my $case (@cases)
 {
 	my ($name, $kind) = @$case;
 	my $m = $kinds{$kind}{m} // 6;
+	my $with = join(', ', "m = $m, ef_construction = 32", $kinds{$kind}{with} // ());
 	my $rows = { plain => 600, duplicates => 800, body => 40 }->{$kind} // 200;
 	$node->safe_psql('postgres', qq{
 		CREATE TABLE bad_$name (g int, v $kinds{$kind}{type});
 		INSERT INTO bad_$name SELECT g, $kinds{$kind}{value}
 			FROM generate_series(1, $rows) g;
 		CREATE INDEX bad_${name}_v ON bad_$name USING hnsw (v $kinds{$kind}{ops})
-			WITH (m = $m, ef_construction = 32);
+			WITH ($with);
 		DELETE FROM bad_$name WHERE g = 1;});
 	$paths{$name} = $node->data_dir . '/'
 		. $node->safe_psql('postgres', "SELECT pg_relation_filepath('bad_${name}_v')");
@@ -406,7 +457,7 @@ foreach my $case (@cases)
 {
 	my ($name, $kind, $invariant, $damage, $severity) = @$case;
 	my $value = $kinds{$kind}{value} =~ s/\bg\b/17/gr;
-	my $operator = { coded => '<=>' }->{$kind} // '<->';
+	my $operator = $kinds{$kind}{ops} =~ /cosine/ ? '<=>' : '<->';
 	my %times;
 
 	$severity //= 'error';

@@ -20,7 +20,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'start', has_streaming => 1);
 $standby->start;
 
-foreach my $kind (kinds(), kind('wide_l2'), kind('wide_half_ip'))
+foreach my $kind (kinds(), kind('wide_l2'), kind('wide_half_ip'), kind('wide_float32_l2'))
 {
 	my $rows = $kind->{name} =~ /wide/ ? 40 : 200;
 	my $table = create_table($primary, $kind);

@@ -19,7 +19,7 @@ foreach my $kind (@kinds)
 {
 	my $table = create_table($node, $kind);
 	$node->safe_psql('postgres', insert_rows($kind, 1, 50));
-	$node->safe_psql('postgres', create_index($kind, 'WITH (m = 8, ef_construction = 40)'));
+	$node->safe_psql('postgres', create_index($kind, 'm = 8, ef_construction = 40'));
 	$node->safe_psql('postgres', insert_rows($kind, 51, 100));
 	$node->safe_psql('postgres', "INSERT INTO $table VALUES (101, NULL);
 		DELETE FROM $table WHERE id % 10 = 0");

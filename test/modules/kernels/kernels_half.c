@@ -205,6 +205,11 @@ check_sums(const VdbDistanceKernels *table, int n,
 		check(same_float(kernels[i] (n, a, b), definitions[i] (n, x, y)),
 			  "%g, not %g", kernels[i] (n, a, b), definitions[i] (n, x, y));
 	}
+	now_testing("float_half_inner_product", table->name, n);
+	check(same_float(table->float_half_inner_product(n, x, b),
+					 definitions[1] (n, x, y)),
+		  "%g, not %g", table->float_half_inner_product(n, x, b),
+		  definitions[1] (n, x, y));
 	now_testing("half_cosine_sums", table->name, n);
 	table->half_cosine_sums(n, a, b, &sums[0], &sums[1], &sums[2]);
 	distance_scalar.cosine_sums(n, x, y, &expected[0], &expected[1],
