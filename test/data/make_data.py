@@ -38,6 +38,7 @@ import encoder
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGE_COUNT = 10000
 NEIGHBOURS = 100
+BLOCK = 64              # questions compared at once by exact search
 PACKAGES_LIST = ("/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm"
                  "_main_binary-amd64_Packages.lz4")
 
@@ -123,13 +124,21 @@ def nearest(base, queries):
     Works in float64 on the values given, which are those stored.  Equal
     distances come in the order of rows.
     """
-    base = base.astype(np.float64)
-    base /= np.linalg.norm(base, axis=1, keepdims=True)
+    base = scaled(base)
     rows = np.empty((len(queries), NEIGHBOURS), np.int32)
-    for i, query in enumerate(queries.astype(np.float64)):
-        distances = 1 - base @ (query / np.linalg.norm(query))
-        rows[i] = np.argsort(distances, kind="stable")[:NEIGHBOURS]
+    for start in range(0, len(queries), BLOCK):
+        block = scaled(queries[start:start + BLOCK])
+        for i, distances in enumerate(1 - block @ base.T, start):
+            limit = np.partition(distances, NEIGHBOURS - 1)[NEIGHBOURS - 1]
+            near = np.flatnonzero(distances <= limit)
+            order = np.argsort(distances[near], kind="stable")[:NEIGHBOURS]
+            rows[i] = near[order]
     return rows
+
+
+def scaled(vectors):
+    vectors = vectors.astype(np.float64)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 # PostgreSQL's binary COPY format
