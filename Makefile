@@ -102,7 +102,7 @@ export PG_CONFIG ROOMS EXTVERSION
 export MAKE
 TOOL = +@src/tools
 
-.PHONY: help deps demo test bench indent check-indent lint check-layers \
+.PHONY: help deps demo test bench bench-data indent check-indent lint check-layers \
 	check-headers check-exports check-sql test-pg17 test-pg18 asan valgrind \
 	fuzz test-clients test-kernels test-kernels-avx512 test-kernels-arm bench-kernels coverage \
 	dist check-vector-alias FORCE
@@ -126,6 +126,9 @@ test: ## everything: regression, isolation, TAP, kernels, checks
 
 bench: ## recall, speed and size beside pgvector and hnswlib; DATA=dir
 	+@test/bench/run $(if $(filter command,$(origin DATA)),"$(DATA)")
+
+bench-data: ## real data for bench; SET=name OUT=dir, TEXT=file QUERIES=file
+	+@test/bench/make-sets "$(SET)" "$(OUT)" "$(TEXT)" "$(QUERIES)"
 
 indent: ## lay out all C files as PostgreSQL does
 	$(TOOL)/indent.sh

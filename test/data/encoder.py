@@ -67,10 +67,20 @@ def softmax(x):
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-class Encoder:
-    """Turns sentences into vectors of length one."""
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    def __init__(self):
+
+class Encoder:
+    """Turns sentences into vectors of length one.
+
+    The model's own way is the mean of the last layer.  With more layers their
+    means stand one after the other, the last layer's at the end, each scaled
+    to the same length: a cosine is then the mean of the layers' cosines.
+    """
+
+    def __init__(self, layers=1):
+        self.layers = layers
         folder = find_model()
         self.weights = load_file(folder / "model.safetensors")
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -84,7 +94,8 @@ class Encoder:
         """
         pieces = [e.ids for e in self.tokenizer.encode_batch(list(sentences))]
         order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
-        vectors = np.empty((len(pieces), DIMENSIONS), np.float32)
+        vectors = np.empty((len(pieces), self.layers * DIMENSIONS),
+                           np.float32)
         start = 0
         while start < len(order):
             length = len(pieces[order[start]])
@@ -106,10 +117,12 @@ class Encoder:
              + w["embeddings.position_embeddings.weight"][:ids.shape[1]]
              + w["embeddings.token_type_embeddings.weight"][0])
         x = self.normalize("embeddings.LayerNorm", x)
+        means = []
         for layer in range(LAYERS):
             x = self.run_layer(f"encoder.layer.{layer}", x)
-        mean = x.mean(axis=1)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+            means.append(unit(x.mean(axis=1)))
+        return (np.concatenate(means[-self.layers:], axis=1)
+                / np.float32(self.layers ** 0.5))
 
     def run_layer(self, name, x):
         attended = self.attend(f"{name}.attention.self", x)

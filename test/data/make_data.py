@@ -2,13 +2,15 @@
 """Make the data set of this folder, or a larger one for benchmarks.
 
     make_data.py demo [--packages FILE] [--out DIR]
-    make_data.py bench --text FILE --queries FILE --out DIR
+    make_data.py bench --text FILE --queries FILE --out DIR [--layers N]
     make_data.py check
 
 "demo" chooses 10,000 packages from apt's list of Debian 12 and writes
 packages.copy.gz, questions.copy.gz and SHA256SUMS.  "bench" embeds files of
-lines "name<TAB>description" and writes .npy files.  "check" reads what "demo"
-wrote and computes the neighbours again.  README.md explains the choices.
+lines "name<TAB>description" and writes .npy files; with more than one layer
+the vectors are those of encoder.py's last N layers, of N times 384 dimensions.
+"check" reads what "demo" wrote and computes the neighbours again.  README.md
+explains the choices.
 """
 
 import os
@@ -24,7 +26,6 @@ import gzip
 import hashlib
 import pathlib
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -38,6 +39,7 @@ import encoder
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGE_COUNT = 10000
 NEIGHBOURS = 100
+BLOCK = 64              # questions compared at once by exact search
 PACKAGES_LIST = ("/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm"
                  "_main_binary-amd64_Packages.lz4")
 
@@ -123,13 +125,21 @@ def nearest(base, queries):
     Works in float64 on the values given, which are those stored.  Equal
     distances come in the order of rows.
     """
-    base = base.astype(np.float64)
-    base /= np.linalg.norm(base, axis=1, keepdims=True)
+    base = scaled(base)
     rows = np.empty((len(queries), NEIGHBOURS), np.int32)
-    for i, query in enumerate(queries.astype(np.float64)):
-        distances = 1 - base @ (query / np.linalg.norm(query))
-        rows[i] = np.argsort(distances, kind="stable")[:NEIGHBOURS]
+    for start in range(0, len(queries), BLOCK):
+        block = scaled(queries[start:start + BLOCK])
+        for i, distances in enumerate(1 - block @ base.T, start):
+            limit = np.partition(distances, NEIGHBOURS - 1)[NEIGHBOURS - 1]
+            near = np.flatnonzero(distances <= limit)
+            order = np.argsort(distances[near], kind="stable")[:NEIGHBOURS]
+            rows[i] = near[order]
     return rows
+
+
+def scaled(vectors):
+    vectors = vectors.astype(np.float64)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 # PostgreSQL's binary COPY format
@@ -191,8 +201,9 @@ def show_progress(total):
     return show
 
 
-def embed(sentences):
-    return encoder.Encoder().encode(sentences, show_progress(len(sentences)))
+def embed(sentences, layers=1):
+    return encoder.Encoder(layers).encode(sentences,
+                                          show_progress(len(sentences)))
 
 
 def make_demo(options):
@@ -218,32 +229,46 @@ def make_demo(options):
 
 
 def read_lines(path):
-    lines = pathlib.Path(path).read_text().splitlines()
-    return [sentence(*line.split("\t", 1)) for line in lines]
+    return pathlib.Path(path).read_text().splitlines()
 
 
-def make_bench(options):
-    base_text, query_text = read_lines(options.text), read_lines(options.queries)
-    base = embed(base_text).astype(np.float16)
-    queries = embed(query_text)
-    out = pathlib.Path(options.out)
+def write_arrays(out, base, queries):
+    """Write the three files that "make bench" reads."""
     out.mkdir(parents=True, exist_ok=True)
-    np.save(out / "base.f16.npy", base)
+    kind = {"float16": "f16", "float32": "f32"}[base.dtype.name]
+    np.save(out / f"base.{kind}.npy", base)
     np.save(out / "queries.f32.npy", queries)
     np.save(out / "neighbors.i32.npy", nearest(base, queries))
-    shutil.copyfile(options.text, out / "base.txt")
-    shutil.copyfile(options.queries, out / "queries.txt")
+
+
+def write_bench(out, base, queries, layers):
+    """Embed lines "name<TAB>description" and write a data set of them."""
+    sentences = [sentence(*line.split("\t", 1)) for line in base + queries]
+    vectors = embed(sentences, layers)
+    write_arrays(out, vectors[:len(base)].astype(np.float16),
+                 vectors[len(base):])
+    for name, lines in ("base", base), ("queries", queries):
+        (out / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+    which = ("the last layer" if layers == 1
+             else f"the last {layers} layers one after the other")
+    width = vectors.shape[1]
     (out / "README.md").write_text(
-        "# minilm384\n"
-        f"{len(base)} Debian package names and one-line descriptions "
-        f"(`base.txt`, tab separated) and {len(queries)} held-out ones\n"
+        f"# {out.resolve().name}\n"
+        f"{len(base)} names and descriptions (`base.txt`, tab separated) and "
+        f"{len(queries)} held-out ones\n"
         "(`queries.txt`), embedded as \"name: description\" by "
-        "all-MiniLM-L6-v2, 384 dimensions, unit length.\n"
-        f"`base.f16.npy` ({len(base)} × 384 float16), `queries.f32.npy` "
-        f"({len(queries)} × 384 float32), `neighbors.i32.npy`\n"
+        f"all-MiniLM-L6-v2: means of {which},\n"
+        f"{width} dimensions, unit length, for cosine.\n"
+        f"`base.f16.npy` ({len(base)} × {width} float16), `queries.f32.npy` "
+        f"({len(queries)} × {width} float32), `neighbors.i32.npy`\n"
         f"({len(queries)} × {NEIGHBOURS} int32: exact nearest by cosine of the "
         "stored values, nearest first; row numbers of base, from 0).\n"
         "Made by test/data/make_data.py of vecdb, command `bench`.\n")
+
+
+def make_bench(options):
+    write_bench(pathlib.Path(options.out), read_lines(options.text),
+                read_lines(options.queries), options.layers)
 
 
 def check(options):
@@ -277,6 +302,8 @@ def main():
     bench.add_argument("--text", required=True)
     bench.add_argument("--queries", required=True)
     bench.add_argument("--out", required=True)
+    bench.add_argument("--layers", type=int, default=1,
+                       choices=range(1, encoder.LAYERS + 1))
     bench.set_defaults(run=make_bench)
     checker = commands.add_parser("check")
     checker.add_argument("--out", default=HERE)
