@@ -112,4 +112,13 @@ vdb_find_setting(const char *name)
 #endif
 }
 
+/* 16: what names the file of a relation is a RelFileLocator. */
+#if PG_VERSION_NUM >= 160000
+#define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
+	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, blkno, buf)
+#else
+#define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
+	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, blkno, buf)
+#endif
+
 #endif							/* VECDB_LIB_COMPAT_H */

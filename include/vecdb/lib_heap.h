@@ -80,6 +80,20 @@ vdb_heap_push(VdbHeap *heap, float distance, uint32 item)
 	heap->entries[at].item = item;
 }
 
+/* Adds a pair without any order; vdb_heap_build() makes it. */
+static inline void
+vdb_heap_append(VdbHeap *heap, float distance, uint32 item)
+{
+	if (unlikely(heap->count == heap->space))
+	{
+		heap->space *= 2;
+		heap->entries = repalloc_huge(heap->entries,
+									  sizeof(VdbHeapEntry) * (Size) heap->space);
+	}
+	heap->entries[heap->count].distance = distance;
+	heap->entries[heap->count++].item = item;
+}
+
 /* Puts a pair in the place "at", or below it where it is too far. */
 static inline void
 vdb_heap_sift(VdbHeap *heap, uint32 at, float distance, uint32 item)

@@ -23,6 +23,7 @@ typedef struct VdbVisited
 	uint64	   *keys;
 	uint32		mask;			/* slots - 1, slots being a power of two */
 	uint32		count;
+	uint32		space;			/* slots that there is memory for */
 } VdbVisited;
 
 /* Makes an empty set in the current memory context, "slots" a power of two. */
@@ -32,6 +33,17 @@ vdb_visited_init(VdbVisited *set, uint32 slots)
 	set->keys = MemoryContextAllocExtended(CurrentMemoryContext,
 										   sizeof(uint64) * (Size) slots,
 										   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	set->mask = slots - 1;
+	set->count = 0;
+	set->space = slots;
+}
+
+/* Forgets all keys and goes on with at most "slots", keeps the memory. */
+static inline void
+vdb_visited_restart(VdbVisited *set, uint32 slots)
+{
+	slots = Min(slots, set->space);
+	memset(set->keys, 0, sizeof(uint64) * (Size) slots);
 	set->mask = slots - 1;
 	set->count = 0;
 }
@@ -48,7 +60,7 @@ vdb_visited_clear(VdbVisited *set)
 static inline Size
 vdb_visited_size(const VdbVisited *set)
 {
-	return sizeof(uint64) * ((Size) set->mask + 1);
+	return sizeof(uint64) * (Size) set->space;
 }
 
 static inline uint32
@@ -56,6 +68,13 @@ vdb_visited_slot(const VdbVisited *set, uint64 key)
 {
 	/* Fibonacci hashing: the high bits of the product are well mixed */
 	return (uint32) ((key * UINT64CONST(0x9E3779B97F4A7C15)) >> 32) & set->mask;
+}
+
+/* Has the processor fetch what a look at the key will need. */
+static inline void
+vdb_visited_prefetch(const VdbVisited *set, uint64 key)
+{
+	__builtin_prefetch(&set->keys[vdb_visited_slot(set, key)], 1);
 }
 
 /* Is the key there? */

@@ -203,6 +203,7 @@ add_to_list(Walk *walk, const HnswNeighbour *from, HnswPlace to)
 	list->edges[at].to = to;
 	list->edges[at].number = vertex_at(graph, to)->number;
 	list->edges[at].distance = from->distance;
+	list->edges[at].covered = true;
 	walk->pointers[list->edges[at].number]++;
 	return true;
 }

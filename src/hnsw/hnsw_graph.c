@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,6 +41,9 @@
 
 /* Values on their way to the cache while distances are computed */
 #define PREFETCH_AHEAD	4
+
+/* A bucket with more than this makes sort_met() sort by comparisons */
+#define FULL_BUCKET		32
 
 /* Candidates for neighbours that are looked at, in units of ef_construction */
 #define CANDIDATES	6
@@ -68,8 +72,11 @@ static void prefetch_value(const HnswGraph *graph, HnswPlace place);
 static void prefetch_edges(const HnswGraph *graph, HnswPlace place,
 						   int layer);
 static bool mark(HnswGraph *graph, uint32 number);
-static inline void add_met(HnswGraph *graph, float distance, HnswPlace place);
 static void choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen);
+static void sort_met(HnswGraph *graph);
+static inline uint32 bucket_of(float distance, float least, float scale,
+							   uint32 count);
+static int	compare_entries(const void *a, const void *b);
 static HnswPlace nearest_met(const HnswGraph *graph);
 static HnswNeighbour *take_nearest(HnswGraph *graph, int *count);
 static bool join_vertex(HnswGraph *graph, const HnswQuery *query,
@@ -80,6 +87,9 @@ static HnswPlace add_vertex(HnswGraph *graph, const HnswQuery *query,
 							ItemPointer tid, int layer, Chosen *chosen);
 static void link_to(HnswGraph *graph, HnswPlace from, HnswPlace to,
 					int layer, float distance);
+static int	choose_dropped(const HnswEdgeList *list,
+						   const float *to_neighbours, float distance,
+						   bool covered);
 
 static inline HnswVertex *
 vertex_at(const HnswGraph *graph, HnswPlace place)
@@ -234,7 +244,7 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 	vdb_heap_push(frontier, distance, from);
 	vdb_heap_push(nearest, -distance, from);
 	graph->met.count = 0;
-	add_met(graph, distance, from);
+	vdb_heap_append(&graph->met, distance, from);
 
 	while (frontier->count > 0)
 	{
@@ -254,7 +264,7 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 				prefetch_value(graph, graph->edges[i + PREFETCH_AHEAD].to);
 			distance = hnsw_value_distance(graph->index, value,
 										   hnsw_vertex_value(vertex));
-			add_met(graph, distance, graph->edges[i].to);
+			vdb_heap_append(&graph->met, distance, graph->edges[i].to);
 			if (nearest->count < ef)
 				vdb_heap_push(nearest, -distance, graph->edges[i].to);
 			else if (distance < -nearest->entries[0].distance)
@@ -338,53 +348,39 @@ mark(HnswGraph *graph, uint32 number)
 	return true;
 }
 
-/* Note a vertex whose distance is known now */
-static inline void
-add_met(HnswGraph *graph, float distance, HnswPlace place)
-{
-	VdbHeap    *met = &graph->met;
-
-	if (met->count == met->space)
-	{
-		met->space *= 2;
-		met->entries = repalloc_huge(met->entries,
-									 sizeof(VdbHeapEntry) * met->space);
-	}
-	met->entries[met->count].distance = distance;
-	met->entries[met->count++].item = place;
-}
-
 /*
  * Choose neighbours in a layer among all that the search has met
  *
  * The heuristic of the paper wants candidates that lie in all directions, and
  * those that the search did not keep cost nothing more: see README, "What was
- * measured".  Empties graph->met.
+ * measured".
  */
 static void
 choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen)
 {
 	HnswIndex  *index = graph->index;
-	VdbHeap    *met = &graph->met;
 	int			capacity = hnsw_layer_capacity(index, layer);
-	int			left = CANDIDATES * index->meta.ef_construction;
-	HnswNeighbour *taken = palloc(sizeof(HnswNeighbour) * capacity);
+	uint32		candidates = Min(graph->met.count, CANDIDATES *
+								 index->meta.ef_construction);
+	HnswNeighbour *taken = palloc(sizeof(HnswNeighbour) * (capacity + 1));
 	HnswNeighbour *covered = palloc(sizeof(HnswNeighbour) * capacity);
 	int			count = 0;
 	int			covered_count = 0;
 
-	vdb_heap_build(met);
-	for (; met->count > 0 && count < capacity && left > 0; left--)
+	sort_met(graph);
+	for (uint32 i = 0; i < candidates && count < capacity; i++)
 	{
-		VdbHeapEntry entry = vdb_heap_pop(met);
+		HnswPlace	place = graph->sorted[i].item;
 		HnswNeighbour *candidate = &taken[count];
 
-		candidate->ref.blkno = entry.item;
+		candidate->ref.blkno = place;
 		candidate->ref.offno = 0;
 		candidate->ref.generation = 1;
-		candidate->distance = entry.distance;
-		candidate->value.data = hnsw_vertex_value(vertex_at(graph, entry.item));
-		if (!hnsw_is_near_taken(index, candidate, taken, count))
+		candidate->distance = graph->sorted[i].distance;
+		candidate->value.data = hnsw_vertex_value(vertex_at(graph, place));
+		candidate->covered = hnsw_is_near_taken(index, candidate, taken,
+												count);
+		if (!candidate->covered)
 			count++;
 		else if (covered_count < capacity)
 			covered[covered_count++] = *candidate;
@@ -394,7 +390,89 @@ choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen)
 
 	chosen->neighbours = taken;
 	chosen->count = count;
-	met->count = 0;
+}
+
+/*
+ * Put what the search has met in the order of distance, into graph->sorted
+ *
+ * There are about a thousand and no two searches are alike, so every step of
+ * a sort by comparisons is a branch that nobody can foresee.  They are put in
+ * as many buckets as they are, which leaves little to do, unless they are
+ * spread unevenly.
+ */
+static void
+sort_met(HnswGraph *graph)
+{
+	const VdbHeap *met = &graph->met;
+	uint32		count = met->count;
+	uint32	   *starts;
+	uint32		fullest = 0;
+	float		least = met->entries[0].distance;
+	float		most = least;
+	float		scale;
+
+	if (graph->sorted_space < count)
+	{
+		graph->sorted_space = count * 2;
+		graph->sorted = repalloc_huge(graph->sorted, sizeof(VdbHeapEntry) *
+									  (Size) graph->sorted_space);
+	}
+	for (uint32 i = 1; i < count; i++)
+	{
+		least = Min(least, met->entries[i].distance);
+		most = Max(most, met->entries[i].distance);
+	}
+
+	/* infinite distances, or no differences: any order to begin with */
+	scale = (count - 1) / (most - least);
+	if (!isfinite(scale) || !isfinite(scale * (most - least)))
+		scale = 0;
+
+	starts = palloc0(sizeof(uint32) * (count + 1));
+	for (uint32 i = 0; i < count; i++)
+		starts[bucket_of(met->entries[i].distance, least, scale, count) + 1]++;
+	for (uint32 i = 1; i <= count; i++)
+	{
+		fullest = Max(fullest, starts[i]);
+		starts[i] += starts[i - 1];
+	}
+	for (uint32 i = 0; i < count; i++)
+		graph->sorted[starts[bucket_of(met->entries[i].distance, least, scale,
+									   count)]++] = met->entries[i];
+	pfree(starts);
+
+	if (fullest > FULL_BUCKET)
+	{
+		qsort(graph->sorted, count, sizeof(VdbHeapEntry), compare_entries);
+		return;
+	}
+	for (uint32 i = 1; i < count; i++)
+	{
+		VdbHeapEntry entry = graph->sorted[i];
+		uint32		at = i;
+
+		for (; at > 0 && graph->sorted[at - 1].distance > entry.distance; at--)
+			graph->sorted[at] = graph->sorted[at - 1];
+		graph->sorted[at] = entry;
+	}
+}
+
+/* For qsort(): nearest first */
+static int
+compare_entries(const void *a, const void *b)
+{
+	float		left = ((const VdbHeapEntry *) a)->distance;
+	float		right = ((const VdbHeapEntry *) b)->distance;
+
+	return left < right ? -1 : left > right;
+}
+
+static inline uint32
+bucket_of(float distance, float least, float scale, uint32 count)
+{
+	/* with a scale of zero, infinity would give a NaN */
+	return scale == 0 ? 0 :
+		Min((uint32) ((distance - least) * scale), count - 1);
 }
 
 /* The nearest vertex that a search has found */
@@ -548,6 +626,7 @@ add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
 
 			list->edges[i].to = to;
 			list->edges[i].number = vertex_at(graph, to)->number;
+			list->edges[i].covered = chosen[l].neighbours[i].covered;
 			list->edges[i].distance = chosen[l].neighbours[i].distance;
 		}
 	}
@@ -557,7 +636,8 @@ add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
 /*
  * Make "from" point to the new vertex "to"
  *
- * A full list is chosen anew from what it has and the new one.
+ * Who has to go from a full list is decided as in a coded index on disk, see
+ * choose_place_coded(), but with exact distances.
  */
 static void
 link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
@@ -565,40 +645,78 @@ link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
 {
 	HnswVertex *vertex = vertex_at(graph, from);
 	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
-	int			capacity = hnsw_layer_capacity(graph->index, layer);
-	HnswNeighbour *candidates;
+	const void *value = hnsw_vertex_value(vertex_at(graph, to));
+	float		to_neighbours[2 * VDB_HNSW_MAX_M];
+	bool		covered = false;
+	int			at;
 
 	lock(graph, &vertex->lock, LW_EXCLUSIVE);
-	if (list->count < capacity)
+	for (int i = 0; i < list->count; i++)
+		prefetch_value(graph, list->edges[i].to);
+	for (int i = 0; i < list->count; i++)
 	{
-		list->edges[list->count].to = to;
-		list->edges[list->count].number = vertex_at(graph, to)->number;
-		list->edges[list->count++].distance = distance;
-		unlock(graph, &vertex->lock);
-		return;
+		const HnswEdge *edge = &list->edges[i];
+
+		to_neighbours[i] =
+			hnsw_value_distance(graph->index, value,
+								hnsw_vertex_value(vertex_at(graph, edge->to)));
+		covered |= !edge->covered && edge->distance < distance &&
+			to_neighbours[i] <= distance;
 	}
 
-	candidates = palloc0(sizeof(HnswNeighbour) * (capacity + 1));
-	for (int i = 0; i <= capacity; i++)
+	at = list->count;
+	if (at < hnsw_layer_capacity(graph->index, layer))
+		list->count++;
+	else
+		at = choose_dropped(list, to_neighbours, distance, covered);
+	if (at >= 0)
 	{
-		bool		is_new = i == capacity;
-		HnswPlace	place = is_new ? to : list->edges[i].to;
+		for (int i = 0; i < list->count && !covered; i++)
+		{
+			HnswEdge   *edge = &list->edges[i];
 
-		candidates[i].ref.blkno = place;
-		candidates[i].ref.generation = 1;
-		candidates[i].distance = is_new ? distance : list->edges[i].distance;
-		candidates[i].value.data = hnsw_vertex_value(vertex_at(graph, place));
-	}
-	hnsw_select_neighbours(graph->index, candidates, capacity + 1, capacity);
-	for (int i = 0; i < capacity; i++)
-	{
-		list->edges[i].to = candidates[i].ref.blkno;
-		list->edges[i].number =
-			vertex_at(graph, list->edges[i].to)->number;
-		list->edges[i].distance = candidates[i].distance;
+			if (i != at && edge->distance > distance &&
+				to_neighbours[i] <= edge->distance)
+				edge->covered = true;
+		}
+		list->edges[at].to = to;
+		list->edges[at].number = vertex_at(graph, to)->number;
+		list->edges[at].distance = distance;
+		list->edges[at].covered = covered;
 	}
 	unlock(graph, &vertex->lock);
-	pfree(candidates);
+}
+
+/*
+ * The place in a full list that a new neighbour takes, -1 for none
+ *
+ * The farthest of the covered has to go, be it the new one; with none
+ * covered, the farthest of all.
+ */
+static int
+choose_dropped(const HnswEdgeList *list, const float *to_neighbours,
+			   float distance, bool covered)
+{
+	int			farthest = -1;
+	bool		farthest_covered = covered;
+	float		farthest_distance = distance;
+
+	for (int i = 0; i < list->count; i++)
+	{
+		const HnswEdge *edge = &list->edges[i];
+		bool		is_covered = edge->covered ||
+			(!covered && edge->distance > distance &&
+			 to_neighbours[i] <= edge->distance);
+
+		if (is_covered < farthest_covered ||
+			(is_covered == farthest_covered &&
+			 edge->distance <= farthest_distance))
+			continue;
+		farthest = i;
+		farthest_covered = is_covered;
+		farthest_distance = edge->distance;
+	}
+	return farthest;
 }
 
 /*
@@ -738,6 +856,8 @@ init_view(HnswGraph *graph, HnswIndex *index, Size size)
 	vdb_heap_init(&graph->frontier, 1024);
 	vdb_heap_init(&graph->nearest, index->meta.ef_construction + 1);
 	vdb_heap_init(&graph->met, 1024);
+	graph->sorted_space = 1024;
+	graph->sorted = palloc(sizeof(VdbHeapEntry) * graph->sorted_space);
 	graph->edges = palloc(sizeof(HnswEdge) * capacity);
 	graph->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "hnsw graph insert",

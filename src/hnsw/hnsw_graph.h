@@ -26,7 +26,8 @@ typedef uint32 HnswPlace;
 typedef struct HnswEdge
 {
 	HnswPlace	to;
-	uint32		number;			/* HnswVertex.number of "to" */
+	uint32		number:31;		/* HnswVertex.number of "to" */
+	uint32		covered:1;		/* as in VdbHnswRecordData */
 	float		distance;
 } HnswEdge;
 
@@ -91,7 +92,10 @@ typedef struct HnswGraph
 	uint32		search;			/* number of the current search */
 	VdbHeap		frontier;
 	VdbHeap		nearest;
-	VdbHeap		met;			/* all that a search computed distances of */
+	VdbHeap		met;			/* all that a search computed distances of, in
+								 * no order */
+	VdbHeapEntry *sorted;		/* scratch: "met" in order */
+	uint32		sorted_space;
 	HnswEdge   *edges;			/* scratch for one edge list */
 	MemoryContext context;		/* for one insertion */
 	MemoryContextCallback at_reset; /* releases the region on error */

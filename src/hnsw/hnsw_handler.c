@@ -580,11 +580,10 @@ static double
 estimate_visits(HnswIndex *index, int ef, double tuples)
 {
 	double		layers = log(tuples) / log(index->meta.m);
-	double		beam = hnsw_search_beam(index, ef);
-	double		visits = beam * 1.2 + 4 * layers;
+	double		visits = ef * 1.2 + 4 * layers;
 
 	if (!index->coded)
-		visits = (beam * 0.5 + layers) * index->meta.m;
+		visits = (ef * 0.5 + layers) * index->meta.m;
 	return visits;
 }
 

@@ -244,9 +244,8 @@ hnsw_meta_problem(const VdbHnswMetaPageData *meta)
  * How many neighbours a record of layer 0 holds in a coded index
  *
  * Between m and 2 * m: as many records on a page as leave room for m
- * neighbours each, and then as many neighbours as there is room for.  A
- * search makes up for shorter lists by looking farther, see
- * hnsw_search_beam() and README, "Capacity".
+ * neighbours each, and then as many neighbours as there is room for.  See
+ * README, "Capacity".
  */
 static int
 coded_capacity(const HnswIndex *index)
@@ -298,23 +297,6 @@ hnsw_record_size(const HnswIndex *index, int capacity, Size value_size,
 	}
 	*body_pages = (body + VDB_HNSW_PAGE_SPACE - 1) / VDB_HNSW_PAGE_SPACE;
 	return fixed + MAXALIGN(*body_pages * sizeof(BlockNumber));
-}
-
-/*
- * hnsw_search_beam -- vertices that a search of layer 0 has to look at
- *
- * For what "ef" promises, which is the recall of lists of 2 * m neighbours.
- * Shorter lists need the more of a beam the larger it is: see README,
- * "Capacity", for the measurements that this follows.
- */
-int
-hnsw_search_beam(const HnswIndex *index, int ef)
-{
-	int			capacity = index->meta.capacity;
-	double		missing = (2.0 * index->meta.m - capacity) / capacity;
-	double		growth = 1 + log2(Max(ef / 40.0, 1)) / 3;
-
-	return (int) ceil(ef * (1 + missing * growth));
 }
 
 /* hnsw_layer_capacity -- neighbours in a record of this layer */

@@ -39,8 +39,8 @@ typedef struct InsertState
 static LOCKMODE lock_for_insert(HnswIndex *index, int layer,
 								int *entry_layer, bool *empty);
 static bool find_neighbours(InsertState *insert);
-static void search_layer(InsertState *insert, int layer, VdbHnswRef from,
-						 HnswSearch *search);
+static HnswSearch *search_layer(InsertState *insert, int layer,
+								VdbHnswRef from);
 static void choose_neighbours(InsertState *insert, HnswSearch *search,
 							  VdbHnswRef *from);
 static bool join_vertex(InsertState *insert, HnswSearch *search);
@@ -172,29 +172,29 @@ find_neighbours(InsertState *insert)
 
 	for (; layer >= 0; layer--)
 	{
-		HnswSearch	search;
+		HnswSearch *search = search_layer(insert, layer, from);
 
-		search_layer(insert, layer, from, &search);
-		if (layer == 0 && join_vertex(insert, &search))
+		if (layer == 0 && join_vertex(insert, search))
 			return false;
-		choose_neighbours(insert, &search, &from);
+		choose_neighbours(insert, search, &from);
+		hnsw_search_end(search);
 	}
 	return true;
 }
 
 /* Search a layer for vertices near to the new one */
-static void
-search_layer(InsertState *insert, int layer, VdbHnswRef from,
-			 HnswSearch *search)
+static HnswSearch *
+search_layer(InsertState *insert, int layer, VdbHnswRef from)
 {
 	HnswIndex  *index = insert->index;
+	HnswSearch *search = hnsw_search_begin(index, insert->query, layer,
+										   index->meta.ef_construction);
 
-	hnsw_search_begin(search, index, insert->query, layer,
-					  index->meta.ef_construction);
 	search->keep_values = true;
 	if (!hnsw_search_run(search, from) && (layer > 0 || search->visits == 0))
 		hnsw_report_corruption(index->rel, from.blkno, from.offno,
 							   "The descent leads to no vertex");
+	return search;
 }
 
 /*
@@ -533,19 +533,21 @@ link_anew(InsertState *insert)
 
 	for (;;)
 	{
-		HnswSearch	search;
+		HnswSearch *search;
 		VdbHnswRef	from;
 		int			layer;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!hnsw_search_descend(index, insert->query, 0, &from, &layer))
 			return false;
-		search_layer(insert, 0, from, &search);
-		choose_neighbours(insert, &search, &from);
+		search = search_layer(insert, 0, from);
+		choose_neighbours(insert, search, &from);
+		hnsw_search_end(search);
 		if (insert->neighbour_counts[0] == 0 && find_entry_base(index, &from))
 		{
-			search_layer(insert, 0, from, &search);
-			choose_neighbours(insert, &search, &from);
+			search = search_layer(insert, 0, from);
+			choose_neighbours(insert, search, &from);
+			hnsw_search_end(search);
 		}
 		if (insert->neighbour_counts[0] == 0)
 			return false;

@@ -18,13 +18,31 @@
 #include <xxhash.h>
 
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/buf_internals.h"
 #include "storage/lmgr.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "hnsw_private.h"
 
-static inline void prefetch_record(const HnswIndex *index, const char *page,
-								   OffsetNumber offno);
+/* Places to remember buffers at: at most this many, four bytes each */
+#define MAX_RECENT_BUFFERS	(1024 * 1024)
+
+/* How often a page is looked up although it is known where it should be */
+#define RECENT_TURNS	16
+
+/*
+ * Where pages of indexes were last, by page and relation; what is found there
+ * is to be checked.  One place until hnsw_remember_buffers() makes more.
+ */
+static Buffer one_recent_buffer = InvalidBuffer;
+static Buffer *recent_buffers = &one_recent_buffer;
+static uint32 recent_mask = 0;
+static uint32 recent_turn = 0;
+
+static Buffer read_often_read(Relation rel, BlockNumber blkno);
+static inline Buffer *recent_place(Relation rel, BlockNumber blkno);
 static bool find_record(HnswIndex *index, Page page, VdbHnswRef ref,
 						int layer, HnswRecord *record);
 
@@ -167,10 +185,9 @@ bool
 hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 				 HnswRecord *record)
 {
-	Buffer		buf = ReadBuffer(index->rel, ref.blkno);
+	Buffer		buf = read_often_read(index->rel, ref.blkno);
 	Page		page = BufferGetPage(buf);
 
-	prefetch_record(index, page, ref.offno);
 	LockBuffer(buf, BUFFER_LOCK_SHARE);
 	if (!find_record(index, page, ref, layer, record))
 	{
@@ -184,18 +201,85 @@ hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 }
 
 /*
- * Have the memory of a record on its way while the page is being locked
+ * ReadBuffer() for pages that are read again and again
  *
- * Records of one length lie one below the other from the end of the page, so
- * where this one should be is known before the line pointer is.  A wrong
- * guess costs little and harms nothing.
+ * Most of what it takes to pin a page in memory is finding its buffer.  So we
+ * remember where pages were; if one is there no more, nothing is lost.  One
+ * time in some it is looked up all the same, because only that counts as a
+ * use to those who choose the buffer to be replaced.
  */
-static inline void
-prefetch_record(const HnswIndex *index, const char *page, OffsetNumber offno)
+static Buffer
+read_often_read(Relation rel, BlockNumber blkno)
 {
-	Size		special = BLCKSZ - MAXALIGN(sizeof(VdbHnswPageOpaqueData));
-	Size		from_end = (Size) offno * index->record_size;
+	Buffer	   *place = recent_place(rel, blkno);
+	Buffer		buf = *place;
 
+	if (BufferIsValid(buf) && ++recent_turn % RECENT_TURNS != 0 &&
+		VDB_READ_RECENT_BUFFER(rel, blkno, buf))
+	{
+		pgstat_count_buffer_read(rel);
+		pgstat_count_buffer_hit(rel);
+		return buf;
+	}
+	*place = buf = ReadBuffer(rel, blkno);
+	return buf;
+}
+
+/* Where the buffer of a page is remembered */
+static inline Buffer *
+recent_place(Relation rel, BlockNumber blkno)
+{
+	/* neighbouring pages of one index do not get into each other's way */
+	return &recent_buffers[(blkno + RelationGetRelid(rel) *
+							UINT64CONST(0x9E3779B97F4A7C15)) & recent_mask];
+}
+
+/*
+ * hnsw_remember_buffers -- make room to remember where pages are
+ *
+ * For as many pages as there are buffers, within reason.  Without memory for
+ * it, one page is remembered.
+ */
+void
+hnsw_remember_buffers(void)
+{
+	uint32		places = 1024;
+	Buffer	   *buffers;
+
+	if (recent_mask > 0)
+		return;
+
+	while (places < NBuffers && places < MAX_RECENT_BUFFERS)
+		places *= 2;
+	buffers = MemoryContextAllocExtended(TopMemoryContext,
+										 sizeof(Buffer) * (Size) places,
+										 MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
+	if (buffers == NULL)
+		return;
+	recent_buffers = buffers;
+	recent_mask = places - 1;
+}
+
+/*
+ * hnsw_prefetch_record -- have a record on its way to the processor's cache
+ *
+ * Touches no page and needs no pin: where the page was last is only a guess,
+ * and a wrong one costs little and harms nothing.  Records of one length lie
+ * one below the other from the end of the page, so where this one should be
+ * is known before the line pointer is.
+ */
+void
+hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref)
+{
+	Buffer		buf = *recent_place(index->rel, ref.blkno);
+	Size		special = BLCKSZ - MAXALIGN(sizeof(VdbHnswPageOpaqueData));
+	Size		from_end = (Size) ref.offno * index->record_size;
+	const char *page;
+
+	if (buf <= 0 || buf > NBuffers)
+		return;
+	__builtin_prefetch(GetBufferDescriptor(buf - 1));
+	page = (const char *) BufferGetBlock(buf);
 	__builtin_prefetch(page);
 	__builtin_prefetch(page + special);
 	if (from_end > special)

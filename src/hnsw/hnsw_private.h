@@ -161,7 +161,8 @@ typedef struct HnswFound
 	VdbHnswRef	below;			/* same vertex one layer lower, above 0 */
 	float		distance;		/* of the stored value */
 	float		bound;			/* what the true distance is at least, in
-								 * units of the operator; scans only */
+								 * units of the operator; set by scans */
+	VdbHnswCodedValue value_head;	/* coded indexes: of the stored value */
 	uint32		first_tid;		/* scans only: HnswSearch.tids[first_tid ... ] */
 	uint32		tid_count;
 	bool		deleted;		/* leads on, but is no neighbour to take */
@@ -169,9 +170,9 @@ typedef struct HnswFound
 } HnswFound;
 
 /*
- * One search through one layer.  May be resumed for further results.  All
- * that it allocates is in the memory context in which it was begun, and goes
- * with that.
+ * One search through one layer.  May be resumed for further results.
+ *
+ * Searches are made of what earlier ones left: see hnsw_search_begin().
  */
 typedef struct HnswSearch
 {
@@ -198,15 +199,17 @@ typedef struct HnswSearch
 	ItemPointerData *tids;
 	uint32		tid_count;
 	uint32		tid_space;
-	VdbHeap		evicted;		/* nearest first: fell out of "nearest" */
-	VdbHeapEntry *deferred;		/* too far for the frontier so far */
-	uint32		deferred_count;
-	uint32		deferred_space;
+	VdbHeap		evicted;		/* fell out of "nearest"; in no order until
+								 * the search is resumed */
+	VdbHeap		deferred;		/* too far for the frontier so far; in no
+								 * order */
 	HnswRecord	record;			/* the one being looked at */
-	VdbHnswRef *neighbours;		/* scratch for the neighbours of a record */
-	int32	   *sums;
-	float	   *estimates;
-	MemoryContext context;
+	VdbHnswRef	neighbours[2 * VDB_HNSW_MAX_M]; /* scratch, for one record */
+	int32		sums[2 * VDB_HNSW_MAX_M];
+	float		estimates[2 * VDB_HNSW_MAX_M];
+	MemoryContext context;		/* of the caller: for copied values */
+	MemoryContext own_context;	/* of all the rest, and of this struct */
+	struct HnswSearchLoan *loan;	/* NULL while nobody has the search */
 
 	/* counters */
 	int64		visits;			/* records read */
@@ -308,7 +311,6 @@ extern void hnsw_index_forget(Relation rel);
 extern const char *hnsw_meta_problem(const VdbHnswMetaPageData *meta);
 extern Size hnsw_record_size(const HnswIndex *index, int capacity,
 							 Size value_size, int *body_pages);
-extern int	hnsw_search_beam(const HnswIndex *index, int ef);
 extern int	hnsw_layer_capacity(const HnswIndex *index, int layer);
 extern int	hnsw_random_layer(const HnswIndex *index);
 extern _Noreturn void hnsw_report_corruption(Relation rel, BlockNumber blkno,
@@ -369,6 +371,8 @@ extern void hnsw_read_entry(HnswIndex *index, VdbHnswRef *entry, int *layer);
 extern bool hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 							 HnswRecord *record);
 extern void hnsw_unlock_record(HnswRecord *record);
+extern void hnsw_remember_buffers(void);
+extern void hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref);
 extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,
 							   int layer, HnswRecord *record);
 extern void hnsw_record_parts(const HnswIndex *index,
@@ -411,8 +415,9 @@ extern VdbHnswContainerData *hnsw_space_for_container(HnswChange *change,
 													  VdbHnswRef *ref);
 
 /* functions in hnsw_search.c */
-extern void hnsw_search_begin(HnswSearch *search, HnswIndex *index,
-							  const HnswQuery *query, int layer, int ef);
+extern HnswSearch *hnsw_search_begin(HnswIndex *index, const HnswQuery *query,
+									 int layer, int ef);
+extern void hnsw_search_end(HnswSearch *search);
 extern bool hnsw_search_run(HnswSearch *search, VdbHnswRef from);
 extern bool hnsw_search_resume(HnswSearch *search);
 extern uint32 hnsw_search_take(HnswSearch *search, uint32 *items);

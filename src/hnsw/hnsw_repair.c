@@ -283,21 +283,21 @@ static int
 add_found_from(Repair *repair, VdbHnswRef from)
 {
 	HnswIndex  *index = repair->vacuum->index;
-	HnswSearch	search;
+	HnswSearch *search;
 	uint32	   *items;
 	uint32		found;
 
-	hnsw_search_begin(&search, index, &repair->query, repair->layer,
-					  index->meta.ef_construction);
-	search.keep_values = true;
-	search.live_only = true;
-	hnsw_search_run(&search, from);
+	search = hnsw_search_begin(index, &repair->query, repair->layer,
+							   index->meta.ef_construction);
+	search->keep_values = true;
+	search->live_only = true;
+	hnsw_search_run(search, from);
 
-	items = palloc(sizeof(uint32) * search.ef);
-	found = hnsw_search_take(&search, items);
+	items = palloc(sizeof(uint32) * search->ef);
+	found = hnsw_search_take(search, items);
 	for (uint32 i = 0; i < found; i++)
 	{
-		HnswFound  *f = &search.found[items[i]];
+		HnswFound  *f = &search->found[items[i]];
 		HnswNeighbour *candidate;
 
 		if (is_known(repair, f->ref))
@@ -307,6 +307,7 @@ add_found_from(Repair *repair, VdbHnswRef from)
 		candidate->distance = f->distance;
 		candidate->value = f->value;
 	}
+	hnsw_search_end(search);
 	return found;
 }
 

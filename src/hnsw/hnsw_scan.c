@@ -82,7 +82,7 @@ typedef struct HnswScan
 	HnswIndex  *index;
 	HnswQuery	query;
 	bool		ordered;		/* the query is not NULL */
-	HnswSearch	search;
+	HnswSearch *search;			/* NULL before it and without an order */
 	uint32	   *items;			/* the batch: numbers of search.found[] */
 	uint32		item_count;
 	uint32		next_item;
@@ -138,7 +138,8 @@ hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
 	MemoryContext context = state->context;
 	VdbHnswScanCounters counters = state->counters;
 
-	count_search(&counters, &state->search);
+	if (state->search != NULL)
+		count_search(&counters, state->search);
 	if (state->sweep != NULL)
 	{
 		counters.swept += state->sweep->distances;
@@ -238,7 +239,6 @@ start_scan(IndexScanDesc scan)
 
 	hnsw_form_query(state->index, scan->orderByData->sk_argument,
 					&state->query);
-	ef = hnsw_search_beam(state->index, ef);
 	state->items = palloc(sizeof(uint32) * ef);
 
 	/*
@@ -251,16 +251,18 @@ start_scan(IndexScanDesc scan)
 			hnsw_report_corruption(scan->indexRelation, from.blkno,
 								   from.offno,
 								   "The descent leads to no vertex");
-		hnsw_search_begin(&state->search, state->index, &state->query, 0, ef);
-		state->search.keep_tids = true;
-		state->search.keep_rest =
-			state->iterative != HNSW_ITERATIVE_SCAN_OFF;
 		if (!hnsw_search_descend(state->index, &state->query, 0, &from,
 								 &layer))
 			return;
 		VDB_DEBUG_POINT("hnsw_scan_descended");
-	} while (!hnsw_search_run(&state->search, from) &&
-			 state->search.visits == 0);
+		if (state->search != NULL)
+			hnsw_search_end(state->search);
+		state->search = hnsw_search_begin(state->index, &state->query, 0, ef);
+		state->search->keep_tids = true;
+		state->search->keep_rest =
+			state->iterative != HNSW_ITERATIVE_SCAN_OFF;
+	} while (!hnsw_search_run(state->search, from) &&
+			 state->search->visits == 0);
 	sort_batch(state);
 }
 
@@ -293,15 +295,15 @@ next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound)
 	HnswFound  *found = NULL;
 
 	if (state->next_item > 0)
-		found = &state->search.found[state->items[state->next_item - 1]];
+		found = &state->search->found[state->items[state->next_item - 1]];
 	while (found == NULL || state->next_tid >= found->tid_count)
 	{
 		if (state->next_item >= state->item_count)
 			return false;
-		found = &state->search.found[state->items[state->next_item++]];
+		found = &state->search->found[state->items[state->next_item++]];
 		state->next_tid = 0;
 	}
-	*tid = state->search.tids[found->first_tid + state->next_tid++];
+	*tid = state->search->tids[found->first_tid + state->next_tid++];
 	*bound = found->bound;
 	return true;
 }
@@ -312,11 +314,11 @@ next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound)
 static bool
 next_batch(HnswScan *state)
 {
-	HnswSearch *search = &state->search;
+	HnswSearch *search = state->search;
 	double		memory_limit = work_mem * 1024.0 * hnsw_scan_mem_multiplier;
 
 	/* The index was empty, or a batch is all that is wanted */
-	if (search->evicted.entries == NULL)
+	if (search == NULL || !search->keep_rest)
 		return false;
 
 	if (state->item_count > 0)
@@ -350,13 +352,23 @@ is_out_of_order(const HnswScan *state, float bound)
 static void
 sort_batch(HnswScan *state)
 {
-	HnswFound  *found = state->search.found;
+	HnswFound  *found = state->search->found;
 	uint32	   *items = state->items;
 
-	state->item_count = hnsw_search_take(&state->search, items);
+	state->item_count = hnsw_search_take(state->search, items);
 	state->next_item = 0;
 	state->next_tid = 0;
 	state->counters.batches++;
+
+	for (uint32 i = 0; i < state->item_count; i++)
+	{
+		HnswFound  *f = &found[items[i]];
+
+		f->bound = f->distance;
+		if (state->index->coded)
+			f->bound = hnsw_distance_bound(state->index, &state->query,
+										   &f->value_head, f->distance);
+	}
 
 	/* A few are put in order faster than a sort is begun */
 	if (state->item_count > INSERTION_SORT_LIMIT)
@@ -417,7 +429,8 @@ vdb_hnsw_scan_counters(IndexScanDesc scan, VdbHnswScanCounters *counters)
 	const HnswScan *state = scan->opaque;
 
 	*counters = state->counters;
-	count_search(counters, &state->search);
+	if (state->search != NULL)
+		count_search(counters, state->search);
 	if (state->sweep != NULL)
 		counters->swept += state->sweep->distances;
 }

@@ -25,25 +25,35 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
 
 #include "hnsw_private.h"
 
 /* Beam of the descent through the upper layers of a coded index */
 #define DESCENT_EF	4
 
-/*
- * Room made beforehand is for this many results.  More than that is made as
- * they come, for a large beam in a small index finds few.
- */
-#define MAX_FIRST_EF	2000
+/* A search that nobody needs is kept for the next who does if this small */
+#define MAX_SPARE_MEMORY	((Size) 4 * 1024 * 1024)
 
-static void look_around(HnswSearch *search, VdbHnswRef ref);
+/* Who has a search; lives in the memory context of the borrower */
+typedef struct HnswSearchLoan
+{
+	HnswSearch *search;			/* NULL once it was given back */
+	MemoryContextCallback callback;
+} HnswSearchLoan;
+
+static HnswSearch *spare = NULL;
+
+static HnswSearch *create_search(void);
+static void end_loan(void *arg);
 static void look_around_coded(HnswSearch *search, VdbHnswRef ref);
 static void look_around_plain(HnswSearch *search, VdbHnswRef ref);
 static bool look_at(HnswSearch *search, VdbHnswRef ref);
 static void add_found(HnswSearch *search, float distance);
-static void add_frontier(HnswSearch *search, VdbHnswRef ref, float distance);
-static bool is_too_far(const HnswSearch *search, float distance);
+static inline void add_frontier(HnswSearch *search, VdbHnswRef ref,
+								float distance, float limit);
+static inline float farthest_wanted(const HnswSearch *search);
 static void explore(HnswSearch *search);
 
 static inline uint64
@@ -55,34 +65,91 @@ ref_key(VdbHnswRef ref)
 /*
  * hnsw_search_begin -- prepare a search
  *
- * The caller sets the keep_... members afterwards if it wants them.
+ * The caller sets the keep_... members afterwards if it wants them, and gives
+ * the search back by hnsw_search_end().  What it forgets, or an error keeps it
+ * from, goes back with the current memory context, where copied values are.
+ *
+ * The memory is what an earlier search left, if there is one: getting it from
+ * the system anew took longer than many searches do.
  */
-void
-hnsw_search_begin(HnswSearch *search, HnswIndex *index,
-				  const HnswQuery *query, int layer, int ef)
+HnswSearch *
+hnsw_search_begin(HnswIndex *index, const HnswQuery *query, int layer, int ef)
 {
-	int			capacity = Max(index->meta.capacity,
-							   index->meta.upper_capacity);
-	int			first_ef = Min(ef, MAX_FIRST_EF);
+	HnswSearchLoan *loan = palloc(sizeof(HnswSearchLoan));
+	HnswSearch *search = spare != NULL ? spare : create_search();
 
-	memset(search, 0, sizeof(HnswSearch));
+	spare = NULL;
 	search->index = index;
 	search->query = query;
 	search->layer = layer;
 	search->ef = ef;
+	search->keep_values = search->keep_tids = false;
+	search->keep_rest = search->live_only = false;
 	search->context = CurrentMemoryContext;
+	search->ref_count = search->found_count = search->tid_count = 0;
+	search->frontier.count = search->nearest.count = 0;
+	search->evicted.count = search->deferred.count = 0;
+	search->visits = search->distances = search->code_estimates = 0;
+	memset(&search->record, 0, sizeof(HnswRecord));
+	vdb_visited_restart(&search->visited,
+						ef < 10 ? 512 : ef < 100 ? 2048 : 8192);
 
-	vdb_visited_init(&search->visited,
-					 ef < 10 ? 512 : ef < 100 ? 4096 : 16384);
+	search->loan = loan;
+	loan->search = search;
+	loan->callback.func = end_loan;
+	loan->callback.arg = loan;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &loan->callback);
+	hnsw_remember_buffers();
+	return search;
+}
+
+/* A search with nothing in it, and room for little */
+static HnswSearch *
+create_search(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "hnsw search",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	HnswSearch *search = palloc0(sizeof(HnswSearch));
+
+	search->own_context = context;
+	vdb_visited_init(&search->visited, 8192);
 	vdb_heap_init(&search->frontier, 256);
-	vdb_heap_init(&search->nearest, first_ef + 1);
-	search->ref_space = 256;
+	vdb_heap_init(&search->nearest, 256);
+	vdb_heap_init(&search->evicted, 256);
+	vdb_heap_init(&search->deferred, 1024);
+	search->ref_space = 1024;
 	search->refs = palloc(sizeof(VdbHnswRef) * search->ref_space);
-	search->found_space = 2 * (first_ef + 1);
+	search->found_space = 256;
 	search->found = palloc(sizeof(HnswFound) * search->found_space);
-	search->neighbours = palloc(sizeof(VdbHnswRef) * capacity);
-	search->sums = palloc(sizeof(int32) * capacity);
-	search->estimates = palloc(sizeof(float) * capacity);
+	search->tid_space = 256;
+	search->tids = palloc(sizeof(ItemPointerData) * search->tid_space);
+	MemoryContextSwitchTo(old);
+	return search;
+}
+
+/* hnsw_search_end -- give a search back; its results are gone with it */
+void
+hnsw_search_end(HnswSearch *search)
+{
+	search->loan->search = NULL;
+	search->loan = NULL;
+	if (spare == NULL &&
+		MemoryContextMemAllocated(search->own_context, false) <= MAX_SPARE_MEMORY)
+		spare = search;
+	else
+		MemoryContextDelete(search->own_context);
+}
+
+/* The borrower's memory context goes */
+static void
+end_loan(void *arg)
+{
+	HnswSearchLoan *loan = arg;
+
+	if (loan->search != NULL)
+		hnsw_search_end(loan->search);
 }
 
 /*
@@ -95,23 +162,9 @@ hnsw_search_run(HnswSearch *search, VdbHnswRef from)
 {
 	MemoryContext old = MemoryContextSwitchTo(search->context);
 
-	if (search->keep_tids && search->tids == NULL)
-	{
-		search->tid_space = 2 * Min(search->ef, MAX_FIRST_EF) *
-			VDB_HNSW_INLINE_TIDS;
-		search->tids = palloc(sizeof(ItemPointerData) * search->tid_space);
-	}
-	if (search->keep_rest && search->deferred == NULL)
-	{
-		vdb_heap_init(&search->evicted, 64);
-		search->deferred_space = 256;
-		search->deferred = palloc(sizeof(VdbHeapEntry) *
-								  search->deferred_space);
-	}
-
 	vdb_visited_add(&search->visited, ref_key(from));
 	if (search->index->coded)
-		add_frontier(search, from, 0);
+		add_frontier(search, from, 0, get_float4_infinity());
 	else
 		look_at(search, from);
 	explore(search);
@@ -133,11 +186,12 @@ hnsw_search_resume(HnswSearch *search)
 
 	Assert(search->keep_rest && search->nearest.count == 0);
 
-	for (uint32 i = 0; i < search->deferred_count; i++)
-		vdb_heap_push(&search->frontier, search->deferred[i].distance,
-					  search->deferred[i].item);
-	search->deferred_count = 0;
+	for (uint32 i = 0; i < search->deferred.count; i++)
+		vdb_heap_push(&search->frontier, search->deferred.entries[i].distance,
+					  search->deferred.entries[i].item);
+	search->deferred.count = 0;
 
+	vdb_heap_build(&search->evicted);
 	while (search->evicted.count > 0 && search->nearest.count < search->ef)
 	{
 		VdbHeapEntry entry = vdb_heap_pop(&search->evicted);
@@ -165,16 +219,17 @@ hnsw_search_take(HnswSearch *search, uint32 *items)
 	return count;
 }
 
-/* hnsw_search_memory -- bytes that the search holds, about */
+/* hnsw_search_memory -- bytes that what the search knows takes, about */
 Size
 hnsw_search_memory(const HnswSearch *search)
 {
-	return vdb_visited_size(&search->visited) +
-		(Size) search->ref_space * sizeof(VdbHnswRef) +
-		(Size) search->frontier.space * sizeof(VdbHeapEntry) +
-		(Size) search->found_space * sizeof(HnswFound) +
-		(Size) search->tid_space * sizeof(ItemPointerData) +
-		(Size) search->deferred_space * sizeof(VdbHeapEntry);
+	/* the table of visited records is a quarter to half full */
+	return (Size) search->visited.count * sizeof(uint64) * 3 +
+		(Size) search->ref_count * sizeof(VdbHnswRef) +
+		(Size) search->found_count * sizeof(HnswFound) +
+		(Size) search->tid_count * sizeof(ItemPointerData) +
+		((Size) search->frontier.count + search->evicted.count +
+		 search->deferred.count) * sizeof(VdbHeapEntry);
 }
 
 /*
@@ -199,18 +254,19 @@ hnsw_search_descend(HnswIndex *index, const HnswQuery *query, int layer,
 
 		while (*from_layer > layer && !lost)
 		{
-			HnswSearch	search;
+			HnswSearch *search;
 			uint32		items[DESCENT_EF];
 
-			hnsw_search_begin(&search, index, query, *from_layer,
-							  index->coded ? DESCENT_EF : 1);
-			lost = !hnsw_search_run(&search, *from);
+			search = hnsw_search_begin(index, query, *from_layer,
+									   index->coded ? DESCENT_EF : 1);
+			lost = !hnsw_search_run(search, *from);
 			if (!lost)
 			{
-				hnsw_search_take(&search, items);
-				*from = search.found[items[0]].below;
+				hnsw_search_take(search, items);
+				*from = search->found[items[0]].below;
 				(*from_layer)--;
 			}
+			hnsw_search_end(search);
 		}
 		if (!lost)
 			return true;
@@ -224,25 +280,21 @@ hnsw_search_descend(HnswIndex *index, const HnswQuery *query, int layer,
 static void
 explore(HnswSearch *search)
 {
-	while (search->frontier.count > 0)
-	{
-		VdbHeapEntry top = search->frontier.entries[0];
+	VdbHeap    *frontier = &search->frontier;
 
-		if (is_too_far(search, top.distance))
+	while (frontier->count > 0)
+	{
+		VdbHeapEntry top = frontier->entries[0];
+
+		if (top.distance > farthest_wanted(search))
 			break;
 		CHECK_FOR_INTERRUPTS();
-		vdb_heap_pop(&search->frontier);
-		look_around(search, search->refs[top.item]);
+		vdb_heap_pop(frontier);
+		if (search->index->coded)
+			look_around_coded(search, search->refs[top.item]);
+		else
+			look_around_plain(search, search->refs[top.item]);
 	}
-}
-
-static void
-look_around(HnswSearch *search, VdbHnswRef ref)
-{
-	if (search->index->coded)
-		look_around_coded(search, ref);
-	else
-		look_around_plain(search, ref);
 }
 
 /* Visit a vertex: find it, and put its neighbours into the frontier */
@@ -251,8 +303,18 @@ look_around_coded(HnswSearch *search, VdbHnswRef ref)
 {
 	HnswIndex  *index = search->index;
 	HnswRecord *record = &search->record;
+	VdbHeap    *frontier = &search->frontier;
+	uint32		next = 0;
 	float		distance;
+	float		limit;
 	int			count;
+
+	/* What is next unless this vertex leads to something nearer */
+	if (frontier->count > 0)
+	{
+		next = frontier->entries[0].item;
+		hnsw_prefetch_record(index, search->refs[next]);
+	}
 
 	if (!hnsw_lock_record(index, ref, search->layer, record))
 		return;
@@ -263,18 +325,27 @@ look_around_coded(HnswSearch *search, VdbHnswRef ref)
 
 	count = record->head->count;
 	search->code_estimates += count;
-	memcpy(search->neighbours, record->refs, sizeof(VdbHnswRef) * count);
+	for (int i = 0; i < count; i++)
+	{
+		search->neighbours[i] = record->refs[i];
+		vdb_visited_prefetch(&search->visited, ref_key(record->refs[i]));
+	}
 	hnsw_estimate(index, search->query, distance, record, search->sums,
 				  search->estimates);
 	hnsw_unlock_record(record);
 
+	limit = farthest_wanted(search);
 	for (int i = 0; i < count; i++)
 	{
 		if (vdb_visited_add(&search->visited,
 							ref_key(search->neighbours[i])))
 			add_frontier(search, search->neighbours[i],
-						 search->estimates[i]);
+						 search->estimates[i], limit);
 	}
+
+	/* and if it did */
+	if (frontier->count > 0 && frontier->entries[0].item != next)
+		hnsw_prefetch_record(index, search->refs[frontier->entries[0].item]);
 }
 
 /* The same without codes: each neighbour is found on the spot */
@@ -318,7 +389,7 @@ look_at(HnswSearch *search, VdbHnswRef ref)
 								   search->record.value);
 	add_found(search, distance);
 	hnsw_unlock_record(&search->record);
-	add_frontier(search, ref, distance);
+	add_frontier(search, ref, distance, farthest_wanted(search));
 	return true;
 }
 
@@ -338,7 +409,7 @@ add_found(HnswSearch *search, float distance)
 
 	if (deleted && (search->layer == 0 || search->live_only))
 		return;
-	if (!search->keep_rest && is_too_far(search, distance))
+	if (!search->keep_rest && distance > farthest_wanted(search))
 		return;
 
 	if (search->found_count == search->found_space)
@@ -349,7 +420,6 @@ add_found(HnswSearch *search, float distance)
 	}
 	item = search->found_count++;
 	found = &search->found[item];
-	memset(found, 0, sizeof(HnswFound));
 	found->ref = record->ref;
 	found->below = record->head->link;
 	found->distance = distance;
@@ -360,36 +430,36 @@ add_found(HnswSearch *search, float distance)
 		found->value.data = palloc(found->value.size);
 		memcpy(found->value.data, record->value, found->value.size);
 	}
+	if (search->index->coded)
+		found->value_head = *(VdbHnswCodedValue *) record->value;
 	if (search->keep_tids)
 	{
-		found->bound = distance;
-		if (search->index->coded)
-			found->bound = hnsw_distance_bound(search->index, search->query,
-											   record->value, distance);
 		found->first_tid = search->tid_count;
 		found->tid_count = hnsw_read_tids(search->index, record->head,
 										  &search->tids, &search->tid_count,
 										  &search->tid_space);
 	}
 
-	vdb_heap_push(&search->nearest, -distance, item);
-	if (search->nearest.count > search->ef)
+	if (search->nearest.count < search->ef)
+		vdb_heap_push(&search->nearest, -distance, item);
+	else if (-distance > search->nearest.entries[0].distance)
 	{
-		VdbHeapEntry farthest = vdb_heap_pop(&search->nearest);
+		VdbHeapEntry farthest = search->nearest.entries[0];
 
+		vdb_heap_replace(&search->nearest, -distance, item);
 		if (search->keep_rest)
-			vdb_heap_push(&search->evicted, -farthest.distance,
-						  farthest.item);
+			vdb_heap_append(&search->evicted, -farthest.distance,
+							farthest.item);
 	}
+	else if (search->keep_rest)
+		vdb_heap_append(&search->evicted, distance, item);
 }
 
-/* Enter a vertex to be looked around, unless it is too far to matter */
-static void
-add_frontier(HnswSearch *search, VdbHnswRef ref, float distance)
+/* Enter a vertex to be looked around, unless it is farther than "limit" */
+static inline void
+add_frontier(HnswSearch *search, VdbHnswRef ref, float distance, float limit)
 {
-	bool		too_far = is_too_far(search, distance);
-
-	if (too_far && !search->keep_rest)
+	if (distance > limit && !search->keep_rest)
 		return;
 
 	if (search->ref_count == search->ref_space)
@@ -400,26 +470,16 @@ add_frontier(HnswSearch *search, VdbHnswRef ref, float distance)
 	}
 	search->refs[search->ref_count] = ref;
 
-	if (!too_far)
-		vdb_heap_push(&search->frontier, distance, search->ref_count++);
+	if (distance > limit)
+		vdb_heap_append(&search->deferred, distance, search->ref_count++);
 	else
-	{
-		if (search->deferred_count == search->deferred_space)
-		{
-			search->deferred_space *= 2;
-			search->deferred = repalloc_huge(search->deferred,
-											 sizeof(VdbHeapEntry) *
-											 (Size) search->deferred_space);
-		}
-		search->deferred[search->deferred_count].distance = distance;
-		search->deferred[search->deferred_count++].item = search->ref_count++;
-	}
+		vdb_heap_push(&search->frontier, distance, search->ref_count++);
 }
 
-/* Is this farther than ef vertices that have been found? */
-static bool
-is_too_far(const HnswSearch *search, float distance)
+/* The distance beyond which ef vertices that have been found are nearer */
+static inline float
+farthest_wanted(const HnswSearch *search)
 {
-	return search->nearest.count >= search->ef &&
-		distance > -search->nearest.entries[0].distance;
+	return search->nearest.count < search->ef ? get_float4_infinity() :
+		-search->nearest.entries[0].distance;
 }

@@ -45,8 +45,6 @@ static void place_body(PageWriter *writer, HnswVertex *vertex, int layer);
 static void write_record(PageWriter *writer, HnswVertex *vertex, int layer);
 static void write_body(PageWriter *writer, HnswVertex *vertex, int layer);
 static void write_rows(PageWriter *writer, HnswVertex *vertex, int layer);
-static void set_covered(PageWriter *writer, HnswEdgeList *list,
-						uint8 *covered);
 static void form_body(PageWriter *writer, HnswVertex *vertex, int layer,
 					  VdbHnswFactors *factors);
 static void set_rows(PageWriter *writer, HnswVertex *vertex,
@@ -217,7 +215,10 @@ write_record(PageWriter *writer, HnswVertex *vertex, int layer)
 		record.refs[i].generation = 1;
 	}
 	if (index->coded)
-		set_covered(writer, list, record.covered);
+	{
+		for (int i = 0; i < list->count; i++)
+			hnsw_set_covered(record.covered, i, list->edges[i].covered);
+	}
 	form_body(writer, vertex, layer, record.factors);
 	if (body_pages == 0)
 		memcpy(record.value, writer->body, MAXALIGN(vertex->value_size) +
@@ -234,34 +235,6 @@ write_record(PageWriter *writer, HnswVertex *vertex, int layer)
 		elog(ERROR, "record of hnsw index \"%s\" is not in its place",
 			 RelationGetRelationName(index->rel));
 	pfree(head);
-}
-
-/*
- * Find out which neighbours are covered by others; the lists in memory do
- * not know
- */
-static void
-set_covered(PageWriter *writer, HnswEdgeList *list, uint8 *covered)
-{
-	HnswGraph  *graph = writer->graph;
-	HnswNeighbour *neighbours;
-
-	neighbours = palloc0(sizeof(HnswNeighbour) * (list->count + 1));
-	for (int i = 0; i < list->count; i++)
-	{
-		HnswVertex *to = vertex_at(graph, list->edges[i].to);
-
-		/* a place in the list in place of a reference */
-		neighbours[i].ref.blkno = i;
-		neighbours[i].distance = list->edges[i].distance;
-		neighbours[i].value.data = hnsw_vertex_value(to);
-	}
-	hnsw_select_neighbours(graph->index, neighbours, list->count,
-						   list->count);
-	for (int i = 0; i < list->count; i++)
-		hnsw_set_covered(covered, neighbours[i].ref.blkno,
-						 neighbours[i].covered);
-	pfree(neighbours);
 }
 
 /*
