@@ -23,6 +23,7 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/spccache.h"
 
 #include "hnsw_private.h"
 
@@ -286,6 +287,18 @@ hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref)
 		return;
 	for (Size at = 0; at < index->record_size; at += 64)
 		__builtin_prefetch(page + special - from_end + at);
+}
+
+/*
+ * hnsw_advise_record -- have the kernel read the page of a record
+ *
+ * Unless effective_io_concurrency of the tablespace is 0.
+ */
+void
+hnsw_advise_record(const HnswIndex *index, VdbHnswRef ref)
+{
+	if (get_tablespace_io_concurrency(index->rel->rd_rel->reltablespace) > 0)
+		PrefetchBuffer(index->rel, MAIN_FORKNUM, ref.blkno);
 }
 
 /* hnsw_unlock_record -- release what hnsw_lock_record() gave */

@@ -186,6 +186,8 @@ typedef struct HnswSearch
 	bool		live_only;		/* deleted vertices lead on but are not among
 								 * the results, in upper layers too */
 
+	bool		is_cold;		/* a record had to be read from the disk */
+
 	VdbVisited	visited;		/* records ever put into the frontier */
 	VdbHeap		frontier;		/* nearest first, items are refs[] */
 	VdbHnswRef *refs;
@@ -373,6 +375,7 @@ extern bool hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 extern void hnsw_unlock_record(HnswRecord *record);
 extern void hnsw_remember_buffers(void);
 extern void hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref);
+extern void hnsw_advise_record(const HnswIndex *index, VdbHnswRef ref);
 extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,
 							   int layer, HnswRecord *record);
 extern void hnsw_record_parts(const HnswIndex *index,

@@ -48,11 +48,15 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/spccache.h"
 #include "utils/tuplesort.h"
 
 #include "vecdb/hnsw.h"
 
 #include "hnsw_private.h"
+
+/* How many rows of a batch the kernel is asked to read beforehand */
+#define ADVISED_ROWS	16
 
 /* Batches up to this size are sorted by insertion */
 #define INSERTION_SORT_LIMIT	256
@@ -95,6 +99,7 @@ typedef struct HnswScan
 } HnswScan;
 
 static void start_scan(IndexScanDesc scan);
+static void advise_rows(HnswScan *state, Relation heap);
 static bool next_batch(HnswScan *state);
 static bool next_row(HnswScan *state, ItemPointer tid, float *bound);
 static bool next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound);
@@ -264,6 +269,34 @@ start_scan(IndexScanDesc scan)
 	} while (!hnsw_search_run(state->search, from) &&
 			 state->search->visits == 0);
 	sort_batch(state);
+	if (unlikely(state->search->is_cold) && scan->heapRelation != NULL)
+		advise_rows(state, scan->heapRelation);
+}
+
+/*
+ * Have the kernel read the first rows of the batch
+ *
+ * The executor fetches them one by one, most likely from as many pages.
+ */
+static void
+advise_rows(HnswScan *state, Relation heap)
+{
+	int			rows = 0;
+
+	if (get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0)
+		return;
+	for (uint32 i = 0; i < state->item_count && rows < ADVISED_ROWS; i++)
+	{
+		HnswFound  *found = &state->search->found[state->items[i]];
+
+		for (uint32 j = 0; j < found->tid_count && rows < ADVISED_ROWS; j++)
+		{
+			ItemPointer tid = &state->search->tids[found->first_tid + j];
+
+			PrefetchBuffer(heap, MAIN_FORKNUM, ItemPointerGetBlockNumber(tid));
+			rows++;
+		}
+	}
 }
 
 /* The next row, from the batch, from the next batch, or from the sweep */

@@ -24,6 +24,7 @@
  */
 #include "postgres.h"
 
+#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -32,6 +33,9 @@
 
 /* Beam of the descent through the upper layers of a coded index */
 #define DESCENT_EF	4
+
+/* How much of the frontier the kernel is asked to read beforehand */
+#define ADVISED_RECORDS	16
 
 /* A search that nobody needs is kept for the next who does if this small */
 #define MAX_SPARE_MEMORY	((Size) 4 * 1024 * 1024)
@@ -50,6 +54,8 @@ static void end_loan(void *arg);
 static void look_around_coded(HnswSearch *search, VdbHnswRef ref);
 static void look_around_plain(HnswSearch *search, VdbHnswRef ref);
 static bool look_at(HnswSearch *search, VdbHnswRef ref);
+static inline bool lock_record(HnswSearch *search, VdbHnswRef ref);
+static void advise_frontier(HnswSearch *search, uint32 first_new);
 static void add_found(HnswSearch *search, float distance);
 static inline void add_frontier(HnswSearch *search, VdbHnswRef ref,
 								float distance, float limit);
@@ -84,7 +90,7 @@ hnsw_search_begin(HnswIndex *index, const HnswQuery *query, int layer, int ef)
 	search->layer = layer;
 	search->ef = ef;
 	search->keep_values = search->keep_tids = false;
-	search->keep_rest = search->live_only = false;
+	search->keep_rest = search->live_only = search->is_cold = false;
 	search->context = CurrentMemoryContext;
 	search->ref_count = search->found_count = search->tid_count = 0;
 	search->frontier.count = search->nearest.count = 0;
@@ -305,6 +311,7 @@ look_around_coded(HnswSearch *search, VdbHnswRef ref)
 	HnswRecord *record = &search->record;
 	VdbHeap    *frontier = &search->frontier;
 	uint32		next = 0;
+	uint32		first_new = search->ref_count;
 	float		distance;
 	float		limit;
 	int			count;
@@ -316,7 +323,7 @@ look_around_coded(HnswSearch *search, VdbHnswRef ref)
 		hnsw_prefetch_record(index, search->refs[next]);
 	}
 
-	if (!hnsw_lock_record(index, ref, search->layer, record))
+	if (!lock_record(search, ref))
 		return;
 	search->visits++;
 	search->distances++;
@@ -346,6 +353,39 @@ look_around_coded(HnswSearch *search, VdbHnswRef ref)
 	/* and if it did */
 	if (frontier->count > 0 && frontier->entries[0].item != next)
 		hnsw_prefetch_record(index, search->refs[frontier->entries[0].item]);
+	if (unlikely(search->is_cold))
+		advise_frontier(search, first_new);
+}
+
+/* Read and lock a record, and note if it had to come from the disk */
+static inline bool
+lock_record(HnswSearch *search, VdbHnswRef ref)
+{
+	int64		reads = pgBufferUsage.shared_blks_read;
+	bool		found = hnsw_lock_record(search->index, ref, search->layer,
+										 &search->record);
+
+	search->is_cold |= pgBufferUsage.shared_blks_read != reads;
+	return found;
+}
+
+/*
+ * Have the kernel read what will be looked at next
+ *
+ * The top of a heap is not the order in which it is emptied, but nearly all
+ * of it will be.  Those that were there before have been asked for already.
+ */
+static void
+advise_frontier(HnswSearch *search, uint32 first_new)
+{
+	const VdbHeap *frontier = &search->frontier;
+
+	for (uint32 i = 0; i < Min(frontier->count, ADVISED_RECORDS); i++)
+	{
+		if (frontier->entries[i].item >= first_new)
+			hnsw_advise_record(search->index,
+							   search->refs[frontier->entries[i].item]);
+	}
 }
 
 /* The same without codes: each neighbour is found on the spot */
@@ -354,14 +394,20 @@ look_around_plain(HnswSearch *search, VdbHnswRef ref)
 {
 	int			count;
 
-	if (!hnsw_lock_record(search->index, ref, search->layer,
-						  &search->record))
+	if (!lock_record(search, ref))
 		return;
 	search->visits++;
 	count = search->record.head->count;
 	memcpy(search->neighbours, search->record.refs,
 		   sizeof(VdbHnswRef) * count);
 	hnsw_unlock_record(&search->record);
+
+	for (int i = 0; i < count && unlikely(search->is_cold); i++)
+	{
+		if (!vdb_visited_contains(&search->visited,
+								  ref_key(search->neighbours[i])))
+			hnsw_advise_record(search->index, search->neighbours[i]);
+	}
 
 	for (int i = 0; i < count; i++)
 	{
@@ -380,8 +426,7 @@ look_at(HnswSearch *search, VdbHnswRef ref)
 {
 	float		distance;
 
-	if (!hnsw_lock_record(search->index, ref, search->layer,
-						  &search->record))
+	if (!lock_record(search, ref))
 		return false;
 	search->visits++;
 	search->distances++;
