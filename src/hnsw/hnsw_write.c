@@ -35,10 +35,26 @@ typedef struct PageWriter
 	BlockNumber first_container;	/* page of the first one */
 } PageWriter;
 
+/* Putting vertices in order; arrays have an element for each of them */
+typedef struct VertexOrder
+{
+	HnswGraph  *graph;
+	HnswPlace  *inserted;		/* all, in the order of insertion */
+	uint32		inserted_count;
+	HnswPlace  *waiting;		/* neighbours for which a page had no room */
+	uint32		waiting_count;
+	bool	   *has_place;		/* by number of vertex */
+	bool	   *waits;			/* likewise: is or was among "waiting" */
+} VertexOrder;
+
 /* Handles one record; what a pass over all records does */
 typedef void (*RecordAction) (PageWriter *writer, HnswVertex *vertex,
 							  int layer);
 
+static void order_vertices(HnswGraph *graph);
+static void fill_page(VertexOrder *order, HnswPlace place);
+static void append_vertex(VertexOrder *order, HnswPlace place);
+static int	compare_edges(const void *a, const void *b);
 static void for_all_records(PageWriter *writer, RecordAction action);
 static void place_record(PageWriter *writer, HnswVertex *vertex, int layer);
 static void place_body(PageWriter *writer, HnswVertex *vertex, int layer);
@@ -89,6 +105,7 @@ hnsw_graph_write(HnswGraph *graph)
 
 	writer->graph = graph;
 	hnsw_graph_connect(graph);
+	order_vertices(graph);
 
 	/* Give places: records, then bodies; TID pages come after them */
 	writer->blkno = VDB_HNSW_METAPAGE + 1;
@@ -113,6 +130,113 @@ hnsw_graph_write(HnswGraph *graph)
 	}
 	write_meta(writer);
 	pfree(writer);
+}
+
+/*
+ * Put vertices in an order in which neighbours share pages
+ *
+ * A vertex and then those of its neighbours that have no place yet, nearest
+ * first, as many as fit on a page; the others begin pages of their own later.
+ * So a search reads fewer pages from the disk than it looks at records.
+ */
+static void
+order_vertices(HnswGraph *graph)
+{
+	HnswGraphHead *head = graph->head;
+	VertexOrder order = {0};
+
+	order.graph = graph;
+	order.has_place = MemoryContextAllocExtended(CurrentMemoryContext,
+												 head->count,
+												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	order.waits = MemoryContextAllocExtended(CurrentMemoryContext,
+											 head->count,
+											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	order.waiting = MemoryContextAllocHuge(CurrentMemoryContext,
+										   sizeof(HnswPlace) * (Size) head->count);
+	order.inserted = MemoryContextAllocHuge(CurrentMemoryContext,
+											sizeof(HnswPlace) * (Size) head->count);
+	for (HnswPlace place = head->first; place != 0;
+		 place = vertex_at(graph, place)->next)
+		order.inserted[order.inserted_count++] = place;
+
+	head->first = head->last = 0;
+	for (uint32 i = 0; i < order.inserted_count; i++)
+	{
+		uint32		next = order.waiting_count;
+
+		fill_page(&order, order.inserted[i]);
+		for (; next < order.waiting_count; next++)
+			fill_page(&order, order.waiting[next]);
+	}
+
+	pfree(order.has_place);
+	pfree(order.waits);
+	pfree(order.waiting);
+	pfree(order.inserted);
+}
+
+/* A page that begins with a vertex, unless that has a place already */
+static void
+fill_page(VertexOrder *order, HnswPlace place)
+{
+	HnswGraph  *graph = order->graph;
+	HnswVertex *vertex = vertex_at(graph, place);
+	HnswEdgeList *list = hnsw_edge_list(graph, vertex, 0);
+	HnswEdge	edges[2 * VDB_HNSW_MAX_M];
+	int			body_pages;
+	int			left;
+
+	CHECK_FOR_INTERRUPTS();
+	if (order->has_place[vertex->number])
+		return;
+	append_vertex(order, place);
+	left = VDB_HNSW_PAGE_SPACE /
+		(sizeof(ItemIdData) + hnsw_record_size(graph->index,
+											   hnsw_layer_capacity(graph->index, 0),
+											   vertex->value_size, &body_pages));
+
+	memcpy(edges, list->edges, sizeof(HnswEdge) * list->count);
+	qsort(edges, list->count, sizeof(HnswEdge), compare_edges);
+	for (int i = 0; i < list->count; i++)
+	{
+		if (order->has_place[edges[i].number])
+			continue;
+		if (--left > 0)
+			append_vertex(order, edges[i].to);
+		else if (!order->waits[edges[i].number])
+		{
+			order->waits[edges[i].number] = true;
+			order->waiting[order->waiting_count++] = edges[i].to;
+		}
+	}
+}
+
+static void
+append_vertex(VertexOrder *order, HnswPlace place)
+{
+	HnswGraphHead *head = order->graph->head;
+	HnswVertex *vertex = vertex_at(order->graph, place);
+
+	order->has_place[vertex->number] = true;
+	vertex->next = 0;
+	if (head->last != 0)
+		vertex_at(order->graph, head->last)->next = place;
+	else
+		head->first = place;
+	head->last = place;
+}
+
+/* For qsort(): nearest first, and no chance for another order */
+static int
+compare_edges(const void *a, const void *b)
+{
+	const HnswEdge *left = a;
+	const HnswEdge *right = b;
+
+	if (left->distance != right->distance)
+		return left->distance < right->distance ? -1 : 1;
+	return left->number < right->number ? -1 : left->number > right->number;
 }
 
 /* Do something with each record, those above layer 0 first */
