@@ -45,8 +45,13 @@
 /* A bucket with more than this makes sort_met() sort by comparisons */
 #define FULL_BUCKET		32
 
-/* Candidates for neighbours that are looked at, in units of ef_construction */
-#define CANDIDATES	6
+/*
+ * Beam of a search and candidates for neighbours that are looked at, in units
+ * of ef_construction: what makes the best of the time that others take with
+ * the same ef_construction (README, "What was measured")
+ */
+#define BEAM		1.375
+#define CANDIDATES	8
 
 static void init_head(HnswGraph *graph);
 static void init_view(HnswGraph *graph, HnswIndex *index, Size size);
@@ -148,7 +153,8 @@ hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query, ItemPointer tid)
 		bool		choose = l <= layer;
 
 		search_layer(graph, query->value.data, from,
-					 choose ? index->meta.ef_construction : 1, l);
+					 choose ? (int) (BEAM * index->meta.ef_construction) : 1,
+					 l);
 		from = nearest_met(graph);
 		if (l == 0 && join_vertex(graph, query, tid, &full))
 			goto done;
@@ -360,8 +366,8 @@ choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen)
 {
 	HnswIndex  *index = graph->index;
 	int			capacity = hnsw_layer_capacity(index, layer);
-	uint32		candidates = Min(graph->met.count, CANDIDATES *
-								 index->meta.ef_construction);
+	uint32		candidates = Min(graph->met.count, (uint32)
+								 (CANDIDATES * index->meta.ef_construction));
 	HnswNeighbour *taken = palloc(sizeof(HnswNeighbour) * (capacity + 1));
 	HnswNeighbour *covered = palloc(sizeof(HnswNeighbour) * capacity);
 	int			count = 0;
@@ -854,7 +860,8 @@ init_view(HnswGraph *graph, HnswIndex *index, Size size)
 	graph->mark_space = 1024;
 	graph->marks = palloc0(sizeof(uint32) * graph->mark_space);
 	vdb_heap_init(&graph->frontier, 1024);
-	vdb_heap_init(&graph->nearest, index->meta.ef_construction + 1);
+	vdb_heap_init(&graph->nearest,
+				  (uint32) (BEAM * index->meta.ef_construction) + 1);
 	vdb_heap_init(&graph->met, 1024);
 	graph->sorted_space = 1024;
 	graph->sorted = palloc(sizeof(VdbHeapEntry) * graph->sorted_space);
