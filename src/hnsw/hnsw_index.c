@@ -316,7 +316,7 @@ int
 hnsw_random_layer(const HnswIndex *index)
 {
 	double		uniform = 1 - pg_prng_double(&pg_global_prng_state);
-	double		layer = -log(uniform) / log(index->meta.m);
+	double		layer = -log(uniform) / log(2 * index->meta.m);
 
 	return (int) Min(layer, VDB_HNSW_MAX_LAYER);
 }
