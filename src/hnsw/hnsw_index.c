@@ -88,6 +88,7 @@ static void
 fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
 {
 	Size		signs_size = hnsw_signs_size(cache->meta.padded);
+	int			body_pages = 0;
 
 	index->rel = rel;
 	index->meta = cache->meta;
@@ -98,19 +99,22 @@ fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
 	if (index->coded)
 	{
 		uint8	   *signs = palloc(signs_size);
-		int			body_pages;
 
 		memcpy(signs, cache->signs, signs_size);
 		index->signs = signs;
 		index->code_size = cache->meta.padded / 8;
 		index->value_size = hnsw_coded_value_size(&cache->meta);
+		index->scratch = palloc(sizeof(float) * 2 * cache->meta.padded);
+	}
+	else
+		index->value_size = hnsw_plain_value_size(index);
+
+	if (index->value_size > 0)
 		index->record_size =
 			hnsw_record_size(index, index->meta.capacity, index->value_size,
 							 &body_pages);
-		if (body_pages > 0)
-			index->record_size = 0;
-		index->scratch = palloc(sizeof(float) * 2 * cache->meta.padded);
-	}
+	if (body_pages > 0)
+		index->record_size = 0;
 }
 
 /* The type that the operator class of the index is for */

@@ -30,6 +30,9 @@
 /* Places to remember buffers at: at most this many, four bytes each */
 #define MAX_RECENT_BUFFERS	(1024 * 1024)
 
+/* As much of a value without codes is fetched beforehand */
+#define MAX_PLAIN_PREFETCH	512
+
 /* How often a page is looked up although it is known where it should be */
 #define RECENT_TURNS	16
 
@@ -267,7 +270,8 @@ hnsw_remember_buffers(void)
  * Touches no page and needs no pin: where the page was last is only a guess,
  * and a wrong one costs little and harms nothing.  Records of one length lie
  * one below the other from the end of the page, so where this one should be
- * is known before the line pointer is.
+ * is known before the line pointer is.  Without codes it is the value that
+ * will be wanted, and its first part is enough: hardware sees the rest coming.
  */
 void
 hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref)
@@ -275,6 +279,7 @@ hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref)
 	Buffer		buf = *recent_place(index->rel, ref.blkno);
 	Size		special = BLCKSZ - MAXALIGN(sizeof(VdbHnswPageOpaqueData));
 	Size		from_end = (Size) ref.offno * index->record_size;
+	Size		size = index->record_size;
 	const char *page;
 
 	if (buf <= 0 || buf > NBuffers)
@@ -283,10 +288,18 @@ hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref)
 	page = (const char *) BufferGetBlock(buf);
 	__builtin_prefetch(page);
 	__builtin_prefetch(page + special);
-	if (from_end > special)
+	if (from_end > special || from_end == 0)
 		return;
-	for (Size at = 0; at < index->record_size; at += 64)
-		__builtin_prefetch(page + special - from_end + at);
+	page += special - from_end;
+	if (!index->coded)
+	{
+		__builtin_prefetch(page);
+		size = Min(index->value_size, MAX_PLAIN_PREFETCH);
+		page += sizeof(VdbHnswRecordData) +
+			index->meta.capacity * sizeof(VdbHnswRef);
+	}
+	for (Size at = 0; at < size; at += 64)
+		__builtin_prefetch(page + at);
 }
 
 /*

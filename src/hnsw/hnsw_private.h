@@ -101,7 +101,7 @@ typedef struct HnswIndex
 	bool		building;		/* not yet visible to others: change pages
 								 * without WAL, it is written at the end */
 	Size		code_size;		/* bytes of one neighbour code, or 0 */
-	Size		value_size;		/* bytes of every value of a coded index */
+	Size		value_size;		/* bytes of every value, 0 where they differ */
 	Size		record_size;	/* of layer 0 where all are alike and have no
 								 * body pages, otherwise 0 */
 	const uint8 *signs;			/* of the rotation; see hnsw_storage.c */
@@ -358,6 +358,7 @@ extern float hnsw_value_distance(const HnswIndex *index, const void *a,
 extern float hnsw_distance_bound(const HnswIndex *index,
 								 const HnswQuery *query, const void *value,
 								 float distance);
+extern Size hnsw_plain_value_size(const HnswIndex *index);
 extern const char *hnsw_value_problem(const HnswIndex *index,
 									  const void *value, Size size);
 extern bool hnsw_values_equal(const HnswIndex *index, const HnswQuery *query,

@@ -34,6 +34,9 @@
 /* Beam of the descent through the upper layers of a coded index */
 #define DESCENT_EF	4
 
+/* Records on their way to the cache while others are looked at */
+#define PREFETCH_AHEAD	2
+
 /* How much of the frontier the kernel is asked to read beforehand */
 #define ADVISED_RECORDS	16
 
@@ -392,28 +395,29 @@ advise_frontier(HnswSearch *search, uint32 first_new)
 static void
 look_around_plain(HnswSearch *search, VdbHnswRef ref)
 {
-	int			count;
+	HnswRecord *record = &search->record;
+	VdbHnswRef *unmet = search->neighbours;
+	int			count = 0;
 
 	if (!lock_record(search, ref))
 		return;
 	search->visits++;
-	count = search->record.head->count;
-	memcpy(search->neighbours, search->record.refs,
-		   sizeof(VdbHnswRef) * count);
-	hnsw_unlock_record(&search->record);
+	for (int i = 0; i < record->head->count; i++)
+	{
+		if (vdb_visited_add(&search->visited, ref_key(record->refs[i])))
+			unmet[count++] = record->refs[i];
+	}
+	hnsw_unlock_record(record);
 
 	for (int i = 0; i < count && unlikely(search->is_cold); i++)
-	{
-		if (!vdb_visited_contains(&search->visited,
-								  ref_key(search->neighbours[i])))
-			hnsw_advise_record(search->index, search->neighbours[i]);
-	}
-
+		hnsw_advise_record(search->index, unmet[i]);
+	for (int i = 0; i < Min(count, PREFETCH_AHEAD); i++)
+		hnsw_prefetch_record(search->index, unmet[i]);
 	for (int i = 0; i < count; i++)
 	{
-		if (vdb_visited_add(&search->visited,
-							ref_key(search->neighbours[i])))
-			look_at(search, search->neighbours[i]);
+		if (i + PREFETCH_AHEAD < count)
+			hnsw_prefetch_record(search->index, unmet[i + PREFETCH_AHEAD]);
+		look_at(search, unmet[i]);
 	}
 }
 

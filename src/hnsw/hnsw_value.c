@@ -202,7 +202,7 @@ set_steps(const HnswIndex *index, HnswQuery *query)
 const char *
 hnsw_value_problem(const HnswIndex *index, const void *value, Size size)
 {
-	Size		expected = 0;
+	Size		expected = index->value_size;
 
 	if (index->coded)
 		return NULL;			/* its size says it all */
@@ -211,27 +211,36 @@ hnsw_value_problem(const HnswIndex *index, const void *value, Size size)
 		index->type->dimensions(value) != index->meta.dimensions)
 		return "The value is not one of this index";
 
+	if (index->type->kind == VDB_ELEMENT_SPARSE &&
+		size >= sizeof(VdbSparseVector))
+		expected = offsetof(VdbSparseVector, indices) +
+			(sizeof(int32) + sizeof(float)) *
+			(Size) (uint32) ((const VdbSparseVector *) value)->nnz;
+	return size == expected ? NULL : "The value is not one of this index";
+}
+
+/*
+ * hnsw_plain_value_size -- bytes of every value of an index without codes
+ *
+ * 0 where they differ.
+ */
+Size
+hnsw_plain_value_size(const HnswIndex *index)
+{
+	Size		dimensions = index->meta.dimensions;
+
 	switch (index->type->kind)
 	{
 		case VDB_ELEMENT_FLOAT32:
-			expected = offsetof(VdbVector, x) +
-				sizeof(float) * (Size) index->meta.dimensions;
-			break;
+			return offsetof(VdbVector, x) + sizeof(float) * dimensions;
 		case VDB_ELEMENT_FLOAT16:
-			expected = offsetof(VdbHalfVector, x) +
-				sizeof(VdbHalf) * (Size) index->meta.dimensions;
-			break;
-		case VDB_ELEMENT_SPARSE:
-			if (size >= sizeof(VdbSparseVector))
-				expected = offsetof(VdbSparseVector, indices) +
-					(sizeof(int32) + sizeof(float)) *
-					(Size) (uint32) ((const VdbSparseVector *) value)->nnz;
-			break;
+			return offsetof(VdbHalfVector, x) + sizeof(VdbHalf) * dimensions;
 		case VDB_ELEMENT_BIT:
-			expected = VARBITTOTALLEN(index->meta.dimensions);
+			return VARBITTOTALLEN(dimensions);
+		case VDB_ELEMENT_SPARSE:
 			break;
 	}
-	return size == expected ? NULL : "The value is not one of this index";
+	return 0;
 }
 
 /* A squared distance that is below zero by rounding, or NaN by overflow */
