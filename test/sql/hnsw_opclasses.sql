@@ -71,8 +71,8 @@ SELECT id, round((v <-> '[1,1.5,3]')::numeric, 4) FROM data_vector ORDER BY v <-
 CREATE TABLE coded (id int, v vector(64));
 INSERT INTO coded SELECT g, array_fill(g / 8.0, ARRAY[64])::vector FROM generate_series(1, 9) g;
 CREATE INDEX ON coded USING hnsw (v vector_l2_ops);
-SELECT id, round((v <-> array_fill(0.5, ARRAY[64])::vector(64))::numeric, 4) FROM coded
-ORDER BY v <-> array_fill(0.5, ARRAY[64])::vector(64) LIMIT 3;
+SELECT id, round((v <-> array_fill(0.51, ARRAY[64])::vector(64))::numeric, 4) FROM coded
+ORDER BY v <-> array_fill(0.51, ARRAY[64])::vector(64) LIMIT 3;
 
 -- what they are made of
 SELECT opcname, opcintype::regtype, opcdefault, amopopr::regoperator, amoppurpose, f.opfname AS sorts,
