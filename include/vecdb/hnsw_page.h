@@ -182,8 +182,9 @@ StaticAssertDecl(sizeof(VdbHnswPageOpaqueData) == 16,
  *
  *	 block numbers of body pages	body_pages * 4, padded to 8
  *	 references						capacity * 8
- *	 factors						capacity * 8, only with codes
- *	 covered bits					capacity / 8, padded to 8, only with codes
+ *	 factors						capacity * 4, only with codes
+ *	 covered bits					capacity / 8, only with codes; padded to 8
+ *									together with the factors
  *	 value							value_size, padded to 8
  *	 codes							capacity * padded / 8, only with codes
  *
@@ -319,15 +320,50 @@ StaticAssertDecl(offsetof(VdbHnswFloat32Value, x) == 12,
  *
  *	 rescale = |r|^2 / |r|_1
  *	 add = |r|^2 + 2 * rescale * sum(x[i] * sign(r[i]))
+ *
+ * Both are rounded to the upper half of a float, "add" with the rounded
+ * "rescale" in it, so that most of what one lost is made up for by the other.
+ * The estimate is wrong by far more than that.
  */
+typedef uint16 VdbBfloat16;
+
 typedef struct VdbHnswFactors
 {
-	float		add;
-	float		rescale;
+	VdbBfloat16 add;
+	VdbBfloat16 rescale;
 } VdbHnswFactors;
 
-StaticAssertDecl(sizeof(VdbHnswFactors) == 8,
+StaticAssertDecl(sizeof(VdbHnswFactors) == 4,
 				 "factors are part of the on-disk format");
+
+/* The float that a half of one stands for */
+static inline float
+VdbBfloat16ToFloat(VdbBfloat16 half)
+{
+	union
+	{
+		uint32		bits;
+		float		value;
+	}			whole;
+
+	whole.bits = (uint32) half << 16;
+	return whole.value;
+}
+
+/* The nearest half to a float that is a number; may be infinite */
+static inline VdbBfloat16
+VdbBfloat16FromFloat(float value)
+{
+	union
+	{
+		uint32		bits;
+		float		value;
+	}			whole;
+
+	whole.value = value;
+	return (VdbBfloat16)
+		((whole.bits + 0x7FFF + ((whole.bits >> 16) & 1)) >> 16);
+}
 
 /* Is this reference none? */
 static inline bool

@@ -290,8 +290,7 @@ hnsw_record_size(const HnswIndex *index, int capacity, Size value_size,
 
 	fixed = sizeof(VdbHnswRecordData) + capacity * sizeof(VdbHnswRef);
 	if (index->coded)
-		fixed += capacity * sizeof(VdbHnswFactors) +
-			hnsw_covered_size(capacity);
+		fixed += hnsw_factors_size(capacity);
 	body = MAXALIGN(value_size) + capacity * index->code_size;
 
 	if (MAXALIGN(fixed + body) + sizeof(ItemIdData) <= VDB_HNSW_PAGE_SPACE)

@@ -396,9 +396,8 @@ hnsw_record_parts(const HnswIndex *index, VdbHnswRecordData *head,
 	if (index->coded)
 	{
 		record->factors = (VdbHnswFactors *) at;
-		at += head->capacity * sizeof(VdbHnswFactors);
-		record->covered = (uint8 *) at;
-		at += hnsw_covered_size(head->capacity);
+		record->covered = (uint8 *) &record->factors[head->capacity];
+		at += hnsw_factors_size(head->capacity);
 	}
 	record->value = NULL;
 	record->codes = NULL;

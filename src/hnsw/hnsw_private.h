@@ -272,11 +272,12 @@ hnsw_item_is_sane(Page page, ItemId item, Size least)
 		ItemIdGetOffset(item) == MAXALIGN(ItemIdGetOffset(item));
 }
 
-/* Bytes of the covered bits of a record */
+/* Bytes of the factors and the covered bits of a record */
 static inline Size
-hnsw_covered_size(int capacity)
+hnsw_factors_size(int capacity)
 {
-	return MAXALIGN((capacity + BITS_PER_BYTE - 1) / BITS_PER_BYTE);
+	return MAXALIGN(capacity * sizeof(VdbHnswFactors) +
+					(capacity + BITS_PER_BYTE - 1) / BITS_PER_BYTE);
 }
 
 static inline bool

@@ -423,15 +423,19 @@ hnsw_encode_edge(const HnswIndex *index, const float *base,
 	float		l1;
 	float		l2_squared;
 	float		base_dot;
+	float		rescale;
+	float		add;
 
 	vdb_distance->encode_residual(index->meta.padded, base, target, code,
 								  &l1, &l2_squared, &base_dot);
 
-	factors->rescale = l1 > 0 ? l2_squared / l1 : 0;
-	factors->add = l2_squared + 2 * factors->rescale * base_dot;
+	factors->rescale = VdbBfloat16FromFloat(l1 > 0 ? l2_squared / l1 : 0);
+	rescale = VdbBfloat16ToFloat(factors->rescale);
+	factors->add = VdbBfloat16FromFloat(l2_squared + 2 * rescale * base_dot);
+	add = VdbBfloat16ToFloat(factors->add);
 
 	/* Values so large that squares overflow: no estimate, only a neighbour */
-	if (!isfinite(factors->rescale) || !isfinite(factors->add))
+	if (!isfinite(rescale) || !isfinite(add))
 		factors->rescale = factors->add = 0;
 }
 
@@ -458,9 +462,10 @@ hnsw_estimate(const HnswIndex *index, const HnswQuery *query, float distance,
 	{
 		float		dot = query->step * (2 * sums[i] - query->steps_sum);
 
-		estimates[i] = distance - factor * factors[i].rescale * dot;
+		estimates[i] = distance -
+			factor * VdbBfloat16ToFloat(factors[i].rescale) * dot;
 		if (add)
-			estimates[i] += factors[i].add;
+			estimates[i] += VdbBfloat16ToFloat(factors[i].add);
 	}
 }
 
@@ -506,11 +511,13 @@ hnsw_edge_distances(const HnswIndex *index, const HnswRecord *record,
 
 	for (int i = 0; i < count; i++)
 	{
+		float		rescale = VdbBfloat16ToFloat(factors[i].rescale);
+
 		if (index->meta.metric == VDB_METRIC_IP)
-			distances[i] = -base->norm2 - factors[i].rescale * distances[i];
+			distances[i] = -base->norm2 - rescale * distances[i];
 		else
-			distances[i] = Max(0, factors[i].add -
-							   2 * factors[i].rescale * distances[i]);
+			distances[i] = Max(0, VdbBfloat16ToFloat(factors[i].add) -
+							   2 * rescale * distances[i]);
 	}
 }
 

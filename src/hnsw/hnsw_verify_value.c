@@ -21,6 +21,9 @@
 /* What sums of a few thousand floats may be off, relatively */
 #define SUM_TOLERANCE	1e-3
 
+/* and by which half a float differs from the whole */
+#define FACTOR_TOLERANCE	(1.0 / 256)
+
 static double half_a_step(const HnswIndex *index, float scale, double x);
 static const char *factors_problem(const HnswVerify *verify,
 								   const VdbHnswFactors *factors,
@@ -166,10 +169,12 @@ factors_problem(const HnswVerify *verify, const VdbHnswFactors *factors,
 	double		l1_error = sqrt(verify->index.meta.padded) * error;
 	double		least = Max(l2 - error, 0) * Max(l2 - error, 0);
 	double		most = (l2 + error) * (l2 + error);
+	double		add = VdbBfloat16ToFloat(factors->add);
+	double		rescale = VdbBfloat16ToFloat(factors->rescale);
 	double		distance;
 	double		slack;
 
-	if (!isfinite(factors->add) || !isfinite(factors->rescale))
+	if (!isfinite(add) || !isfinite(rescale))
 		return "The factors are not finite";
 
 	/* Squares so small that floats hold little or nothing of them */
@@ -177,17 +182,18 @@ factors_problem(const HnswVerify *verify, const VdbHnswFactors *factors,
 		return NULL;
 
 	/* Neighbours in one place, or so far away that squares overflow */
-	if (factors->add == 0 && factors->rescale == 0 &&
+	if (add == 0 && rescale == 0 &&
 		(l1 <= l1_error || most > FLT_MAX / 16))
 		return NULL;
 
-	if (factors->rescale < least / (l1 + l1_error) * (1 - SUM_TOLERANCE) - FLT_MIN ||
+	if (rescale < least / (l1 + l1_error) * (1 - FACTOR_TOLERANCE) - FLT_MIN ||
 		(l1 > l1_error &&
-		 factors->rescale > most / (l1 - l1_error) * (1 + SUM_TOLERANCE) + FLT_MIN))
+		 rescale > most / (l1 - l1_error) * (1 + FACTOR_TOLERANCE) + FLT_MIN))
 		return "The factor that rescales sums does not fit the values";
 
-	distance = factors->add - 2.0 * factors->rescale * base_dot;
-	slack = SUM_TOLERANCE * most + 2e-5 * factors->rescale * base_l1 + FLT_MIN;
+	distance = add - 2 * rescale * base_dot;
+	slack = SUM_TOLERANCE * most + FACTOR_TOLERANCE * fabs(add) +
+		2e-5 * rescale * base_l1 + FLT_MIN;
 	if (distance < least - slack || distance > most + slack)
 		return "The factor that is added does not fit the values";
 	return NULL;

@@ -266,7 +266,7 @@ sub parts
 	my $refs = $record->{at} + 48 + int(($bodies * 4 + 7) / 8) * 8;
 	my $value = $refs + $capacity * 8;
 	my $factors = $value;
-	$value += $capacity * 8 + int((int(($capacity + 7) / 8) + 7) / 8) * 8 if $coded;
+	$value += int(($capacity * 4 + int(($capacity + 7) / 8) + 7) / 8) * 8 if $coded;
 	return { refs => $refs, count => $count, factors => $factors, value => $value };
 }
 
@@ -386,7 +386,7 @@ my @cases = (
 		substr(${ $_[0] }, $at, 16) = ~substr(${ $_[0] }, $at, 16) } ],
 	[ 'floatfactor', 'float32', 7, sub {
 		my $record = (records(${ $_[0] }, 2, $bottom))[5];
-		put($_[0], parts(${ $_[0] }, $record, 1)->{factors}, 'f', 99) } ],
+		put($_[0], parts(${ $_[0] }, $record, 1)->{factors}, 'S', 0x42C6) } ],
 	[ 'floatrow', 'float32', 10, sub {
 		my @records = records(${ $_[0] }, 2, $bottom);
 		my ($a, $b) = ($records[5]{at} + 24, $records[6]{at} + 24);
@@ -395,10 +395,10 @@ my @cases = (
 		substr(${ $_[0] }, $b, 6) = $tid } ],
 	[ 'factor', 'coded', 7, sub {
 		my $record = (records(${ $_[0] }, 2, $bottom))[5];
-		put($_[0], parts(${ $_[0] }, $record, 1)->{factors}, 'f', 99) } ],
+		put($_[0], parts(${ $_[0] }, $record, 1)->{factors}, 'S', 0x42C6) } ],
 	[ 'rescale', 'coded', 7, sub {
 		my $record = (records(${ $_[0] }, 2, $bottom))[5];
-		put($_[0], parts(${ $_[0] }, $record, 1)->{factors} + 4, 'f', 9**9**9) } ],
+		put($_[0], parts(${ $_[0] }, $record, 1)->{factors} + 2, 'S', 0x7F80) } ],
 	[ 'isolated', 'plain', 8, sub {
 		put($_[0], $_->{at} + 8, 'S', 0) foreach records(${ $_[0] }, 2) }, 'warning' ],
 	[ 'bodytwice', 'body', 9, sub {
