@@ -6,7 +6,9 @@
  * A vertex that leaves the lists of all its neighbours, because they found
  * better ones, is lost to searches.  Before the graph is written we walk
  * through layer 0 from the entry point, as a search would, and put each
- * vertex that was not met into the list of the nearest one that was.
+ * vertex that was not met into the list of the nearest one that was.  What
+ * was met stays so: the edges by which the walk came form a tree, and none of
+ * those gives way.
  *
  * Not where the metric is the inner product.  There the nearest of all are
  * the few longest vectors, and most others are in nobody's list: leading to
@@ -28,14 +30,13 @@
 typedef struct Walk
 {
 	HnswGraph  *graph;
-	bool	   *met;
-	uint32	   *pointers;		/* how many edges lead to the vertex */
+	HnswPlace  *parents;		/* the vertex that led to this one; itself for
+								 * the entry point, 0 if it was not met */
 	HnswPlace  *stack;			/* met, neighbours not looked at yet */
 	uint32		stack_count;
 } Walk;
 
-static void count_pointers(Walk *walk);
-static void meet(Walk *walk, HnswPlace place);
+static void meet(Walk *walk, HnswPlace place, HnswPlace from);
 static void walk_on(Walk *walk);
 static void lead_to(Walk *walk, HnswPlace place);
 static bool add_to_list(Walk *walk, const HnswNeighbour *from,
@@ -62,64 +63,42 @@ hnsw_graph_connect(HnswGraph *graph)
 		return;
 
 	walk.graph = graph;
-	walk.met = MemoryContextAllocExtended(CurrentMemoryContext, head->count,
-										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	walk.pointers = MemoryContextAllocExtended(CurrentMemoryContext,
-											   sizeof(uint32) *
-											   (Size) head->count,
-											   MCXT_ALLOC_HUGE |
-											   MCXT_ALLOC_ZERO);
+	walk.parents = MemoryContextAllocExtended(CurrentMemoryContext,
+											  sizeof(HnswPlace) *
+											  (Size) head->count,
+											  MCXT_ALLOC_HUGE |
+											  MCXT_ALLOC_ZERO);
 	walk.stack = MemoryContextAllocExtended(CurrentMemoryContext,
 											sizeof(HnswPlace) *
 											(Size) head->count,
 											MCXT_ALLOC_HUGE);
 	walk.stack_count = 0;
 
-	count_pointers(&walk);
-	meet(&walk, head->entry);
+	meet(&walk, head->entry, head->entry);
 	walk_on(&walk);
 	for (HnswPlace place = head->first; place != 0;
 		 place = vertex_at(graph, place)->next)
 	{
-		if (!walk.met[vertex_at(graph, place)->number])
+		if (walk.parents[vertex_at(graph, place)->number] == 0)
 		{
 			lead_to(&walk, place);
 			walk_on(&walk);
 		}
 	}
 
-	pfree(walk.met);
-	pfree(walk.pointers);
+	pfree(walk.parents);
 	pfree(walk.stack);
 }
 
-/* Count the edges that lead to each vertex in layer 0 */
+/* Note that a vertex can be reached, from another */
 static void
-count_pointers(Walk *walk)
-{
-	HnswGraph  *graph = walk->graph;
-
-	for (HnswPlace place = graph->head->first; place != 0;
-		 place = vertex_at(graph, place)->next)
-	{
-		HnswEdgeList *list = hnsw_edge_list(graph, vertex_at(graph, place),
-											0);
-
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < list->count; i++)
-			walk->pointers[list->edges[i].number]++;
-	}
-}
-
-/* Note that a vertex can be reached */
-static void
-meet(Walk *walk, HnswPlace place)
+meet(Walk *walk, HnswPlace place, HnswPlace from)
 {
 	uint32		number = vertex_at(walk->graph, place)->number;
 
-	if (walk->met[number])
+	if (walk->parents[number] != 0)
 		return;
-	walk->met[number] = true;
+	walk->parents[number] = from;
 	walk->stack[walk->stack_count++] = place;
 }
 
@@ -137,7 +116,7 @@ walk_on(Walk *walk)
 
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < list->count; i++)
-			meet(walk, list->edges[i].to);
+			meet(walk, list->edges[i].to, place);
 	}
 }
 
@@ -162,7 +141,7 @@ lead_to(Walk *walk, HnswPlace place)
 	{
 		if (add_to_list(walk, &found[i], place))
 		{
-			meet(walk, place);
+			meet(walk, place, found[i].ref.blkno);
 			break;
 		}
 	}
@@ -174,8 +153,9 @@ lead_to(Walk *walk, HnswPlace place)
 /*
  * Add a vertex to the list of another
  *
- * If the list is full, in the place of its farthest neighbour that others
- * lead to as well; false when there is none.
+ * If the list is full, in the place of its farthest neighbour that was met by
+ * way of another; false when there is none.  All neighbours of "from" have
+ * been met by now.
  */
 static bool
 add_to_list(Walk *walk, const HnswNeighbour *from, HnswPlace to)
@@ -191,19 +171,17 @@ add_to_list(Walk *walk, const HnswNeighbour *from, HnswPlace to)
 	{
 		for (int i = 0; i < list->count; i++)
 		{
-			if (walk->pointers[list->edges[i].number] > 1 &&
+			if (walk->parents[list->edges[i].number] != from->ref.blkno &&
 				(at < 0 || list->edges[i].distance > list->edges[at].distance))
 				at = i;
 		}
 		if (at < 0)
 			return false;
-		walk->pointers[list->edges[at].number]--;
 	}
 
 	list->edges[at].to = to;
 	list->edges[at].number = vertex_at(graph, to)->number;
 	list->edges[at].distance = from->distance;
 	list->edges[at].covered = true;
-	walk->pointers[list->edges[at].number]++;
 	return true;
 }

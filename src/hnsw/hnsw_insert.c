@@ -57,7 +57,6 @@ static void encode_neighbours(InsertState *insert, int layer,
 static int	link_back(InsertState *insert, int layer);
 static LOCKMODE become_reachable(InsertState *insert, LOCKMODE mode);
 static bool link_anew(InsertState *insert);
-static bool find_entry_base(HnswIndex *index, VdbHnswRef *base);
 static void set_entry(InsertState *insert);
 
 /*
@@ -522,7 +521,7 @@ become_reachable(InsertState *insert, LOCKMODE mode)
  *
  * The descent may end among vertices that a VACUUM which was interrupted
  * marked in layer 0 and not above, and these need not lead to a live one.
- * The entry point does, unless there is none, so it is the second to try.
+ * The search goes on from the entry point then, which does.
  * Returns false when there are no neighbours.
  */
 static bool
@@ -543,12 +542,6 @@ link_anew(InsertState *insert)
 		search = search_layer(insert, 0, from);
 		choose_neighbours(insert, search, &from);
 		hnsw_search_end(search);
-		if (insert->neighbour_counts[0] == 0 && find_entry_base(index, &from))
-		{
-			search = search_layer(insert, 0, from);
-			choose_neighbours(insert, search, &from);
-			hnsw_search_end(search);
-		}
 		if (insert->neighbour_counts[0] == 0)
 			return false;
 		if (link_back(insert, 0) > 0)
@@ -565,31 +558,6 @@ link_anew(InsertState *insert)
 		link.to = insert->neighbours[0][i].ref;
 		hnsw_link(&link, insert->refs[0], false);
 	}
-	return true;
-}
-
-/*
- * Find the record in layer 0 of the entry point's vertex
- *
- * Returns false when VACUUM has removed the vertex already.
- */
-static bool
-find_entry_base(HnswIndex *index, VdbHnswRef *base)
-{
-	HnswRecord	record = {0};
-	int			layer;
-
-	hnsw_read_entry(index, base, &layer);
-	for (;;)
-	{
-		if (!hnsw_lock_record(index, *base, layer, &record))
-			return false;
-		if (layer-- == 0)
-			break;
-		*base = record.head->link;
-		hnsw_unlock_record(&record);
-	}
-	hnsw_unlock_record(&record);
 	return true;
 }
 

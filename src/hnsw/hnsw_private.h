@@ -169,6 +169,13 @@ typedef struct HnswFound
 	HnswValue	value;			/* only with keep_values */
 } HnswFound;
 
+/* A record of an upper layer, or what it is linked to in layer 0 */
+typedef struct HnswLead
+{
+	VdbHnswRef	ref;
+	int			layer;
+} HnswLead;
+
 /*
  * One search through one layer.  May be resumed for further results.
  *
@@ -205,6 +212,10 @@ typedef struct HnswSearch
 								 * the search is resumed */
 	VdbHeap		deferred;		/* too far for the frontier so far; in no
 								 * order */
+	bool		has_leads;		/* "leads" is in use */
+	HnswLead   *leads;			/* other ways into layer 0, not tried yet */
+	uint32		lead_count;
+	uint32		lead_space;
 	HnswRecord	record;			/* the one being looked at */
 	VdbHnswRef	neighbours[2 * VDB_HNSW_MAX_M]; /* scratch, for one record */
 	int32		sums[2 * VDB_HNSW_MAX_M];

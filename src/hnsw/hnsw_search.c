@@ -14,6 +14,11 @@
  * record is read for each vertex looked at closely.  Without codes, every
  * neighbour is read to learn its distance, as in the paper.
  *
+ * Layer 0 may fall into parts that do not lead to each other, far clusters
+ * for one.  A search that has met all of a part, and wants more, goes on from
+ * the vertices of the upper layers, that of the entry point first: whatever
+ * the entry point leads to in any way is found in the end.
+ *
  * A reference may be out of date by the time it is followed, when VACUUM has
  * removed the vertex meanwhile.  Such a vertex is passed over.
  *
@@ -64,6 +69,8 @@ static inline void add_frontier(HnswSearch *search, VdbHnswRef ref,
 								float distance, float limit);
 static inline float farthest_wanted(const HnswSearch *search);
 static void explore(HnswSearch *search);
+static bool enter_elsewhere(HnswSearch *search);
+static void add_lead(HnswSearch *search, VdbHnswRef ref, int layer);
 
 static inline uint64
 ref_key(VdbHnswRef ref)
@@ -98,6 +105,8 @@ hnsw_search_begin(HnswIndex *index, const HnswQuery *query, int layer, int ef)
 	search->ref_count = search->found_count = search->tid_count = 0;
 	search->frontier.count = search->nearest.count = 0;
 	search->evicted.count = search->deferred.count = 0;
+	search->has_leads = false;
+	search->lead_count = 0;
 	search->visits = search->distances = search->code_estimates = 0;
 	memset(&search->record, 0, sizeof(HnswRecord));
 	vdb_visited_restart(&search->visited,
@@ -134,6 +143,8 @@ create_search(void)
 	search->found = palloc(sizeof(HnswFound) * search->found_space);
 	search->tid_space = 256;
 	search->tids = palloc(sizeof(ItemPointerData) * search->tid_space);
+	search->lead_space = 64;
+	search->leads = palloc(sizeof(HnswLead) * search->lead_space);
 	MemoryContextSwitchTo(old);
 	return search;
 }
@@ -237,6 +248,7 @@ hnsw_search_memory(const HnswSearch *search)
 		(Size) search->ref_count * sizeof(VdbHnswRef) +
 		(Size) search->found_count * sizeof(HnswFound) +
 		(Size) search->tid_count * sizeof(ItemPointerData) +
+		(Size) search->lead_count * sizeof(HnswLead) +
 		((Size) search->frontier.count + search->evicted.count +
 		 search->deferred.count) * sizeof(VdbHeapEntry);
 }
@@ -285,13 +297,20 @@ hnsw_search_descend(HnswIndex *index, const HnswQuery *query, int layer,
 						   "The entry point leads nowhere");
 }
 
-/* Look around vertices, nearest first, until that finds nothing nearer */
+/*
+ * Look around vertices, nearest first, until that finds nothing nearer
+ *
+ * A search that found nothing where it began is left to the caller, who may
+ * descend again.
+ */
 static void
 explore(HnswSearch *search)
 {
 	VdbHeap    *frontier = &search->frontier;
 
-	while (frontier->count > 0)
+	while (frontier->count > 0 ||
+		   (search->nearest.count < search->ef && search->layer == 0 &&
+			search->visits > 0 && enter_elsewhere(search)))
 	{
 		VdbHeapEntry top = frontier->entries[0];
 
@@ -304,6 +323,69 @@ explore(HnswSearch *search)
 		else
 			look_around_plain(search, search->refs[top.item]);
 	}
+}
+
+/*
+ * Put a vertex of layer 0 that was not met into the frontier, by way of the
+ * upper layers; false when they lead to none
+ *
+ * They have a few vertices in a hundred, and are followed one at a time.
+ */
+static bool
+enter_elsewhere(HnswSearch *search)
+{
+	HnswRecord *record = &search->record;
+
+	if (!search->has_leads)
+	{
+		VdbHnswRef	entry;
+		int			layer;
+
+		search->has_leads = true;
+		hnsw_read_entry(search->index, &entry, &layer);
+		if (!VdbHnswRefIsNone(entry))
+			add_lead(search, entry, layer);
+	}
+
+	while (search->lead_count > 0)
+	{
+		HnswLead	lead = search->leads[--search->lead_count];
+
+		CHECK_FOR_INTERRUPTS();
+		if (lead.layer == 0)
+		{
+			if (search->index->coded)
+				add_frontier(search, lead.ref, 0, get_float4_infinity());
+			else if (!look_at(search, lead.ref))
+				continue;
+			return true;
+		}
+
+		if (!hnsw_lock_record(search->index, lead.ref, lead.layer, record))
+			continue;
+		for (int i = 0; i < record->head->count; i++)
+			add_lead(search, record->refs[i], lead.layer);
+		/* the last is the first to be followed */
+		add_lead(search, record->head->link, lead.layer - 1);
+		hnsw_unlock_record(record);
+	}
+	return false;
+}
+
+/* Note a record to be followed down, unless it was met */
+static void
+add_lead(HnswSearch *search, VdbHnswRef ref, int layer)
+{
+	if (!vdb_visited_add(&search->visited, ref_key(ref)))
+		return;
+	if (search->lead_count == search->lead_space)
+	{
+		search->lead_space *= 2;
+		search->leads = repalloc_huge(search->leads, sizeof(HnswLead) *
+									  (Size) search->lead_space);
+	}
+	search->leads[search->lead_count].ref = ref;
+	search->leads[search->lead_count++].layer = layer;
 }
 
 /* Visit a vertex: find it, and put its neighbours into the frontier */
