@@ -99,6 +99,7 @@ hnsw_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 			hnsw_repair_entry(&vacuum);
 			VDB_DEBUG_POINT("hnsw_vacuum_entry");
 			hnsw_repair_pass(&vacuum);
+			hnsw_reach_pass(&vacuum);
 			VDB_DEBUG_POINT("hnsw_vacuum_repaired");
 			wait_for_insertions(&vacuum);
 			VDB_DEBUG_POINT("hnsw_vacuum_free");

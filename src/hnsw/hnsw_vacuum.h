@@ -49,4 +49,7 @@ hnsw_is_deleted(const HnswVacuum *vacuum, BlockNumber blkno,
 extern void hnsw_repair_entry(HnswVacuum *vacuum);
 extern void hnsw_repair_pass(HnswVacuum *vacuum);
 
+/* functions in hnsw_reach.c */
+extern void hnsw_reach_pass(HnswVacuum *vacuum);
+
 #endif							/* HNSW_VACUUM_H */

@@ -2,7 +2,7 @@
 -- hnsw_property: an index scan against an exact one, on random data
 --
 -- For each operator class, kind of data and query: with a LIMIT larger than
--- the table every row comes back once; and the first ten at ef_search = 200 of
+-- the table every row comes back once; and the first ten at ef_search = 400 of
 -- 200 rows are as near, in their order, as the exact first ten, but for two of
 -- them with inner products.  The rows are inserted, deleted
 -- by half and inserted anew.  A line is printed for what fails, with its seed;
@@ -10,7 +10,7 @@
 --
 SET enable_seqscan = off;
 SET jit = off;
-SET hnsw.ef_search = 200;
+SET hnsw.ef_search = 400;
 SELECT coalesce(nullif(current_setting('hnsw_property.seed', true), ''),
 	(extract(epoch FROM clock_timestamp())::int % 1000000)::text)::int AS seed \gset
 SELECT setseed(:seed / 1000000.0) \g /dev/null

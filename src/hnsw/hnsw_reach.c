@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw_reach.c
+ *	  After VACUUM has led lists around deleted vertices: is all that is left
+ *	  still led to?
+ *
+ * What is repaired is each list by itself.  When a whole region goes, two
+ * parts may be left that only it connected, each with neighbours enough of
+ * its own; or the last vertex that pointed to another is gone.  So we walk
+ * through the graph from the entry point as a search would, down from the
+ * upper layers and through layer 0, and have each vertex that was not met
+ * linked with the nearest that a search finds.
+ *
+ * Not where the metric is the inner product, for the reason that hnsw_connect.c
+ * gives.
+ *
+ * Others may insert meanwhile.  What they add is led to by them, and at worst
+ * met here without need.
+ *
+ * IDENTIFICATION
+ *	  src/hnsw/hnsw_reach.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+
+#include "hnsw_vacuum.h"
+
+/* A record to be looked at */
+typedef struct Step
+{
+	VdbHnswRef	ref;
+	int			layer;
+} Step;
+
+/* A walk; what was met is noted by place */
+typedef struct Walk
+{
+	HnswVacuum *vacuum;
+	VdbVisited	met;
+	Step	   *steps;
+	uint32		step_count;
+	uint32		step_space;
+} Walk;
+
+static void walk_from(Walk *walk, VdbHnswRef ref, int layer);
+static void meet(Walk *walk, VdbHnswRef ref, int layer);
+static void follow(Walk *walk, VdbHnswRef ref, int layer);
+static void reach_page(Walk *walk, BlockNumber blkno);
+static void lead_to(Walk *walk, VdbHnswRef ref);
+static bool find_nearest(HnswIndex *index, const HnswQuery *query,
+						 VdbHnswRef self, HnswNeighbour *nearest);
+
+/*
+ * hnsw_reach_pass -- have the entry point lead to every live vertex
+ *
+ * Nobody points to a deleted vertex any more.
+ */
+void
+hnsw_reach_pass(HnswVacuum *vacuum)
+{
+	HnswIndex  *index = vacuum->index;
+	MemoryContext context;
+	MemoryContext old;
+	Walk		walk = {0};
+	VdbHnswRef	entry;
+	int			layer;
+	BlockNumber blocks;
+
+	hnsw_read_entry(index, &entry, &layer);
+	if (VdbHnswRefIsNone(entry) || index->meta.metric == VDB_METRIC_IP)
+		return;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "hnsw reach",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	walk.vacuum = vacuum;
+	vdb_visited_init(&walk.met, 1024);
+	walk.step_space = 1024;
+	walk.steps = palloc(sizeof(Step) * walk.step_space);
+
+	walk_from(&walk, entry, layer);
+	blocks = RelationGetNumberOfBlocks(index->rel);
+	for (BlockNumber blkno = VDB_HNSW_METAPAGE + 1; blkno < blocks; blkno++)
+	{
+		vdb_vacuum_delay_point();
+		reach_page(&walk, blkno);
+	}
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* Meet all that a record leads to */
+static void
+walk_from(Walk *walk, VdbHnswRef ref, int layer)
+{
+	meet(walk, ref, layer);
+	while (walk->step_count > 0)
+	{
+		Step		step = walk->steps[--walk->step_count];
+
+		vdb_vacuum_delay_point();
+		follow(walk, step.ref, step.layer);
+	}
+}
+
+/* Note a record, to be followed later; no lock is needed */
+static void
+meet(Walk *walk, VdbHnswRef ref, int layer)
+{
+	if (!vdb_visited_add(&walk->met, hnsw_place_key(ref.blkno, ref.offno)))
+		return;
+	if (walk->step_count == walk->step_space)
+	{
+		walk->step_space *= 2;
+		walk->steps = repalloc_huge(walk->steps,
+									sizeof(Step) * (Size) walk->step_space);
+	}
+	walk->steps[walk->step_count].ref = ref;
+	walk->steps[walk->step_count++].layer = layer;
+}
+
+/* Meet the neighbours of a record, and its own record one layer below */
+static void
+follow(Walk *walk, VdbHnswRef ref, int layer)
+{
+	HnswIndex  *index = walk->vacuum->index;
+	Buffer		buf = hnsw_read_page(index->rel, ref.blkno,
+									 walk->vacuum->strategy);
+	Page		page = BufferGetPage(buf);
+	HnswRecord	record = {0};
+
+	/* the value and the codes are of no interest, nor their pages */
+	hnsw_page_check(index->rel, ref.blkno, page, VDB_HNSW_PAGE_VERTEX);
+	hnsw_items_check(index, ref.blkno, page);
+	if (ref.offno <= PageGetMaxOffsetNumber(page))
+	{
+		hnsw_record_parts(index, (VdbHnswRecordData *)
+						  PageGetItem(page, PageGetItemId(page, ref.offno)),
+						  &record);
+		if (record.head->kind == VDB_HNSW_RECORD_VERTEX &&
+			record.head->generation == ref.generation &&
+			record.head->layer == layer)
+		{
+			for (int i = 0; i < record.head->count; i++)
+				meet(walk, record.refs[i], layer);
+			if (layer > 0)
+				meet(walk, record.head->link, layer - 1);
+		}
+	}
+	hnsw_unlock_page(buf);
+}
+
+/* Lead to what has not been met of the vertices on a page */
+static void
+reach_page(Walk *walk, BlockNumber blkno)
+{
+	HnswIndex  *index = walk->vacuum->index;
+	Buffer		buf = hnsw_read_page(index->rel, blkno,
+									 walk->vacuum->strategy);
+	Page		page = BufferGetPage(buf);
+	VdbHnswRef	missing[MaxOffsetNumber];
+	int			count = 0;
+
+	if (!PageIsNew(page) &&
+		VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
+	{
+		hnsw_items_check(index, blkno, page);
+		for (OffsetNumber offno = FirstOffsetNumber;
+			 offno <= PageGetMaxOffsetNumber(page); offno++)
+		{
+			VdbHnswRecordData *head = (VdbHnswRecordData *)
+			PageGetItem(page, PageGetItemId(page, offno));
+
+			if (head->kind != VDB_HNSW_RECORD_VERTEX || head->layer > 0 ||
+				(head->flags & VDB_HNSW_DELETED) != 0 ||
+				vdb_visited_contains(&walk->met, hnsw_place_key(blkno, offno)))
+				continue;
+			missing[count].blkno = blkno;
+			missing[count].offno = offno;
+			missing[count++].generation = head->generation;
+		}
+	}
+	hnsw_unlock_page(buf);
+
+	for (int i = 0; i < count; i++)
+	{
+		/* an earlier one may lead to it */
+		if (!vdb_visited_contains(&walk->met,
+								  hnsw_place_key(blkno, missing[i].offno)))
+			lead_to(walk, missing[i]);
+	}
+}
+
+/*
+ * Link a vertex with the nearest that a search finds, both ways, and go on
+ * from there
+ *
+ * The nearest has to take it.  What it then drops to make room was met
+ * already; should nothing else point to that, the next VACUUM finds it.
+ */
+static void
+lead_to(Walk *walk, VdbHnswRef ref)
+{
+	HnswIndex  *index = walk->vacuum->index;
+	MemoryContext old = MemoryContextSwitchTo(walk->vacuum->context);
+	HnswRecord	record = {0};
+	HnswValue	value;
+	HnswQuery	query;
+	HnswQuery	nearest_query;
+	HnswLink	link = {0};
+	HnswNeighbour nearest;
+
+	hnsw_lock_graph(index->rel, ShareLock);
+	if (hnsw_lock_record(index, ref, 0, &record))
+	{
+		value.size = record.head->value_size;
+		value.data = palloc(value.size);
+		memcpy(value.data, record.value, value.size);
+		hnsw_unlock_record(&record);
+		hnsw_query_from_value(index, value, &query);
+
+		if (find_nearest(index, &query, ref, &nearest))
+		{
+			link.index = index;
+			link.query = &query;
+			link.to = ref;
+			hnsw_link(&link, nearest.ref, true);
+
+			hnsw_query_from_value(index, nearest.value, &nearest_query);
+			memset(&link, 0, sizeof(HnswLink));
+			link.index = index;
+			link.query = &nearest_query;
+			link.to = nearest.ref;
+			hnsw_link(&link, ref, false);
+		}
+	}
+	hnsw_unlock_graph(index->rel, ShareLock);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(walk->vacuum->context);
+	walk_from(walk, ref, 0);
+}
+
+/*
+ * The live vertex that a search finds nearest to a query, other than "self"
+ *
+ * Its value is copied into the current memory context.  Returns false when
+ * there is none.
+ */
+static bool
+find_nearest(HnswIndex *index, const HnswQuery *query, VdbHnswRef self,
+			 HnswNeighbour *nearest)
+{
+	HnswSearch *search;
+	VdbHnswRef	from;
+	int			layer;
+	uint32	   *items;
+	uint32		count;
+	bool		found = false;
+
+	if (!hnsw_search_descend(index, query, 0, &from, &layer))
+		return false;
+	search = hnsw_search_begin(index, query, 0, index->meta.ef_construction);
+	search->keep_values = true;
+	search->live_only = true;
+	hnsw_search_run(search, from);
+
+	items = palloc(sizeof(uint32) * search->ef);
+	count = hnsw_search_take(search, items);
+	for (uint32 i = 0; i < count && !found; i++)
+	{
+		HnswFound  *f = &search->found[items[i]];
+
+		if (VdbHnswRefEquals(f->ref, self))
+			continue;
+		nearest->ref = f->ref;
+		nearest->distance = f->distance;
+		nearest->value = f->value;
+		found = true;
+	}
+	hnsw_search_end(search);
+	return found;
+}
