@@ -312,8 +312,9 @@ hnsw_layer_capacity(const HnswIndex *index, int layer)
 /*
  * hnsw_random_layer -- the highest layer of a new vertex
  *
- * As in the paper (Malkov and Yashunin, arXiv 1603.09320, algorithm 4): a
- * vertex of layer l is in layer l + 1 with probability 1 / m.
+ * As in the paper (Malkov and Yashunin, arXiv 1603.09320, algorithm 4), but
+ * that a vertex of layer l is in layer l + 1 with probability 1 / 2m: README,
+ * "What was measured".
  */
 int
 hnsw_random_layer(const HnswIndex *index)
