@@ -206,7 +206,7 @@ insert_row(Relation rel, Datum *values, bool *isnull, ItemPointer tid,
 		   bool index_unchanged, IndexInfo *info)
 {
 	if (!isnull[0])
-		hnsw_insert(rel, values[0], tid);
+		hnsw_insert(rel, values[0], tid, index_unchanged);
 	return false;
 }
 

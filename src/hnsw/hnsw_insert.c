@@ -9,7 +9,8 @@
  * its row was never committed, no search returns it, and VACUUM removes it.
  * See README, "Crash states".
  *
- * A row whose value is indexed already joins that value's vertex.
+ * A row whose value is indexed already joins that value's vertex, and the
+ * search ends as soon as it has found that.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_insert.c
@@ -24,6 +25,13 @@
 
 #include "hnsw_private.h"
 
+/*
+ * Beam of an insertion in units of ef_construction: in a coded index a visit
+ * finds one vertex, and otherwise all neighbours
+ */
+#define CODED_BEAM	2
+#define PLAIN_BEAM	1
+
 /* One insertion, while it is under way */
 typedef struct InsertState
 {
@@ -36,11 +44,13 @@ typedef struct InsertState
 	int			neighbour_counts[VDB_HNSW_MAX_LAYER + 1];
 } InsertState;
 
+static bool join_former(HnswIndex *index, const HnswQuery *query,
+						ItemPointer tid);
 static LOCKMODE lock_for_insert(HnswIndex *index, int layer,
 								int *entry_layer, bool *empty);
 static bool find_neighbours(InsertState *insert);
 static HnswSearch *search_layer(InsertState *insert, int layer,
-								VdbHnswRef from);
+								VdbHnswRef from, bool find_equal);
 static void choose_neighbours(InsertState *insert, HnswSearch *search,
 							  VdbHnswRef *from);
 static bool join_vertex(InsertState *insert, HnswSearch *search);
@@ -62,10 +72,12 @@ static void set_entry(InsertState *insert);
 /*
  * hnsw_insert -- index a value that is not NULL for a heap row
  *
- * A zero vector is not indexed where the metric is cosine.
+ * A zero vector is not indexed where the metric is cosine.  "is_unchanged"
+ * says that another version of the row has the same value, most likely; then
+ * there is a vertex to join.
  */
 void
-hnsw_insert(Relation rel, Datum value, ItemPointer tid)
+hnsw_insert(Relation rel, Datum value, ItemPointer tid, bool is_unchanged)
 {
 	MemoryContext context;
 	MemoryContext old;
@@ -77,11 +89,41 @@ hnsw_insert(Relation rel, Datum value, ItemPointer tid)
 	old = MemoryContextSwitchTo(context);
 
 	index = hnsw_index_open(rel);
-	if (hnsw_form_query(index, value, &query))
+	if (hnsw_form_query(index, value, &query) &&
+		!(is_unchanged && join_former(index, &query, tid)))
 		hnsw_insert_value(index, &query, tid);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+/*
+ * Add a row to the vertex of its former version; false when none was found
+ *
+ * The search ends at that vertex, and most often it is led right to it.  No
+ * layer is drawn for a new vertex, which might take an exclusive lock.
+ */
+static bool
+join_former(HnswIndex *index, const HnswQuery *query, ItemPointer tid)
+{
+	VdbHnswRef	from;
+	int			layer;
+	bool		joined = false;
+
+	hnsw_lock_graph(index->rel, ShareLock);
+	if (hnsw_search_descend(index, query, 0, &from, &layer))
+	{
+		HnswSearch *search = hnsw_search_begin(index, query, 0,
+											   index->meta.ef_construction);
+
+		search->find_equal = true;
+		hnsw_search_run(search, from);
+		joined = search->equal_found &&
+			add_row(index, search->equal, query, tid);
+		hnsw_search_end(search);
+	}
+	hnsw_unlock_graph(index->rel, ShareLock);
+	return joined;
 }
 
 /*
@@ -163,6 +205,7 @@ find_neighbours(InsertState *insert)
 	VdbHnswRef	from;
 	int			layer;
 
+	VDB_DEBUG_POINT("hnsw_insert_search");
 	if (!hnsw_search_descend(index, insert->query, insert->layer, &from,
 							 &layer))
 		hnsw_report_corruption(index->rel, VDB_HNSW_METAPAGE,
@@ -171,25 +214,40 @@ find_neighbours(InsertState *insert)
 
 	for (; layer >= 0; layer--)
 	{
-		HnswSearch *search = search_layer(insert, layer, from);
+		HnswSearch *search = search_layer(insert, layer, from, layer == 0);
 
-		if (layer == 0 && join_vertex(insert, search))
-			return false;
+		if (search->equal_found)
+		{
+			if (add_row(index, search->equal, insert->query, insert->tid))
+				return false;
+			/* it has been deleted, and the search is not complete */
+			hnsw_search_end(search);
+			search = search_layer(insert, layer, from, false);
+			if (join_vertex(insert, search))
+				return false;
+		}
 		choose_neighbours(insert, search, &from);
 		hnsw_search_end(search);
 	}
 	return true;
 }
 
-/* Search a layer for vertices near to the new one */
+/*
+ * Search a layer for vertices near to the new one, or only for one of its
+ * very value, should there be one
+ */
 static HnswSearch *
-search_layer(InsertState *insert, int layer, VdbHnswRef from)
+search_layer(InsertState *insert, int layer, VdbHnswRef from, bool find_equal)
 {
 	HnswIndex  *index = insert->index;
-	HnswSearch *search = hnsw_search_begin(index, insert->query, layer,
-										   index->meta.ef_construction);
+	HnswSearch *search;
 
+	search = hnsw_search_begin(index, insert->query, layer,
+							   index->meta.ef_construction *
+							   (index->coded ? CODED_BEAM : PLAIN_BEAM));
 	search->keep_values = true;
+	search->keep_found = true;
+	search->find_equal = find_equal;
 	if (!hnsw_search_run(search, from) && (layer > 0 || search->visits == 0))
 		hnsw_report_corruption(index->rel, from.blkno, from.offno,
 							   "The descent leads to no vertex");
@@ -207,26 +265,15 @@ choose_neighbours(InsertState *insert, HnswSearch *search, VdbHnswRef *from)
 	int			layer = search->layer;
 	uint32	   *items = palloc(sizeof(uint32) * search->ef);
 	uint32		found = hnsw_search_take(search, items);
-	HnswNeighbour *candidates = palloc(sizeof(HnswNeighbour) * Max(found, 1));
-	int			count = 0;
 
 	if (found > 0)
 		*from = search->found[items[0]].below;
-	for (uint32 i = 0; i < found; i++)
-	{
-		HnswFound  *f = &search->found[items[i]];
 
-		/* the new vertex itself, when it looks for neighbours anew */
-		if (f->deleted || VdbHnswRefEquals(f->ref, insert->refs[layer]))
-			continue;
-		candidates[count].ref = f->ref;
-		candidates[count].distance = f->distance;
-		candidates[count++].value = f->value;
-	}
+	/* the new vertex itself may be met when it looks for neighbours anew */
 	insert->neighbour_counts[layer] =
-		hnsw_select_neighbours(insert->index, candidates, count,
-							   hnsw_layer_capacity(insert->index, layer));
-	insert->neighbours[layer] = candidates;
+		hnsw_choose_neighbours(search, insert->refs[layer],
+							   hnsw_layer_capacity(insert->index, layer),
+							   &insert->neighbours[layer]);
 }
 
 /* Add the row to a vertex of the same value, if the search found one */
@@ -472,7 +519,7 @@ link_back(InsertState *insert, int layer)
 	HnswNeighbour *own = insert->neighbours[layer];
 	int			count = insert->neighbour_counts[layer];
 	HnswLink	link = {0};
-	int			linked = 0;
+	int			linked;
 
 	link.index = insert->index;
 	link.layer = layer;
@@ -481,8 +528,7 @@ link_back(InsertState *insert, int layer)
 	link.own = own;
 	link.own_count = count;
 
-	for (int i = 0; i < count; i++)
-		linked += hnsw_link(&link, own[i].ref, false);
+	linked = hnsw_link_all(&link);
 	for (int i = 0; i < count && linked == 0; i++)
 		linked += hnsw_link(&link, own[i].ref, true);
 	return linked;
@@ -539,7 +585,7 @@ link_anew(InsertState *insert)
 		CHECK_FOR_INTERRUPTS();
 		if (!hnsw_search_descend(index, insert->query, 0, &from, &layer))
 			return false;
-		search = search_layer(insert, 0, from);
+		search = search_layer(insert, 0, from, false);
 		choose_neighbours(insert, search, &from);
 		hnsw_search_end(search);
 		if (insert->neighbour_counts[0] == 0)

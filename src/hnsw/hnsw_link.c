@@ -30,14 +30,17 @@
 
 #include "hnsw_private.h"
 
-static void sort_neighbours(HnswNeighbour *neighbours, int count);
 static int	compare_neighbours(const void *a, const void *b);
-static int	choose_place_coded(HnswLink *link, bool *covered);
+static int	choose_place_coded(HnswLink *link, bool *covered,
+							   uint8 *covered_bits);
 static int	choose_farthest(HnswLink *link, const float *edges,
 							const float *to_neighbours, float distance,
 							bool covered);
 static int	choose_farthest_own(HnswLink *link, const float *distances);
 static bool link_coded(HnswLink *link);
+static bool wants_link(HnswLink *link, bool *linked);
+static int	link_pages(HnswLink *link, const VdbHnswRef *from, int count);
+static int	compare_blocks(const void *a, const void *b);
 static bool put_edge(HnswChange *change, HnswLink *link);
 static bool link_plain(HnswLink *link);
 static bool read_candidates(HnswLink *link, HnswNeighbour *candidates,
@@ -64,6 +67,134 @@ hnsw_link(HnswLink *link, VdbHnswRef from, bool force)
 	link->from = from;
 	link->force = force;
 	return link->index->coded ? link_coded(link) : link_plain(link);
+}
+
+/*
+ * hnsw_link_all -- make all of link->own point to the new vertex
+ *
+ * As hnsw_link() does without "force".  Returns how many point to it.
+ *
+ * In a coded index those that have a place for it are found out first, with
+ * one page locked at a time, and then changed, several pages in one WAL
+ * record, which is shorter than a record for each.
+ */
+int
+hnsw_link_all(HnswLink *link)
+{
+	int			count = 0;
+	int			linked = 0;
+	int			body_pages = 0;
+	VdbHnswRef *from;
+
+	if (link->index->coded)
+		hnsw_record_size(link->index,
+						 hnsw_layer_capacity(link->index, link->layer),
+						 link->index->value_size, &body_pages);
+	if (!link->index->coded || body_pages > 0)
+	{
+		for (int i = 0; i < link->own_count; i++)
+			linked += hnsw_link(link, link->own[i].ref, false);
+		return linked;
+	}
+
+	from = palloc(sizeof(VdbHnswRef) * (link->own_count + 1));
+	link->force = false;
+	for (int i = 0; i < link->own_count; i++)
+	{
+		bool		linked_already;
+
+		link->from = link->own[i].ref;
+		if (wants_link(link, &linked_already))
+			from[count++] = link->from;
+		else
+			linked += linked_already;
+	}
+	qsort(from, count, sizeof(VdbHnswRef), compare_blocks);
+	VDB_DEBUG_POINT("hnsw_link_chosen");
+
+	for (int i = 0; i < count;)
+	{
+		int			end = i;
+		int			pages = 0;
+
+		/* lock rule 3: as many pages as a change can have, in order */
+		for (; end < count; end++)
+		{
+			if (end > i && from[end].blkno == from[end - 1].blkno)
+				continue;
+			if (pages++ == HNSW_MAX_CHANGE_PAGES)
+				break;
+		}
+		linked += link_pages(link, from + i, end - i);
+		i = end;
+	}
+	pfree(from);
+	return linked;
+}
+
+/*
+ * Has the record of link->from, in a coded index, a place for the new vertex?
+ *
+ * Sets *linked when it points to it already.
+ */
+static bool
+wants_link(HnswLink *link, bool *linked)
+{
+	bool		wants = false;
+	bool		covered;
+
+	*linked = false;
+	if (!hnsw_lock_record(link->index, link->from, link->layer,
+						  &link->record))
+		return false;
+	if ((link->record.head->flags & VDB_HNSW_DELETED) == 0)
+	{
+		*linked = points_to(&link->record, link->to);
+		wants = !*linked && choose_place_coded(link, &covered, NULL) >= 0;
+	}
+	hnsw_unlock_record(&link->record);
+	return wants;
+}
+
+/*
+ * Make records on a few pages of a coded index point to the new vertex, in
+ * one change; returns how many do
+ *
+ * They are looked at again, for others may have come first.
+ */
+static int
+link_pages(HnswLink *link, const VdbHnswRef *from, int count)
+{
+	HnswChange	change;
+	int			linked = 0;
+	int			changed = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	hnsw_change_begin(&change, link->index);
+	for (int i = 0; i < count; i++)
+	{
+		link->from = from[i];
+		if (!is_linkable(&change, link))
+			continue;
+		if (points_to(&link->record, link->to))
+			linked++;
+		else if (put_edge(&change, link))
+			changed++;
+	}
+	if (changed > 0)
+		hnsw_change_finish(&change);
+	else
+		hnsw_change_abort(&change);
+	return linked + changed;
+}
+
+static int
+compare_blocks(const void *a, const void *b)
+{
+	BlockNumber x = ((const VdbHnswRef *) a)->blkno;
+	BlockNumber y = ((const VdbHnswRef *) b)->blkno;
+
+	return x < y ? -1 : x > y;
 }
 
 /* Take the record into a change; false when it must not be linked to */
@@ -137,7 +268,8 @@ put_edge(HnswChange *change, HnswLink *link)
 	VdbHnswFactors factors;
 	uint8	   *code;
 	bool		covered;
-	int			at = choose_place_coded(link, &covered);
+	int			at = choose_place_coded(link, &covered,
+										link->record.covered);
 
 	if (at < 0)
 		return false;
@@ -161,11 +293,11 @@ put_edge(HnswChange *change, HnswLink *link)
  * When the list is full, the farthest of the covered has to go, be it the
  * new one; with none covered, the farthest of all.
  *
- * Sets the covered bits of the list, and *covered for the new one, unless
- * -1 is returned.
+ * Sets *covered for the new one and, unless that is NULL, the bits of the
+ * list in covered_bits; neither when -1 is returned.
  */
 static int
-choose_place_coded(HnswLink *link, bool *covered)
+choose_place_coded(HnswLink *link, bool *covered, uint8 *covered_bits)
 {
 	HnswIndex  *index = link->index;
 	HnswRecord *record = &link->record;
@@ -187,12 +319,12 @@ choose_place_coded(HnswLink *link, bool *covered)
 
 	if (count == record->head->capacity)
 		at = choose_farthest(link, edges, to_neighbours, distance, *covered);
-	if (at >= 0 && !*covered)
+	if (at >= 0 && !*covered && covered_bits != NULL)
 	{
 		for (int i = 0; i < count; i++)
 		{
 			if (edges[i] > distance && to_neighbours[i] <= edges[i])
-				hnsw_set_covered(record->covered, i, true);
+				hnsw_set_covered(covered_bits, i, true);
 		}
 	}
 
@@ -415,7 +547,7 @@ hnsw_select_neighbours(const HnswIndex *index, HnswNeighbour *candidates,
 	int			taken = 0;
 	int			i;
 
-	sort_neighbours(candidates, count);
+	hnsw_sort_neighbours(candidates, count);
 
 	/* taken <= i always holds, so that the front can be overwritten */
 	covered = palloc(sizeof(HnswNeighbour) * Max(count, 1));
@@ -485,13 +617,13 @@ hnsw_is_near_taken(const HnswIndex *index, const HnswNeighbour *candidate,
 }
 
 /*
- * Sort by distance
+ * hnsw_sort_neighbours -- sort by distance
  *
  * Candidates come sorted from a search, and lists as two sorted halves with
  * one behind them, which insertion takes less time to sort than qsort().
  */
-static void
-sort_neighbours(HnswNeighbour *neighbours, int count)
+void
+hnsw_sort_neighbours(HnswNeighbour *neighbours, int count)
 {
 	if (count > 128)
 	{

@@ -166,7 +166,7 @@ typedef struct HnswFound
 	uint32		first_tid;		/* scans only: HnswSearch.tids[first_tid ... ] */
 	uint32		tid_count;
 	bool		deleted;		/* leads on, but is no neighbour to take */
-	HnswValue	value;			/* only with keep_values */
+	HnswValue	value;			/* data is NULL where it was not kept */
 } HnswFound;
 
 /* A record of an upper layer, or what it is linked to in layer 0 */
@@ -187,12 +187,19 @@ typedef struct HnswSearch
 	const HnswQuery *query;
 	int			layer;
 	int			ef;				/* results to be kept */
-	bool		keep_values;	/* copy the values of what is found */
+	bool		keep_values;	/* copy the values of what is found, unless ef
+								 * nearer ones had been found before */
 	bool		keep_tids;		/* copy the heap TIDs of what is found */
 	bool		keep_rest;		/* keep what hnsw_search_resume() needs */
+	bool		keep_found;		/* found[] has all that were visited, not only
+								 * those that were among the nearest */
+	bool		find_equal;		/* end as soon as a vertex that is not deleted
+								 * and has the query's own value is found */
 	bool		live_only;		/* deleted vertices lead on but are not among
 								 * the results, in upper layers too */
 
+	bool		equal_found;	/* "equal" is such a vertex */
+	VdbHnswRef	equal;
 	bool		is_cold;		/* a record had to be read from the disk */
 
 	VdbVisited	visited;		/* records ever put into the frontier */
@@ -442,10 +449,15 @@ extern bool hnsw_search_descend(HnswIndex *index, const HnswQuery *query,
 								int layer, VdbHnswRef *from,
 								int *from_layer);
 
+/* functions in hnsw_choose.c */
+extern int	hnsw_choose_neighbours(HnswSearch *search, VdbHnswRef self,
+								   int capacity, HnswNeighbour **chosen);
+
 /* functions in hnsw_link.c */
 extern int	hnsw_select_neighbours(const HnswIndex *index,
 								   HnswNeighbour *candidates, int count,
 								   int capacity);
+extern void hnsw_sort_neighbours(HnswNeighbour *neighbours, int count);
 extern bool hnsw_is_near_taken(const HnswIndex *index,
 							   const HnswNeighbour *candidate,
 							   const HnswNeighbour *taken, int taken_count);
@@ -455,11 +467,13 @@ extern int	hnsw_dropped_neighbour(const HnswIndex *index,
 
 /* functions in hnsw_link.c */
 extern bool hnsw_link(HnswLink *link, VdbHnswRef from, bool force);
+extern int	hnsw_link_all(HnswLink *link);
 extern bool hnsw_link_record(HnswChange *change, HnswRecord *record,
 							 const HnswQuery *query, VdbHnswRef to);
 
 /* functions in hnsw_insert.c */
-extern void hnsw_insert(Relation rel, Datum value, ItemPointer tid);
+extern void hnsw_insert(Relation rel, Datum value, ItemPointer tid,
+						bool is_unchanged);
 extern void hnsw_insert_value(HnswIndex *index, const HnswQuery *query,
 							  ItemPointer tid);
 

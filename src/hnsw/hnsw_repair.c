@@ -3,15 +3,17 @@
  * hnsw_repair.c
  *	  Leading the graph around vertices that VACUUM is about to remove.
  *
- * A vertex that points to a deleted one gets neighbours of the deleted one in
- * its place: whoever could be reached through it can be reached still.  The
- * nearest of them are tried, just as if they were newly inserted.
+ * The neighbours of a vertex that points to a deleted one are chosen anew,
+ * from those that stay and from others.  In a coded index these are what a
+ * short search that begins at the vertex finds: it is led through the deleted
+ * ones, too.  Without codes a search is dear, and they are the neighbours of
+ * the deleted: whoever could be reached through those can be reached still.
  *
- * Where whole regions were deleted, the neighbours of deleted neighbours are
- * deleted, too, and the graph would fall apart.  Then a search through the
- * deleted region finds who lives beyond, and they are linked both ways.  That
- * is done in upper layers always: their records are few, and whatever falls
- * apart in layer 0 is held together by them.
+ * Where whole regions were deleted, that finds few, and the graph would fall
+ * apart.  Then a search, through the deleted region and from the entry point,
+ * finds who lives beyond, and they are linked both ways.  That is done in
+ * upper layers always: their records are few, and whatever falls apart in
+ * layer 0 is held together by them.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_repair.c
@@ -49,17 +51,22 @@ static void repair_page(HnswVacuum *vacuum, BlockNumber blkno);
 static void repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer);
 static bool read_list(Repair *repair);
 static void form_own_query(Repair *repair, const void *value, Size size);
+static void find_candidates(Repair *repair);
 static void collect_candidates(Repair *repair);
+static void add_candidates_of(Repair *repair, VdbHnswRef dead);
 static void search_candidates(Repair *repair);
 static int	add_found_from(Repair *repair, VdbHnswRef from);
+static void add_remaining(Repair *repair);
+static void fill_list(Repair *repair);
 static void link_candidates(Repair *repair);
-static void add_candidates_of(Repair *repair, VdbHnswRef dead);
 static bool is_known(const Repair *repair, VdbHnswRef ref);
-static int	compare_candidates(const void *a, const void *b);
-static int	read_values(Repair *repair, int from, int wanted);
+static bool read_value(Repair *repair, HnswNeighbour *candidate);
 static bool change_list(Repair *repair);
 static void change_coded(Repair *repair, HnswChange *change);
 static void change_plain(Repair *repair);
+static bool change_edge(Repair *repair, HnswChange *change);
+static int	find_candidate(const Repair *repair, VdbHnswRef ref);
+static int	find_ref(const VdbHnswRef *refs, int count, VdbHnswRef ref);
 static void remove_edge(Repair *repair, HnswChange *change, int at);
 
 /*
@@ -175,10 +182,10 @@ repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer)
 		vdb_vacuum_delay_point();
 		if (!read_list(&repair))
 			return;
-		collect_candidates(&repair);
-		repair.searched = layer > 0 || repair.candidate_count < repair.dead;
-		if (repair.searched)
-			search_candidates(&repair);
+		find_candidates(&repair);
+		add_remaining(&repair);
+		if (vacuum->index->coded)
+			fill_list(&repair);
 		VDB_DEBUG_POINT("hnsw_repair_collected");
 	} while (!change_list(&repair));
 	if (repair.searched)
@@ -219,7 +226,81 @@ form_own_query(Repair *repair, const void *value, Size size)
 	hnsw_query_from_value(repair->vacuum->index, own, &repair->query);
 }
 
-/* Who may take the places of the deleted, nearest first */
+/*
+ * Choose those of the list that stay, and of the other candidates those that
+ * the heuristic takes and there is room for
+ */
+static void
+fill_list(Repair *repair)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	int			count = repair->candidate_count;
+	int			capacity = hnsw_layer_capacity(index, repair->layer);
+	int			room = capacity - (repair->count - repair->dead);
+	HnswNeighbour *taken = palloc(sizeof(HnswNeighbour) * capacity);
+	HnswNeighbour *covered = palloc(sizeof(HnswNeighbour) * (count + capacity));
+	HnswNeighbour *spare = covered + capacity;
+	int			taken_count = 0;
+	int			covered_count = 0;
+	int			spare_count = 0;
+
+	hnsw_sort_neighbours(repair->candidates, count);
+	for (int i = 0; i < count; i++)
+	{
+		HnswNeighbour *candidate = &repair->candidates[i];
+		bool		stays = find_ref(repair->refs, repair->count,
+									 candidate->ref) >= 0;
+
+		if (!stays && (room <= 0 || !read_value(repair, candidate)))
+			continue;
+		candidate->covered = hnsw_is_near_taken(index, candidate, taken,
+												taken_count);
+		if (!candidate->covered && (stays || room > 0))
+		{
+			taken[taken_count++] = *candidate;
+			room -= !stays;
+		}
+		else if (stays)
+			covered[covered_count++] = *candidate;
+		else
+			spare[spare_count++] = *candidate;
+	}
+	for (int i = 0; i < spare_count && room > 0; i++, room--)
+		covered[covered_count++] = spare[i];
+
+	memcpy(repair->candidates, taken, sizeof(HnswNeighbour) * taken_count);
+	memcpy(repair->candidates + taken_count, covered,
+		   sizeof(HnswNeighbour) * covered_count);
+	repair->candidate_count = taken_count + covered_count;
+}
+
+/*
+ * Find candidates for the list of a record, other than those that it has
+ *
+ * Of what a search finds only as many as do not cover each other, or little
+ * more than is missing: they are to be linked both ways.
+ */
+static void
+find_candidates(Repair *repair)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	int			capacity = hnsw_layer_capacity(index, repair->layer);
+
+	if (repair->layer == 0)
+		collect_candidates(repair);
+	repair->searched = repair->layer > 0 ||
+		repair->candidate_count < repair->dead;
+	if (repair->searched)
+	{
+		search_candidates(repair);
+		repair->candidate_count =
+			hnsw_select_neighbours(index, repair->candidates,
+								   repair->candidate_count,
+								   Min(repair->dead + 2, capacity));
+	}
+}
+
+/* Neighbours of the deleted ones that stay */
 static void
 collect_candidates(Repair *repair)
 {
@@ -236,8 +317,6 @@ collect_candidates(Repair *repair)
 							repair->refs[i].offno))
 			add_candidates_of(repair, repair->refs[i]);
 	}
-	qsort(repair->candidates, repair->candidate_count, sizeof(HnswNeighbour),
-		  compare_candidates);
 }
 
 /*
@@ -246,16 +325,11 @@ collect_candidates(Repair *repair)
  *
  * When it has not found enough, the record is in a part of the graph that is
  * small and perhaps cut off, so another search comes from the entry point.
- *
- * Of those that do not cover each other there may be few, and they are what
- * holds the graph together: they are chosen first.
  */
 static void
 search_candidates(Repair *repair)
 {
 	HnswIndex  *index = repair->vacuum->index;
-	int			wanted = Min(repair->dead + 2,
-							 hnsw_layer_capacity(index, repair->layer));
 	int			ef = index->meta.ef_construction;
 	VdbHnswRef	from;
 	int			layer;
@@ -270,10 +344,6 @@ search_candidates(Repair *repair)
 							&layer) &&
 		layer == repair->layer)
 		add_found_from(repair, from);
-
-	repair->candidate_count =
-		hnsw_select_neighbours(index, repair->candidates,
-							   repair->candidate_count, wanted);
 }
 
 /*
@@ -300,7 +370,8 @@ add_found_from(Repair *repair, VdbHnswRef from)
 		HnswFound  *f = &search->found[items[i]];
 		HnswNeighbour *candidate;
 
-		if (is_known(repair, f->ref))
+		if (is_known(repair, f->ref) ||
+			find_ref(repair->refs, repair->count, f->ref) >= 0)
 			continue;
 		candidate = &repair->candidates[repair->candidate_count++];
 		candidate->ref = f->ref;
@@ -309,6 +380,33 @@ add_found_from(Repair *repair, VdbHnswRef from)
 	}
 	hnsw_search_end(search);
 	return found;
+}
+
+/*
+ * Add those of the list that stay, with their values
+ *
+ * Without codes all candidates get their values, for all compete.
+ */
+static void
+add_remaining(Repair *repair)
+{
+	int			from = repair->vacuum->index->coded ?
+	repair->candidate_count : 0;
+	int			kept = from;
+
+	for (int i = 0; i < repair->count; i++)
+	{
+		if (!hnsw_is_deleted(repair->vacuum, repair->refs[i].blkno,
+							 repair->refs[i].offno))
+			repair->candidates[repair->candidate_count++].ref =
+				repair->refs[i];
+	}
+	for (int i = from; i < repair->candidate_count; i++)
+	{
+		if (read_value(repair, &repair->candidates[i]))
+			repair->candidates[kept++] = repair->candidates[i];
+	}
+	repair->candidate_count = kept;
 }
 
 /*
@@ -321,7 +419,7 @@ static void
 link_candidates(Repair *repair)
 {
 	HnswLink	link = {0};
-	int			linked = 0;
+	int			linked;
 
 	link.index = repair->vacuum->index;
 	link.layer = repair->layer;
@@ -330,13 +428,16 @@ link_candidates(Repair *repair)
 	link.own = repair->candidates;
 	link.own_count = repair->candidate_count;
 
-	for (int i = 0; i < repair->candidate_count; i++)
-		linked += hnsw_link(&link, repair->candidates[i].ref, false);
+	linked = hnsw_link_all(&link);
 	for (int i = 0; i < repair->candidate_count && linked == 0; i++)
 		linked += hnsw_link(&link, repair->candidates[i].ref, true);
 }
 
-/* Add the neighbours of a deleted vertex that stay */
+/*
+ * Add the neighbours of a deleted vertex that stay
+ *
+ * With estimates of their distances where there are codes, and no values.
+ */
 static void
 add_candidates_of(Repair *repair, VdbHnswRef dead)
 {
@@ -367,6 +468,7 @@ add_candidates_of(Repair *repair, VdbHnswRef dead)
 	{
 		if (hnsw_is_deleted(repair->vacuum, refs[i].blkno, refs[i].offno) ||
 			is_known(repair, refs[i]) ||
+			find_ref(repair->refs, repair->count, refs[i]) >= 0 ||
 			repair->candidate_count == repair->candidate_space)
 			continue;
 		repair->candidates[repair->candidate_count].ref = refs[i];
@@ -374,66 +476,37 @@ add_candidates_of(Repair *repair, VdbHnswRef dead)
 	}
 }
 
-/* Is this the record itself, a neighbour, or a candidate already? */
+/* Is this the record itself, or a candidate already? */
 static bool
 is_known(const Repair *repair, VdbHnswRef ref)
 {
-	if (VdbHnswRefEquals(repair->ref, ref))
-		return true;
-	for (int i = 0; i < repair->count; i++)
-		if (VdbHnswRefEquals(repair->refs[i], ref))
-			return true;
-	for (int i = 0; i < repair->candidate_count; i++)
-		if (VdbHnswRefEquals(repair->candidates[i].ref, ref))
-			return true;
-	return false;
+	return VdbHnswRefEquals(repair->ref, ref) ||
+		find_candidate(repair, ref) >= 0;
 }
 
-static int
-compare_candidates(const void *a, const void *b)
-{
-	float		x = ((const HnswNeighbour *) a)->distance;
-	float		y = ((const HnswNeighbour *) b)->distance;
-
-	return x < y ? -1 : (x > y ? 1 : 0);
-}
-
-/*
- * Read the values of candidates[from ...], as many as "wanted" that stay
- *
- * Those that are gone or deleted are taken out.  Returns how many were read.
- */
-static int
-read_values(Repair *repair, int from, int wanted)
+/* Have the value of a candidate; false when it is gone or deleted */
+static bool
+read_value(Repair *repair, HnswNeighbour *candidate)
 {
 	HnswIndex  *index = repair->vacuum->index;
 	HnswRecord *record = &repair->record;
-	int			kept = from;
-	int			i;
+	bool		deleted;
 
-	for (i = from; i < repair->candidate_count && kept - from < wanted; i++)
+	if (candidate->value.data != NULL)
+		return true;
+	if (!hnsw_lock_record(index, candidate->ref, repair->layer, record))
+		return false;
+	deleted = (record->head->flags & VDB_HNSW_DELETED) != 0;
+	if (!deleted)
 	{
-		HnswNeighbour *candidate = &repair->candidates[i];
-		bool		deleted;
-
-		if (!hnsw_lock_record(index, candidate->ref, repair->layer, record))
-			continue;
-		deleted = (record->head->flags & VDB_HNSW_DELETED) != 0;
-		if (!deleted)
-		{
-			candidate->value.size = record->head->value_size;
-			candidate->value.data = palloc(candidate->value.size);
-			memcpy(candidate->value.data, record->value,
-				   candidate->value.size);
-			candidate->distance = hnsw_query_distance(index, &repair->query,
-													  record->value);
-		}
-		hnsw_unlock_record(record);
-		if (!deleted)
-			repair->candidates[kept++] = *candidate;
+		candidate->value.size = record->head->value_size;
+		candidate->value.data = palloc(candidate->value.size);
+		memcpy(candidate->value.data, record->value, candidate->value.size);
+		candidate->distance = hnsw_query_distance(index, &repair->query,
+												  record->value);
 	}
-	repair->candidate_count = kept;
-	return kept - from;
+	hnsw_unlock_record(record);
+	return !deleted;
 }
 
 /*
@@ -445,21 +518,6 @@ change_list(Repair *repair)
 	HnswIndex  *index = repair->vacuum->index;
 	HnswChange	change;
 	bool		same;
-
-	if (index->coded)
-		read_values(repair, 0, repair->dead + 2);
-	else
-	{
-		/* Those that stay compete with the new ones */
-		for (int i = 0; i < repair->count; i++)
-		{
-			if (!hnsw_is_deleted(repair->vacuum, repair->refs[i].blkno,
-								 repair->refs[i].offno))
-				repair->candidates[repair->candidate_count++].ref =
-					repair->refs[i];
-		}
-		read_values(repair, 0, repair->candidate_count);
-	}
 
 	hnsw_change_begin(&change, index);
 	if (!hnsw_change_record(&change, repair->ref, repair->layer,
@@ -488,41 +546,111 @@ change_list(Repair *repair)
 }
 
 /*
- * Drop the deleted from the list and link the candidates
+ * Make the list that was chosen of the one that there is
  *
- * In one change, unless the record has body pages, which might be too many
- * for that.  Finishes the change.
+ * Neighbours that stay keep their places.  In one change, unless the record
+ * has body pages, which might be too many for that: then insertions may come
+ * in between, and what they put into the list stays.  Finishes the change.
  */
 static void
 change_coded(Repair *repair, HnswChange *change)
 {
-	HnswIndex  *index = repair->vacuum->index;
 	HnswRecord *record = &repair->record;
 
-	for (int i = record->head->count - 1; i >= 0; i--)
+	while (change_edge(repair, change))
 	{
-		if (i < record->head->count &&
-			hnsw_is_deleted(repair->vacuum, record->refs[i].blkno,
-							record->refs[i].offno))
-			remove_edge(repair, change, i);
+		if (record->head->body_pages == 0)
+			continue;
+		hnsw_change_finish(change);
+		hnsw_change_begin(change, repair->vacuum->index);
+		if (!hnsw_change_record(change, repair->ref, repair->layer, record))
+		{
+			hnsw_change_abort(change);
+			return;
+		}
 	}
 
-	for (int i = 0; i < repair->candidate_count; i++)
+	for (int i = 0; i < record->head->count; i++)
 	{
-		HnswQuery	query;
+		int			at = find_candidate(repair, record->refs[i]);
 
-		if (record->head->body_pages > 0)
-		{
-			hnsw_change_finish(change);
-			hnsw_change_begin(change, index);
-			if (!hnsw_change_record(change, repair->ref, repair->layer,
-									record))
-				break;
-		}
-		hnsw_query_from_value(index, repair->candidates[i].value, &query);
-		hnsw_link_record(change, record, &query, repair->candidates[i].ref);
+		if (at >= 0)
+			hnsw_set_covered(record->covered, i,
+							 repair->candidates[at].covered);
 	}
 	hnsw_change_finish(change);
+}
+
+/* Make one step of that; false when nothing is left to do */
+static bool
+change_edge(Repair *repair, HnswChange *change)
+{
+	HnswIndex  *index = repair->vacuum->index;
+	HnswRecord *record = &repair->record;
+	HnswNeighbour *added = NULL;
+	int			at = -1;
+	bool		dead = false;
+	VdbHnswFactors factors;
+	uint8	   *code;
+	float	   *target = index->scratch + index->meta.padded;
+
+	for (int i = 0; i < repair->candidate_count && added == NULL; i++)
+	{
+		if (find_ref(record->refs, record->head->count,
+					 repair->candidates[i].ref) < 0)
+			added = &repair->candidates[i];
+	}
+	for (int i = record->head->count - 1; i >= 0 && !dead; i--)
+	{
+		dead = hnsw_is_deleted(repair->vacuum, record->refs[i].blkno,
+							   record->refs[i].offno);
+		if (dead || (find_candidate(repair, record->refs[i]) < 0 &&
+					 find_ref(repair->refs, repair->count,
+							  record->refs[i]) >= 0))
+			at = i;
+	}
+	if (added == NULL)
+	{
+		if (dead)
+			remove_edge(repair, change, at);
+		return dead;
+	}
+	if (at < 0)
+		at = record->head->count;
+	if (at == record->head->capacity)
+		return false;
+
+	code = palloc(index->code_size);
+	hnsw_decode_value(index, record->value, index->scratch);
+	hnsw_decode_value(index, added->value.data, target);
+	hnsw_encode_edge(index, index->scratch, target, &factors, code);
+	hnsw_change_edge(change, record, at, added->ref, &factors, code,
+					 added->covered);
+	return true;
+}
+
+/* Number of the candidate of a reference, or -1 */
+static int
+find_candidate(const Repair *repair, VdbHnswRef ref)
+{
+	for (int i = 0; i < repair->candidate_count; i++)
+	{
+		if (VdbHnswRefEquals(repair->candidates[i].ref, ref))
+			return i;
+	}
+	return -1;
+}
+
+/* Place of a reference in a list, or -1 */
+static int
+find_ref(const VdbHnswRef *refs, int count, VdbHnswRef ref)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (VdbHnswRefEquals(refs[i], ref))
+			return i;
+	}
+	return -1;
 }
 
 /* Put the last neighbour in the place of one that goes */

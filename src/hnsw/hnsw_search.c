@@ -101,6 +101,7 @@ hnsw_search_begin(HnswIndex *index, const HnswQuery *query, int layer, int ef)
 	search->ef = ef;
 	search->keep_values = search->keep_tids = false;
 	search->keep_rest = search->live_only = search->is_cold = false;
+	search->keep_found = search->find_equal = search->equal_found = false;
 	search->context = CurrentMemoryContext;
 	search->ref_count = search->found_count = search->tid_count = 0;
 	search->frontier.count = search->nearest.count = 0;
@@ -308,9 +309,10 @@ explore(HnswSearch *search)
 {
 	VdbHeap    *frontier = &search->frontier;
 
-	while (frontier->count > 0 ||
-		   (search->nearest.count < search->ef && search->layer == 0 &&
-			search->visits > 0 && enter_elsewhere(search)))
+	while (!search->equal_found &&
+		   (frontier->count > 0 ||
+			(search->nearest.count < search->ef && search->layer == 0 &&
+			 search->visits > 0 && enter_elsewhere(search))))
 	{
 		VdbHeapEntry top = frontier->entries[0];
 
@@ -495,7 +497,7 @@ look_around_plain(HnswSearch *search, VdbHnswRef ref)
 		hnsw_advise_record(search->index, unmet[i]);
 	for (int i = 0; i < Min(count, PREFETCH_AHEAD); i++)
 		hnsw_prefetch_record(search->index, unmet[i]);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && !search->equal_found; i++)
 	{
 		if (i + PREFETCH_AHEAD < count)
 			hnsw_prefetch_record(search->index, unmet[i + PREFETCH_AHEAD]);
@@ -535,12 +537,13 @@ add_found(HnswSearch *search, float distance)
 {
 	HnswRecord *record = &search->record;
 	bool		deleted = (record->head->flags & VDB_HNSW_DELETED) != 0;
+	bool		too_far = distance > farthest_wanted(search);
 	HnswFound  *found;
 	uint32		item;
 
 	if (deleted && (search->layer == 0 || search->live_only))
 		return;
-	if (!search->keep_rest && distance > farthest_wanted(search))
+	if (!search->keep_rest && !search->keep_found && too_far)
 		return;
 
 	if (search->found_count == search->found_space)
@@ -555,7 +558,8 @@ add_found(HnswSearch *search, float distance)
 	found->below = record->head->link;
 	found->distance = distance;
 	found->deleted = deleted;
-	if (search->keep_values)
+	found->value.data = NULL;
+	if (search->keep_values && !too_far)
 	{
 		found->value.size = record->head->value_size;
 		found->value.data = palloc(found->value.size);
@@ -569,6 +573,14 @@ add_found(HnswSearch *search, float distance)
 		found->tid_count = hnsw_read_tids(search->index, record->head,
 										  &search->tids, &search->tid_count,
 										  &search->tid_space);
+	}
+
+	if (search->find_equal && !deleted && !search->equal_found &&
+		hnsw_values_equal(search->index, search->query, record->value,
+						  record->head->value_size))
+	{
+		search->equal_found = true;
+		search->equal = record->ref;
 	}
 
 	if (search->nearest.count < search->ef)
