@@ -4,7 +4,7 @@
 #
 # Thresholds: recall@10 of at least .95 at ef_search 100 and of .99 at 200 in
 # 12 dimensions; .87 and .97 in 72, on uniform random data, the hardest there
-# is (.915 was the least of 50 builds).
+# is (.915 was the least seen).
 
 use strict;
 use warnings;
