@@ -323,7 +323,7 @@ prefetch_edges(const HnswGraph *graph, HnswPlace place, int layer)
 {
 	Size		value_size = graph->index->value_size;
 	const char *at = (char *) hnsw_vertex_value(vertex_at(graph, place)) +
-		MAXALIGN(value_size);
+	MAXALIGN(value_size);
 
 	if (layer > 0 || value_size == 0)
 		return;
@@ -711,8 +711,8 @@ choose_dropped(const HnswEdgeList *list, const float *to_neighbours,
 	{
 		const HnswEdge *edge = &list->edges[i];
 		bool		is_covered = edge->covered ||
-			(!covered && edge->distance > distance &&
-			 to_neighbours[i] <= edge->distance);
+		(!covered && edge->distance > distance &&
+		 to_neighbours[i] <= edge->distance);
 
 		if (is_covered < farthest_covered ||
 			(is_covered == farthest_covered &&
