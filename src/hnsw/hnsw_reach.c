@@ -14,6 +14,9 @@
  * Not where the metric is the inner product, for the reason that hnsw_connect.c
  * gives.
  *
+ * All of it takes up to half of maintenance_work_mem, some 100 bytes a record;
+ * an index too large for that goes without.
+ *
  * Others may insert meanwhile.  What they add is led to by them, and at worst
  * met here without need.
  *
@@ -44,6 +47,7 @@ typedef struct Walk
 	Step	   *steps;
 	uint32		step_count;
 	uint32		step_space;
+	bool		given_up;		/* for want of memory */
 } Walk;
 
 static void walk_from(Walk *walk, VdbHnswRef ref, int layer);
@@ -84,11 +88,17 @@ hnsw_reach_pass(HnswVacuum *vacuum)
 
 	walk_from(&walk, entry, layer);
 	blocks = RelationGetNumberOfBlocks(index->rel);
-	for (BlockNumber blkno = VDB_HNSW_METAPAGE + 1; blkno < blocks; blkno++)
+	for (BlockNumber blkno = VDB_HNSW_METAPAGE + 1;
+		 blkno < blocks && !walk.given_up; blkno++)
 	{
 		vdb_vacuum_delay_point();
 		reach_page(&walk, blkno);
 	}
+
+	if (walk.given_up)
+		ereport(DEBUG1,
+				(errmsg_internal("maintenance_work_mem does not suffice to see what hnsw index \"%s\" leads to",
+								 RelationGetRelationName(index->rel))));
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -99,7 +109,7 @@ static void
 walk_from(Walk *walk, VdbHnswRef ref, int layer)
 {
 	meet(walk, ref, layer);
-	while (walk->step_count > 0)
+	while (walk->step_count > 0 && !walk->given_up)
 	{
 		Step		step = walk->steps[--walk->step_count];
 
@@ -114,6 +124,15 @@ meet(Walk *walk, VdbHnswRef ref, int layer)
 {
 	if (!vdb_visited_add(&walk->met, hnsw_place_key(ref.blkno, ref.offno)))
 		return;
+
+	/* a table that is full has to be there twice, and so do the steps */
+	if (walk->met.count % 1024 == 0 &&
+		3 * vdb_visited_size(&walk->met) +
+		3 * sizeof(Step) * (Size) walk->step_space > walk->vacuum->limit)
+	{
+		walk->given_up = true;
+		return;
+	}
 	if (walk->step_count == walk->step_space)
 	{
 		walk->step_space *= 2;
@@ -166,6 +185,8 @@ reach_page(Walk *walk, BlockNumber blkno)
 	VdbHnswRef	missing[MaxOffsetNumber];
 	int			count = 0;
 
+	if (!PageIsNew(page))
+		hnsw_page_check(index->rel, blkno, page, 0);
 	if (!PageIsNew(page) &&
 		VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
 	{
