@@ -12,10 +12,12 @@
  *
  * While there is room in the list of an existing vertex, the new one is
  * added to it.  When the list is full, somebody has to go, perhaps the new
- * one.  In a coded index that is decided, and done, while the one page is
- * locked: the codes tell how far the new vertex is from every neighbour.
- * Without codes the values of the neighbours are read first, with no lock
- * held, and the change is made if the list is still the same.
+ * one.  In a coded index that is decided while the one page is locked: the
+ * codes tell how far the new vertex is from every neighbour.  It is done then
+ * and there, or, to have several pages in one WAL record, decided again when
+ * these are locked.  Without codes the values of the neighbours are read
+ * first, with no lock held, and the change is made if the list is still the
+ * same.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_link.c
