@@ -189,6 +189,18 @@ class Server:
                              autocommit=True) as connection:
             yield connection
 
+    @contextlib.contextmanager
+    def awake(self):
+        """No processor goes to sleep: see awake.c."""
+        spinners = [subprocess.Popen([os.environ["BENCH_AWAKE"]])
+                    for _ in range(os.cpu_count())]
+        try:
+            yield
+        finally:
+            for spinner in spinners:
+                spinner.kill()
+                spinner.wait()
+
     def pgbench(self, database, script, arguments, options=""):
         """Mean milliseconds of the script's last statement, one client.
 
@@ -199,13 +211,14 @@ class Server:
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
             file.write(script)
             file.flush()
-            done = subprocess.run(
-                [str(self.installation.bindir / "pgbench"), "-n", "-r",
-                 "-M", "prepared", "-c", "1", "-j", "1",
-                 "--random-seed=42", "-f", file.name, *arguments, database],
-                env={**os.environ, "PGHOST": str(self.socket),
-                     "PGUSER": "postgres", "PGOPTIONS": options},
-                text=True, capture_output=True)
+            with self.awake():
+                done = subprocess.run(
+                    [str(self.installation.bindir / "pgbench"), "-n", "-r",
+                     "-M", "prepared", "-c", "1", "-j", "1",
+                     "--random-seed=42", "-f", file.name, *arguments, database],
+                    env={**os.environ, "PGHOST": str(self.socket),
+                         "PGUSER": "postgres", "PGOPTIONS": options},
+                    text=True, capture_output=True)
         if done.returncode != 0 or "aborted" in done.stderr:
             raise SystemExit(f"bench: pgbench failed: {done.stderr}")
         latencies = re.findall(r"^ +([0-9.]+) +(?:[0-9]+ +)?\S", done.stdout,
