@@ -50,8 +50,8 @@
  * of ef_construction: what makes the best of the time that others take with
  * the same ef_construction (README, "What was measured")
  */
-#define BEAM		1.375
-#define CANDIDATES	8
+#define BEAM		1.125
+#define CANDIDATES	5
 
 static void init_head(HnswGraph *graph);
 static void init_view(HnswGraph *graph, HnswIndex *index, Size size);
