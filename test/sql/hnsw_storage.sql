@@ -163,8 +163,8 @@ INSERT INTO wide SELECT g, numbers(g, 1500), numbers(g, 2100) FROM generate_seri
 DELETE FROM wide WHERE id % 4 = 0;
 VACUUM wide;
 INSERT INTO wide SELECT g, numbers(g, 1500), numbers(g, 2100) FROM generate_series(91, 100) g;
-SELECT count(DISTINCT id), (array_agg(id))[1] FROM (SELECT id FROM wide ORDER BY v <=> numbers(71, 1500)::vector LIMIT 1000) s;
-SELECT count(DISTINCT id), (array_agg(id))[1] FROM (SELECT id FROM wide ORDER BY v <-> numbers(73, 1500)::vector LIMIT 1000) s;
+SELECT cardinality(ids), ids[1] FROM (SELECT ARRAY(SELECT id FROM wide ORDER BY v <=> numbers(71, 1500)::vector LIMIT 1000) AS ids) s;
+SELECT cardinality(ids), ids[1] FROM (SELECT ARRAY(SELECT id FROM wide ORDER BY v <-> numbers(73, 1500)::vector LIMIT 1000) AS ids) s;
 SELECT count(DISTINCT id) FROM (SELECT id FROM wide ORDER BY h <#> numbers(75, 2100)::halfvec LIMIT 1000) s;
 SELECT i, p.problem FROM unnest(ARRAY['wide_v16', 'wide_v32', 'wide_h32']) i, vecdb.verify_index(i::regclass, true, true) p
 WHERE severity = 'error';
