@@ -37,7 +37,7 @@ main(void)
 #if defined(__x86_64__)
 		__builtin_ia32_pause();
 #elif defined(__aarch64__)
-		__asm__ volatile("yield");
+		__asm__ volatile ("yield");
 #endif
 	}
 }
