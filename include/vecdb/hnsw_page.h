@@ -309,6 +309,9 @@ typedef struct VdbHnswFloat32Value
 StaticAssertDecl(offsetof(VdbHnswFloat32Value, x) == 12,
 				 "stored values are part of the on-disk format");
 
+/* The upper half of a float, which is bfloat16 */
+typedef uint16 VdbBfloat16;
+
 /*
  * The covered bit of a neighbour (bit i % 8 of byte i / 8) says that another
  * neighbour of the vertex, whose bit is not set, is nearer to it than the
@@ -325,8 +328,6 @@ StaticAssertDecl(offsetof(VdbHnswFloat32Value, x) == 12,
  * "rescale" in it, so that most of what one lost is made up for by the other.
  * The estimate is wrong by far more than that.
  */
-typedef uint16 VdbBfloat16;
-
 typedef struct VdbHnswFactors
 {
 	VdbBfloat16 add;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hnsw_graph.c
- *	  The graph in memory: its memory, and insertion into it.
+ *	  Insertion into the graph in memory, and search of it.
  *
  * Algorithm 1 of the HNSW paper.  What differs from the insertion into pages
  * (hnsw_insert.c) is that distances between any two vertices are at hand, so
@@ -12,13 +12,6 @@
  * lock before vertices.  A vertex is complete before another points to it,
  * except that its own lists may still grow.
  *
- * A serial build takes anonymous memory.  A parallel one maps a temporary
- * file, which lives in temp_tablespaces and is removed by PostgreSQL whatever
- * happens, and not dynamic shared memory: that is often limited by a small
- * /dev/shm, and all of it would have to be reserved beforehand.  The file
- * grows with the graph, its blocks are reserved before they are touched, and
- * a full disk makes the graph "full", which is no error.
- *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_graph.c
  *
@@ -26,18 +19,11 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
 #include <math.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "miscadmin.h"
-#include "storage/shmem.h"
 
 #include "hnsw_graph.h"
-
-/* A shared region grows by this much at a time */
-#define GROWTH	((Size) 16 * 1024 * 1024)
 
 /* Values on their way to the cache while distances are computed */
 #define PREFETCH_AHEAD	4
@@ -53,18 +39,6 @@
 #define BEAM		1.125
 #define CANDIDATES	5
 
-static void init_head(HnswGraph *graph);
-static void init_view(HnswGraph *graph, HnswIndex *index, Size size);
-static bool grow(HnswGraph *graph, Size needed);
-static void release_at_reset(void *graph);
-
-/* Neighbours chosen for a new vertex in one layer */
-typedef struct Chosen
-{
-	HnswNeighbour *neighbours;	/* ref.blkno is the HnswPlace */
-	int			count;
-} Chosen;
-
 static void lock(HnswGraph *graph, LWLock *lwlock, LWLockMode mode);
 static void unlock(HnswGraph *graph, LWLock *lwlock);
 static HnswPlace enter(HnswGraph *graph, int layer, bool *exclusive,
@@ -77,7 +51,7 @@ static void prefetch_value(const HnswGraph *graph, HnswPlace place);
 static void prefetch_edges(const HnswGraph *graph, HnswPlace place,
 						   int layer);
 static bool mark(HnswGraph *graph, uint32 number);
-static void choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen);
+static void choose_neighbours(HnswGraph *graph, int layer, HnswChoice *chosen);
 static void sort_met(HnswGraph *graph);
 static inline uint32 bucket_of(float distance, float least, float scale,
 							   uint32 count);
@@ -89,7 +63,7 @@ static bool join_vertex(HnswGraph *graph, const HnswQuery *query,
 static bool add_row(HnswGraph *graph, HnswVertex *vertex,
 					const HnswQuery *query, ItemPointer tid);
 static HnswPlace add_vertex(HnswGraph *graph, const HnswQuery *query,
-							ItemPointer tid, int layer, Chosen *chosen);
+							ItemPointer tid, int layer, HnswChoice *chosen);
 static void link_to(HnswGraph *graph, HnswPlace from, HnswPlace to,
 					int layer, float distance);
 static int	choose_dropped(const HnswEdgeList *list,
@@ -133,7 +107,7 @@ hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query, ItemPointer tid)
 {
 	HnswIndex  *index = graph->index;
 	MemoryContext old;
-	Chosen		chosen[VDB_HNSW_MAX_LAYER + 1] = {{0}};
+	HnswChoice	chosen[VDB_HNSW_MAX_LAYER + 1] = {{0}};
 	int			layer = hnsw_random_layer(index);
 	int			entry_layer;
 	bool		exclusive;
@@ -167,8 +141,8 @@ hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query, ItemPointer tid)
 	for (int l = 0; !full && l <= layer; l++)
 	{
 		for (int i = 0; i < chosen[l].count; i++)
-			link_to(graph, chosen[l].neighbours[i].ref.blkno, place, l,
-					chosen[l].neighbours[i].distance);
+			link_to(graph, chosen[l].taken[i].ref.blkno, place, l,
+					chosen[l].taken[i].distance);
 	}
 	if (!full && exclusive)
 	{
@@ -362,40 +336,26 @@ mark(HnswGraph *graph, uint32 number)
  * measured".
  */
 static void
-choose_neighbours(HnswGraph *graph, int layer, Chosen *chosen)
+choose_neighbours(HnswGraph *graph, int layer, HnswChoice *chosen)
 {
 	HnswIndex  *index = graph->index;
-	int			capacity = hnsw_layer_capacity(index, layer);
 	uint32		candidates = Min(graph->met.count, (uint32)
 								 (CANDIDATES * index->meta.ef_construction));
-	HnswNeighbour *taken = palloc(sizeof(HnswNeighbour) * (capacity + 1));
-	HnswNeighbour *covered = palloc(sizeof(HnswNeighbour) * capacity);
-	int			count = 0;
-	int			covered_count = 0;
 
 	sort_met(graph);
-	for (uint32 i = 0; i < candidates && count < capacity; i++)
+	hnsw_choice_begin(chosen, index, hnsw_layer_capacity(index, layer));
+	for (uint32 i = 0; i < candidates && !hnsw_choice_is_full(chosen); i++)
 	{
 		HnswPlace	place = graph->sorted[i].item;
-		HnswNeighbour *candidate = &taken[count];
+		HnswNeighbour candidate = {0};
 
-		candidate->ref.blkno = place;
-		candidate->ref.offno = 0;
-		candidate->ref.generation = 1;
-		candidate->distance = graph->sorted[i].distance;
-		candidate->value.data = hnsw_vertex_value(vertex_at(graph, place));
-		candidate->covered = hnsw_is_near_taken(index, candidate, taken,
-												count);
-		if (!candidate->covered)
-			count++;
-		else if (covered_count < capacity)
-			covered[covered_count++] = *candidate;
+		candidate.ref.blkno = place;
+		candidate.ref.generation = 1;
+		candidate.distance = graph->sorted[i].distance;
+		candidate.value.data = hnsw_vertex_value(vertex_at(graph, place));
+		hnsw_choice_offer(chosen, &candidate);
 	}
-	for (int i = 0; i < covered_count && count < capacity; i++)
-		taken[count++] = covered[i];
-
-	chosen->neighbours = taken;
-	chosen->count = count;
+	hnsw_choice_end(chosen);
 }
 
 /*
@@ -586,7 +546,7 @@ add_row(HnswGraph *graph, HnswVertex *vertex, const HnswQuery *query,
 /* Make a vertex that points to the chosen ones; 0 when there is no room */
 static HnswPlace
 add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
-		   int layer, Chosen *chosen)
+		   int layer, HnswChoice *chosen)
 {
 	HnswGraphHead *head = graph->head;
 	HnswPlace	place;
@@ -628,12 +588,12 @@ add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
 		list->count = chosen[l].count;
 		for (int i = 0; i < chosen[l].count; i++)
 		{
-			HnswPlace	to = chosen[l].neighbours[i].ref.blkno;
+			HnswPlace	to = chosen[l].taken[i].ref.blkno;
 
 			list->edges[i].to = to;
 			list->edges[i].number = vertex_at(graph, to)->number;
-			list->edges[i].covered = chosen[l].neighbours[i].covered;
-			list->edges[i].distance = chosen[l].neighbours[i].distance;
+			list->edges[i].covered = chosen[l].taken[i].covered;
+			list->edges[i].distance = chosen[l].taken[i].distance;
 		}
 	}
 	return place;
@@ -723,236 +683,4 @@ choose_dropped(const HnswEdgeList *list, const float *to_neighbours,
 		farthest_distance = edge->distance;
 	}
 	return farthest;
-}
-
-/*
- * hnsw_lwlock_tranche -- tranche of the locks of the graph
- *
- * One for the whole server, allotted when it is first asked for.  A backend
- * registers its name when it first uses it.
- */
-int
-hnsw_lwlock_tranche(void)
-{
-	static int	registered = 0;
-	bool		found;
-	int		   *tranche;
-
-	if (registered != 0)
-		return registered;
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	tranche = ShmemInitStruct("vecdb hnsw tranche", sizeof(int), &found);
-	if (!found)
-		*tranche = LWLockNewTrancheId();
-	LWLockRelease(AddinShmemInitLock);
-
-	registered = *tranche;
-	LWLockRegisterTranche(registered, "HnswBuild");
-	return registered;
-}
-
-/*
- * hnsw_graph_create_private -- an empty graph for this process alone
- *
- * The memory is only reserved; the kernel gives it as it is touched.  Where
- * it does not allow as much, less will do.
- */
-void
-hnsw_graph_create_private(HnswGraph *graph, HnswIndex *index, Size size)
-{
-	void	   *region;
-
-	for (;;)
-	{
-		region = mmap(NULL, size, PROT_READ | PROT_WRITE,
-					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (region != MAP_FAILED)
-			break;
-		if (size <= 1024 * 1024)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("out of memory"),
-					 errdetail("Could not map %zu bytes for the graph of index \"%s\": %m",
-							   size, RelationGetRelationName(index->rel))));
-		size /= 2;
-	}
-
-	init_view(graph, index, size);
-	graph->head = region;
-	graph->fd = -1;
-	init_head(graph);
-	graph->head->backed = size;
-}
-
-/*
- * hnsw_graph_create_shared -- an empty graph in a file
- *
- * "fd" is open for reading and writing and stays so until the graph is
- * released, which closes it.
- */
-void
-hnsw_graph_create_shared(HnswGraph *graph, HnswIndex *index, Size size,
-						 int fd)
-{
-	int			error;
-
-	do
-	{
-		error = posix_fallocate(fd, 0, GROWTH);
-	} while (error == EINTR);
-	if (error != 0)
-	{
-		close(fd);
-		errno = error;
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not reserve %zu bytes of temporary file space: %m",
-						GROWTH),
-				 errhint("Free disk space, set temp_tablespaces, or build with max_parallel_maintenance_workers = 0.")));
-	}
-	hnsw_graph_attach(graph, index, size, fd);
-	init_head(graph);
-	graph->head->backed = GROWTH;
-}
-
-/* hnsw_graph_attach -- view of a graph that another process created */
-void
-hnsw_graph_attach(HnswGraph *graph, HnswIndex *index, Size size, int fd)
-{
-	void	   *region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-							  fd, 0);
-
-	if (region == MAP_FAILED)
-	{
-		int			error = errno;
-
-		close(fd);
-		errno = error;
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory"),
-				 errdetail("Could not map %zu bytes for the graph of index \"%s\": %m",
-						   size, RelationGetRelationName(index->rel))));
-	}
-
-	init_view(graph, index, size);
-	graph->head = region;
-	graph->fd = fd;
-	graph->shared = true;
-}
-
-/*
- * What a process has for itself
- *
- * The graph struct itself has to be in the current memory context or one
- * that lives longer.
- */
-static void
-init_view(HnswGraph *graph, HnswIndex *index, Size size)
-{
-	int			capacity = Max(index->meta.capacity,
-							   index->meta.upper_capacity);
-
-	memset(graph, 0, sizeof(HnswGraph));
-	graph->index = index;
-	graph->size = size;
-	graph->mark_space = 1024;
-	graph->marks = palloc0(sizeof(uint32) * graph->mark_space);
-	vdb_heap_init(&graph->frontier, 1024);
-	vdb_heap_init(&graph->nearest,
-				  (uint32) (BEAM * index->meta.ef_construction) + 1);
-	vdb_heap_init(&graph->met, 1024);
-	graph->sorted_space = 1024;
-	graph->sorted = palloc(sizeof(VdbHeapEntry) * graph->sorted_space);
-	graph->edges = palloc(sizeof(HnswEdge) * capacity);
-	graph->context = AllocSetContextCreate(CurrentMemoryContext,
-										   "hnsw graph insert",
-										   ALLOCSET_DEFAULT_SIZES);
-	graph->at_reset.func = release_at_reset;
-	graph->at_reset.arg = graph;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext,
-									   &graph->at_reset);
-}
-
-/* However the build ends, the memory context goes */
-static void
-release_at_reset(void *graph)
-{
-	hnsw_graph_release(graph);
-}
-
-/* An empty graph */
-static void
-init_head(HnswGraph *graph)
-{
-	HnswGraphHead *head = graph->head;
-
-	memset(head, 0, sizeof(HnswGraphHead));
-	LWLockInitialize(&head->entry_lock, hnsw_lwlock_tranche());
-	LWLockInitialize(&head->space_lock, hnsw_lwlock_tranche());
-	head->used = MAXALIGN(sizeof(HnswGraphHead));
-}
-
-/*
- * hnsw_graph_allocate -- room in the region, or 0 when it is full
- *
- * The caller holds space_lock where the graph is shared.
- */
-HnswPlace
-hnsw_graph_allocate(HnswGraph *graph, Size size)
-{
-	HnswGraphHead *head = graph->head;
-	Size		at = head->used;
-
-	size = MAXALIGN(size);
-	if (size > graph->size - at ||
-		(at + size) / 8 > PG_UINT32_MAX ||
-		(at + size > head->backed && !grow(graph, at + size)))
-	{
-		head->full = true;
-		return 0;
-	}
-	head->used += size;
-	return (HnswPlace) (at / 8);
-}
-
-/* Have memory for the first "needed" bytes; false when there is none */
-static bool
-grow(HnswGraph *graph, Size needed)
-{
-	HnswGraphHead *head = graph->head;
-	Size		backed = head->backed;
-	int			error;
-
-	Assert(graph->fd >= 0);
-
-	while (backed < needed)
-		backed += GROWTH;
-	backed = Min(backed, graph->size);
-	do
-	{
-		error = posix_fallocate(graph->fd, head->backed,
-								backed - head->backed);
-	} while (error == EINTR);
-	if (error != 0)
-	{
-		head->full_errno = error;
-		return false;
-	}
-	head->backed = backed;
-	return true;
-}
-
-/* hnsw_graph_release -- give the memory back */
-void
-hnsw_graph_release(HnswGraph *graph)
-{
-	if (graph->head == NULL)
-		return;
-	munmap(graph->head, graph->size);
-	graph->head = NULL;
-	if (graph->fd >= 0)
-		close(graph->fd);
-	graph->fd = -1;
 }

@@ -113,7 +113,7 @@ hnsw_vertex_value(HnswVertex *vertex)
 	return (char *) vertex + MAXALIGN(sizeof(HnswVertex));
 }
 
-/* functions in hnsw_graph.c */
+/* functions in hnsw_region.c */
 extern int	hnsw_lwlock_tranche(void);
 extern void hnsw_graph_create_private(HnswGraph *graph, HnswIndex *index,
 									  Size size);
@@ -124,6 +124,7 @@ extern void hnsw_graph_attach(HnswGraph *graph, HnswIndex *index, Size size,
 extern HnswPlace hnsw_graph_allocate(HnswGraph *graph, Size size);
 extern void hnsw_graph_release(HnswGraph *graph);
 
+/* functions in hnsw_graph.c */
 extern bool hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query,
 							  ItemPointer tid);
 extern HnswEdgeList *hnsw_edge_list(const HnswGraph *graph,

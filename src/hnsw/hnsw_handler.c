@@ -580,7 +580,7 @@ static double
 estimate_visits(HnswIndex *index, int ef, double tuples)
 {
 	double		layers = log(tuples) / log(index->meta.m);
-	double		visits = ef * 1.2 + 4 * layers;
+	double		visits = hnsw_search_beam(index, ef) * 1.2 + 4 * layers;
 
 	if (!index->coded)
 		visits = (ef * 0.5 + layers) * index->meta.m;

@@ -218,13 +218,18 @@ find_neighbours(InsertState *insert)
 
 		if (search->equal_found)
 		{
-			if (add_row(index, search->equal, insert->query, insert->tid))
-				return false;
-			/* it has been deleted, and the search is not complete */
+			VdbHnswRef	equal = search->equal;
+
 			hnsw_search_end(search);
+			if (add_row(index, equal, insert->query, insert->tid))
+				return false;
+			/* it has been deleted, and the search was not complete */
 			search = search_layer(insert, layer, from, false);
 			if (join_vertex(insert, search))
+			{
+				hnsw_search_end(search);
 				return false;
+			}
 		}
 		choose_neighbours(insert, search, &from);
 		hnsw_search_end(search);

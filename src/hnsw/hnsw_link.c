@@ -1,14 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hnsw_link.c
- *	  Which vertices become neighbours, and making them point to a new one.
- *
- * Neighbours are chosen by the heuristic of the HNSW paper (algorithm 4):
- * candidates are taken from near to far, and one is passed over when a
- * neighbour already taken is nearer to it than the vertex is, for then the
- * search gets there through that neighbour.  Room that is left goes to the
- * nearest of those passed over: full lists search better (README, "What was
- * measured").
+ *	  Making existing vertices point to a new one.
  *
  * While there is room in the list of an existing vertex, the new one is
  * added to it.  When the list is full, somebody has to go, perhaps the new
@@ -32,7 +25,6 @@
 
 #include "hnsw_private.h"
 
-static int	compare_neighbours(const void *a, const void *b);
 static int	choose_place_coded(HnswLink *link, bool *covered,
 							   uint8 *covered_bits);
 static int	choose_farthest(HnswLink *link, const float *edges,
@@ -531,133 +523,4 @@ replace_if_same(HnswLink *link, const HnswNeighbour *candidates, int count,
 	else
 		hnsw_change_abort(&change);
 	return same;
-}
-
-/*
- * hnsw_select_neighbours -- put the chosen candidates first
- *
- * Moves them to the front, nearest first, those after that which are covered
- * by another and fill up the list, and says which are which.  Returns how
- * many there are, at most "capacity".
- */
-int
-hnsw_select_neighbours(const HnswIndex *index, HnswNeighbour *candidates,
-					   int count, int capacity)
-{
-	HnswNeighbour *covered;
-	int			covered_count = 0;
-	int			taken = 0;
-	int			i;
-
-	hnsw_sort_neighbours(candidates, count);
-
-	/* taken <= i always holds, so that the front can be overwritten */
-	covered = palloc(sizeof(HnswNeighbour) * Max(count, 1));
-	for (i = 0; i < count && taken < capacity; i++)
-	{
-		candidates[i].covered = hnsw_is_near_taken(index, &candidates[i],
-												   candidates, taken);
-		if (candidates[i].covered)
-			covered[covered_count++] = candidates[i];
-		else
-			candidates[taken++] = candidates[i];
-	}
-
-	/* Full up, the rest are as good as covered; nobody reads past "taken" */
-	for (i = 0; i < covered_count && taken < capacity; i++)
-		candidates[taken++] = covered[i];
-
-	pfree(covered);
-	return taken;
-}
-
-/*
- * hnsw_dropped_neighbour -- the one candidate that would not be chosen
- *
- * Of exactly capacity + 1 candidates.  Returns its place in candidates[] as
- * the caller has them; they are not moved.
- */
-int
-hnsw_dropped_neighbour(const HnswIndex *index, HnswNeighbour *candidates,
-					   int count, int capacity)
-{
-	HnswNeighbour *sorted = palloc(sizeof(HnswNeighbour) * count);
-	int			dropped = -1;
-
-	Assert(count == capacity + 1);
-
-	memcpy(sorted, candidates, sizeof(HnswNeighbour) * count);
-	hnsw_select_neighbours(index, sorted, count, capacity);
-	for (int i = 0; i < count && dropped < 0; i++)
-	{
-		bool		chosen = false;
-
-		for (int j = 0; j < capacity && !chosen; j++)
-			chosen = VdbHnswRefEquals(sorted[j].ref, candidates[i].ref);
-		if (!chosen)
-			dropped = i;
-	}
-	pfree(sorted);
-	return dropped;
-}
-
-/*
- * hnsw_is_near_taken -- is one that was taken nearer to the candidate than the
- * vertex is?
- */
-bool
-hnsw_is_near_taken(const HnswIndex *index, const HnswNeighbour *candidate,
-				   const HnswNeighbour *taken, int taken_count)
-{
-	for (int i = 0; i < taken_count; i++)
-	{
-		if (hnsw_value_distance(index, candidate->value.data,
-								taken[i].value.data) <= candidate->distance)
-			return true;
-	}
-	return false;
-}
-
-/*
- * hnsw_sort_neighbours -- sort by distance
- *
- * Candidates come sorted from a search, and lists as two sorted halves with
- * one behind them, which insertion takes less time to sort than qsort().
- */
-void
-hnsw_sort_neighbours(HnswNeighbour *neighbours, int count)
-{
-	if (count > 128)
-	{
-		qsort(neighbours, count, sizeof(HnswNeighbour), compare_neighbours);
-		return;
-	}
-
-	for (int i = 1; i < count; i++)
-	{
-		HnswNeighbour neighbour = neighbours[i];
-		int			at = i;
-
-		while (at > 0 &&
-			   compare_neighbours(&neighbours[at - 1], &neighbour) > 0)
-		{
-			neighbours[at] = neighbours[at - 1];
-			at--;
-		}
-		neighbours[at] = neighbour;
-	}
-}
-
-/* Nearest first; equally near ones in the order of their places */
-static int
-compare_neighbours(const void *a, const void *b)
-{
-	const HnswNeighbour *x = a;
-	const HnswNeighbour *y = b;
-
-	if (x->distance != y->distance)
-		return x->distance < y->distance ? -1 : 1;
-	if (x->ref.blkno != y->ref.blkno)
-		return x->ref.blkno < y->ref.blkno ? -1 : 1;
-	return (int) x->ref.offno - (int) y->ref.offno;
 }

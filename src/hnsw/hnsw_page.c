@@ -125,6 +125,32 @@ hnsw_read_page(Relation rel, BlockNumber blkno, BufferAccessStrategy strategy)
 	return buf;
 }
 
+/*
+ * hnsw_read_vertices -- the same for who goes over the records of a page
+ *
+ * Sets *max to the last of its items, all of which can be relied on; to zero
+ * where the page is of another kind, or empty, as one that was added right
+ * before a crash may be.
+ */
+Buffer
+hnsw_read_vertices(HnswIndex *index, BlockNumber blkno,
+				   BufferAccessStrategy strategy, OffsetNumber *max)
+{
+	Buffer		buf = hnsw_read_page(index->rel, blkno, strategy);
+	Page		page = BufferGetPage(buf);
+
+	*max = 0;
+	if (PageIsNew(page))
+		return buf;
+	hnsw_page_check(index->rel, blkno, page, 0);
+	if (VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
+	{
+		hnsw_items_check(index, blkno, page);
+		*max = PageGetMaxOffsetNumber(page);
+	}
+	return buf;
+}
+
 /* hnsw_unlock_page -- release what hnsw_read_page() gave */
 void
 hnsw_unlock_page(Buffer buf)
@@ -189,6 +215,22 @@ bool
 hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 				 HnswRecord *record)
 {
+	if (!hnsw_lock_list(index, ref, layer, record))
+		return false;
+	if (record->head->body_pages > 0)
+		hnsw_read_body(index, record);
+	return true;
+}
+
+/*
+ * hnsw_lock_list -- the same for who wants neither value nor codes
+ *
+ * They are NULL where there are body pages.
+ */
+bool
+hnsw_lock_list(HnswIndex *index, VdbHnswRef ref, int layer,
+			   HnswRecord *record)
+{
 	Buffer		buf = read_often_read(index->rel, ref.blkno);
 	Page		page = BufferGetPage(buf);
 
@@ -199,8 +241,6 @@ hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 		return false;
 	}
 	record->buf = buf;
-	if (record->head->body_pages > 0)
-		hnsw_read_body(index, record);
 	return true;
 }
 

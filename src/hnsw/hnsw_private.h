@@ -242,9 +242,22 @@ typedef struct HnswNeighbour
 {
 	VdbHnswRef	ref;
 	float		distance;		/* to that vertex */
-	bool		covered;		/* set by hnsw_select_neighbours() */
+	bool		covered;		/* set when it is chosen */
 	HnswValue	value;
 } HnswNeighbour;
+
+/*
+ * Neighbours being chosen, see hnsw_choose.c
+ */
+typedef struct HnswChoice
+{
+	const HnswIndex *index;
+	int			capacity;
+	HnswNeighbour *taken;
+	int			count;
+	HnswNeighbour *covered;		/* passed over: one that was taken is nearer */
+	int			covered_count;
+} HnswChoice;
 
 /*
  * A new vertex that others are made to point to, and the one at hand.
@@ -311,6 +324,13 @@ hnsw_set_covered(uint8 *covered, int at, bool is_covered)
 		covered[at / BITS_PER_BYTE] |= 1 << (at % BITS_PER_BYTE);
 	else
 		covered[at / BITS_PER_BYTE] &= ~(1 << (at % BITS_PER_BYTE));
+}
+
+/* Is there no room for a candidate that is farther? */
+static inline bool
+hnsw_choice_is_full(const HnswChoice *choice)
+{
+	return choice->count == choice->capacity;
 }
 
 /* settings, in hnsw_handler.c */
@@ -392,6 +412,8 @@ extern void hnsw_read_meta(Relation rel, VdbHnswMetaPageData *meta);
 extern void hnsw_read_entry(HnswIndex *index, VdbHnswRef *entry, int *layer);
 extern bool hnsw_lock_record(HnswIndex *index, VdbHnswRef ref, int layer,
 							 HnswRecord *record);
+extern bool hnsw_lock_list(HnswIndex *index, VdbHnswRef ref, int layer,
+						   HnswRecord *record);
 extern void hnsw_unlock_record(HnswRecord *record);
 extern void hnsw_remember_buffers(void);
 extern void hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref);
@@ -407,6 +429,9 @@ extern void hnsw_items_check(HnswIndex *index, BlockNumber blkno, Page page);
 extern void hnsw_read_body(HnswIndex *index, HnswRecord *record);
 extern Buffer hnsw_read_page(Relation rel, BlockNumber blkno,
 							 BufferAccessStrategy strategy);
+extern Buffer hnsw_read_vertices(HnswIndex *index, BlockNumber blkno,
+								 BufferAccessStrategy strategy,
+								 OffsetNumber *max);
 extern void hnsw_unlock_page(Buffer buf);
 extern int	hnsw_read_tids(HnswIndex *index, const VdbHnswRecordData *head,
 						   ItemPointerData **tids, uint32 *count,
@@ -438,6 +463,7 @@ extern VdbHnswContainerData *hnsw_space_for_container(HnswChange *change,
 													  VdbHnswRef *ref);
 
 /* functions in hnsw_search.c */
+extern int	hnsw_search_beam(const HnswIndex *index, int ef_search);
 extern HnswSearch *hnsw_search_begin(HnswIndex *index, const HnswQuery *query,
 									 int layer, int ef);
 extern void hnsw_search_end(HnswSearch *search);
@@ -450,20 +476,23 @@ extern bool hnsw_search_descend(HnswIndex *index, const HnswQuery *query,
 								int *from_layer);
 
 /* functions in hnsw_choose.c */
-extern int	hnsw_choose_neighbours(HnswSearch *search, VdbHnswRef self,
-								   int capacity, HnswNeighbour **chosen);
-
-/* functions in hnsw_link.c */
-extern int	hnsw_select_neighbours(const HnswIndex *index,
-								   HnswNeighbour *candidates, int count,
-								   int capacity);
-extern void hnsw_sort_neighbours(HnswNeighbour *neighbours, int count);
+extern void hnsw_choice_begin(HnswChoice *choice, const HnswIndex *index,
+							  int capacity);
+extern void hnsw_choice_offer(HnswChoice *choice,
+							  const HnswNeighbour *candidate);
+extern void hnsw_choice_end(HnswChoice *choice);
 extern bool hnsw_is_near_taken(const HnswIndex *index,
 							   const HnswNeighbour *candidate,
 							   const HnswNeighbour *taken, int taken_count);
+extern int	hnsw_choose_neighbours(HnswSearch *search, VdbHnswRef self,
+								   int capacity, HnswNeighbour **chosen);
+extern int	hnsw_select_neighbours(const HnswIndex *index,
+								   HnswNeighbour *candidates, int count,
+								   int capacity);
 extern int	hnsw_dropped_neighbour(const HnswIndex *index,
 								   HnswNeighbour *candidates, int count,
 								   int capacity);
+extern void hnsw_sort_neighbours(HnswNeighbour *neighbours, int count);
 
 /* functions in hnsw_link.c */
 extern bool hnsw_link(HnswLink *link, VdbHnswRef from, bool force);

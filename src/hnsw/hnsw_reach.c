@@ -147,68 +147,44 @@ meet(Walk *walk, VdbHnswRef ref, int layer)
 static void
 follow(Walk *walk, VdbHnswRef ref, int layer)
 {
-	HnswIndex  *index = walk->vacuum->index;
-	Buffer		buf = hnsw_read_page(index->rel, ref.blkno,
-									 walk->vacuum->strategy);
-	Page		page = BufferGetPage(buf);
 	HnswRecord	record = {0};
 
-	/* the value and the codes are of no interest, nor their pages */
-	hnsw_page_check(index->rel, ref.blkno, page, VDB_HNSW_PAGE_VERTEX);
-	hnsw_items_check(index, ref.blkno, page);
-	if (ref.offno <= PageGetMaxOffsetNumber(page))
-	{
-		hnsw_record_parts(index, (VdbHnswRecordData *)
-						  PageGetItem(page, PageGetItemId(page, ref.offno)),
-						  &record);
-		if (record.head->kind == VDB_HNSW_RECORD_VERTEX &&
-			record.head->generation == ref.generation &&
-			record.head->layer == layer)
-		{
-			for (int i = 0; i < record.head->count; i++)
-				meet(walk, record.refs[i], layer);
-			if (layer > 0)
-				meet(walk, record.head->link, layer - 1);
-		}
-	}
-	hnsw_unlock_page(buf);
+	if (!hnsw_lock_list(walk->vacuum->index, ref, layer, &record))
+		return;
+	for (int i = 0; i < record.head->count; i++)
+		meet(walk, record.refs[i], layer);
+	if (layer > 0)
+		meet(walk, record.head->link, layer - 1);
+	hnsw_unlock_record(&record);
 }
 
 /* Lead to what has not been met of the vertices on a page */
 static void
 reach_page(Walk *walk, BlockNumber blkno)
 {
-	HnswIndex  *index = walk->vacuum->index;
-	Buffer		buf = hnsw_read_page(index->rel, blkno,
-									 walk->vacuum->strategy);
-	Page		page = BufferGetPage(buf);
 	VdbHnswRef	missing[MaxOffsetNumber];
 	int			count = 0;
+	OffsetNumber max;
+	Buffer		buf = hnsw_read_vertices(walk->vacuum->index, blkno,
+										 walk->vacuum->strategy, &max);
+	Page		page = BufferGetPage(buf);
 
-	if (!PageIsNew(page))
-		hnsw_page_check(index->rel, blkno, page, 0);
-	if (!PageIsNew(page) &&
-		VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
+	for (OffsetNumber offno = FirstOffsetNumber; offno <= max; offno++)
 	{
-		hnsw_items_check(index, blkno, page);
-		for (OffsetNumber offno = FirstOffsetNumber;
-			 offno <= PageGetMaxOffsetNumber(page); offno++)
-		{
-			VdbHnswRecordData *head = (VdbHnswRecordData *)
-			PageGetItem(page, PageGetItemId(page, offno));
+		VdbHnswRecordData *head = (VdbHnswRecordData *)
+		PageGetItem(page, PageGetItemId(page, offno));
 
-			if (head->kind != VDB_HNSW_RECORD_VERTEX || head->layer > 0 ||
-				(head->flags & VDB_HNSW_DELETED) != 0 ||
-				vdb_visited_contains(&walk->met, hnsw_place_key(blkno, offno)))
-				continue;
-			missing[count].blkno = blkno;
-			missing[count].offno = offno;
-			missing[count++].generation = head->generation;
-		}
+		if (head->kind != VDB_HNSW_RECORD_VERTEX || head->layer > 0 ||
+			(head->flags & VDB_HNSW_DELETED) != 0 ||
+			vdb_visited_contains(&walk->met, hnsw_place_key(blkno, offno)))
+			continue;
+		missing[count].blkno = blkno;
+		missing[count].offno = offno;
+		missing[count++].generation = head->generation;
 	}
 	hnsw_unlock_page(buf);
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && !walk->given_up; i++)
 	{
 		/* an earlier one may lead to it */
 		if (!vdb_visited_contains(&walk->met,

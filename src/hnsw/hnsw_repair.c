@@ -124,21 +124,14 @@ repair_page(HnswVacuum *vacuum, BlockNumber blkno)
 {
 	HnswIndex  *index = vacuum->index;
 	MemoryContext old = MemoryContextSwitchTo(vacuum->context);
-	Buffer		buf = hnsw_read_page(index->rel, blkno, vacuum->strategy);
-	Page		page = BufferGetPage(buf);
 	VdbHnswRef *broken = palloc(sizeof(VdbHnswRef) * MaxOffsetNumber);
 	uint8	   *layers = palloc(MaxOffsetNumber);
 	int			broken_count = 0;
-	OffsetNumber max = 0;
+	OffsetNumber max;
+	Buffer		buf = hnsw_read_vertices(index, blkno, vacuum->strategy,
+										 &max);
+	Page		page = BufferGetPage(buf);
 
-	if (!PageIsNew(page))
-		hnsw_page_check(index->rel, blkno, page, 0);
-	if (!PageIsNew(page) &&
-		VdbHnswPageGetOpaque(page)->kind == VDB_HNSW_PAGE_VERTEX)
-	{
-		hnsw_items_check(index, blkno, page);
-		max = PageGetMaxOffsetNumber(page);
-	}
 	for (OffsetNumber offno = FirstOffsetNumber; offno <= max; offno++)
 	{
 		HnswRecord	record = {0};

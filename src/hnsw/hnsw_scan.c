@@ -144,7 +144,10 @@ hnsw_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
 	VdbHnswScanCounters counters = state->counters;
 
 	if (state->search != NULL)
+	{
 		count_search(&counters, state->search);
+		hnsw_search_end(state->search);
+	}
 	if (state->sweep != NULL)
 	{
 		counters.swept += state->sweep->distances;
@@ -168,6 +171,8 @@ hnsw_end_scan(IndexScanDesc scan)
 {
 	HnswScan   *state = scan->opaque;
 
+	if (state->search != NULL)
+		hnsw_search_end(state->search);
 	if (state->sweep != NULL)
 		end_sweep(state->sweep);
 	MemoryContextDelete(state->context);
@@ -215,6 +220,7 @@ start_scan(IndexScanDesc scan)
 	int			descents = 0;
 	int			layer;
 	int			ef;
+	int			beam;
 
 	/* The planner never asks for this: the cost of such a path is infinite */
 	if (scan->numberOfOrderBys != 1)
@@ -244,7 +250,8 @@ start_scan(IndexScanDesc scan)
 
 	hnsw_form_query(state->index, scan->orderByData->sk_argument,
 					&state->query);
-	state->items = palloc(sizeof(uint32) * ef);
+	beam = hnsw_search_beam(state->index, ef);
+	state->items = palloc(sizeof(uint32) * beam);
 
 	/*
 	 * VACUUM may remove the vertex that the descent led to before the search
@@ -262,7 +269,8 @@ start_scan(IndexScanDesc scan)
 		VDB_DEBUG_POINT("hnsw_scan_descended");
 		if (state->search != NULL)
 			hnsw_search_end(state->search);
-		state->search = hnsw_search_begin(state->index, &state->query, 0, ef);
+		state->search = hnsw_search_begin(state->index, &state->query, 0,
+										  beam);
 		state->search->keep_tids = true;
 		state->search->keep_rest =
 			state->iterative != HNSW_ITERATIVE_SCAN_OFF;
@@ -520,24 +528,13 @@ static void
 sweep_page(HnswSweep *sweep, BlockNumber blkno)
 {
 	HnswIndex  *index = sweep->index;
-	Buffer		buf = hnsw_read_page(index->rel, blkno, NULL);
+	OffsetNumber max;
+	Buffer		buf = hnsw_read_vertices(index, blkno, NULL, &max);
 	Page		page = BufferGetPage(buf);
 	HnswRecord	record = {0};
 
 	sweep->tid_count = 0;
-
-	/* A page that was added right before a crash may be empty */
-	if (!PageIsNew(page))
-		hnsw_page_check(index->rel, blkno, page, 0);
-	if (PageIsNew(page) ||
-		VdbHnswPageGetOpaque(page)->kind != VDB_HNSW_PAGE_VERTEX)
-	{
-		hnsw_unlock_page(buf);
-		return;
-	}
-	hnsw_items_check(index, blkno, page);
-	for (OffsetNumber offno = FirstOffsetNumber;
-		 offno <= PageGetMaxOffsetNumber(page); offno++)
+	for (OffsetNumber offno = FirstOffsetNumber; offno <= max; offno++)
 	{
 		VdbHnswRecordData *head = (VdbHnswRecordData *)
 		PageGetItem(page, PageGetItemId(page, offno));

@@ -39,6 +39,9 @@
 /* Beam of the descent through the upper layers of a coded index */
 #define DESCENT_EF	4
 
+/* Codes of so many bits need no wider beam */
+#define EVEN_BITS	192
+
 /* Records on their way to the cache while others are looked at */
 #define PREFETCH_AHEAD	2
 
@@ -79,11 +82,28 @@ ref_key(VdbHnswRef ref)
 }
 
 /*
+ * hnsw_search_beam -- the beam in layer 0 that a setting of ef_search is worth
+ *
+ * Short codes err more, and what they make a search miss, a wider beam finds.
+ * So that a setting does not mean less here than elsewhere, it is twice the
+ * setting for codes of 64 bits, and the setting from 192 bits on (README,
+ * "Capacity").
+ */
+int
+hnsw_search_beam(const HnswIndex *index, int ef_search)
+{
+	if (!index->coded || index->meta.padded >= EVEN_BITS)
+		return ef_search;
+	return ef_search * (1 + (EVEN_BITS - index->meta.padded) / 128.0);
+}
+
+/*
  * hnsw_search_begin -- prepare a search
  *
  * The caller sets the keep_... members afterwards if it wants them, and gives
- * the search back by hnsw_search_end().  What it forgets, or an error keeps it
- * from, goes back with the current memory context, where copied values are.
+ * the search back by hnsw_search_end().  After an error the search is thrown
+ * away with the current memory context, where copied values are: it may have
+ * been interrupted anywhere, while an array of it grew for one.
  *
  * The memory is what an earlier search left, if there is one: getting it from
  * the system anew took longer than many searches do.
@@ -163,14 +183,14 @@ hnsw_search_end(HnswSearch *search)
 		MemoryContextDelete(search->own_context);
 }
 
-/* The borrower's memory context goes */
+/* The borrower's memory context goes, and the search with it if not given back */
 static void
 end_loan(void *arg)
 {
 	HnswSearchLoan *loan = arg;
 
 	if (loan->search != NULL)
-		hnsw_search_end(loan->search);
+		MemoryContextDelete(loan->search->own_context);
 }
 
 /*
@@ -363,7 +383,7 @@ enter_elsewhere(HnswSearch *search)
 			return true;
 		}
 
-		if (!hnsw_lock_record(search->index, lead.ref, lead.layer, record))
+		if (!hnsw_lock_list(search->index, lead.ref, lead.layer, record))
 			continue;
 		for (int i = 0; i < record->head->count; i++)
 			add_lead(search, record->refs[i], lead.layer);

@@ -89,6 +89,33 @@ DROP VIEW state;
 DROP PROCEDURE generation;
 DROP TABLE churn;
 
+-- Two parts that only what goes connected, and no upper layer above either:
+-- VACUUM has to lead from one to the other.
+CREATE TABLE parts (g int, v vector(64), w vector(3)) WITH (autovacuum_enabled = off);
+CREATE INDEX parts_v ON parts USING hnsw (v vector_l2_ops) WITH (m = 4, ef_construction = 8);
+CREATE INDEX parts_w ON parts USING hnsw (w vector_l1_ops) WITH (m = 4, ef_construction = 8);
+SET vecdb.debug_points = 'hnsw_insert_layer=0';
+INSERT INTO parts SELECT g, array_fill(g, ARRAY[64]), array_fill(g, ARRAY[3]) FROM generate_series(1, 600) g;
+RESET vecdb.debug_points;
+DELETE FROM parts WHERE g BETWEEN 51 AND 550;
+VACUUM (INDEX_CLEANUP on) parts;
+SELECT count(*) FROM (SELECT FROM parts ORDER BY v <-> array_fill(1, ARRAY[64])::vector LIMIT 1000) s;
+SELECT count(*) FROM (SELECT FROM parts ORDER BY v <-> array_fill(600, ARRAY[64])::vector LIMIT 1000) s;
+SELECT count(*) FROM (SELECT FROM parts ORDER BY w <+> '[1,1,1]' LIMIT 1000) s;
+SELECT count(*) FROM (SELECT FROM parts ORDER BY w <+> '[600,600,600]' LIMIT 1000) s;
+SELECT * FROM vecdb.verify_index('parts_v', true);
+SELECT * FROM vecdb.verify_index('parts_w', true);
+-- a scan that fails in the middle of its search leaves nothing to the next
+SET hnsw.iterative_scan = relaxed_order;
+SET hnsw.ef_search = 10;
+SET vecdb.debug_points = 'hnsw_scan_batch=error';
+SELECT count(*) FROM (SELECT FROM parts ORDER BY v <-> array_fill(1, ARRAY[64])::vector LIMIT 1000) s;
+RESET vecdb.debug_points;
+SELECT count(*) FROM (SELECT FROM parts ORDER BY v <-> array_fill(1, ARRAY[64])::vector LIMIT 1000) s;
+RESET hnsw.ef_search;
+RESET hnsw.iterative_scan;
+DROP TABLE parts;
+
 -- A VACUUM that failed has marked vertices in layer 0 and not yet above.  What
 -- is inserted next to those still has to find the live ones elsewhere.
 CREATE TABLE marked (g int, v vector(3));

@@ -88,7 +88,9 @@ BEGIN
 END $$;
 CALL check_all(:seed);
 
--- at the default settings, of many rows most of the nearest are found
+-- At the default settings, of many rows most of the nearest are found: more
+-- than nine in ten, and a little less with inner products.  Chance decides the
+-- layers of the graph as well, so the limits are well below what was seen.
 CREATE TABLE many (id int, v vector(3), w vector(64));
 INSERT INTO many SELECT g, literal('vector', 3, 1)::vector, literal('vector', 64, 1)::vector FROM generate_series(1, 5000) g;
 CREATE TABLE queries AS SELECT id, v, w FROM many WHERE id % 200 = 0;
@@ -104,7 +106,7 @@ BEGIN
 	RETURN result;
 END $$;
 RESET hnsw.ef_search;
-SELECT col, metric, recall(col, op, metric) > 0.8 AS good
+SELECT col, metric, recall(col, op, metric) > CASE metric WHEN 'ip' THEN 0.7 ELSE 0.8 END AS good
 FROM (VALUES ('v'), ('w')) c (col), (VALUES ('l2', '<->'), ('ip', '<#>'), ('cosine', '<=>'), ('l1', '<+>')) m (metric, op);
 DROP TABLE many, queries;
 DROP FUNCTION recall;
