@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor.h
+ *	  Plan nodes that search and change tables of all groups.
+ *
+ * IDENTIFICATION
+ *	  include/vecdb/executor.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VECDB_EXECUTOR_H
+#define VECDB_EXECUTOR_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+#include "parser/parse_node.h"
+#include "tcop/dest.h"
+
+/* vdb_executor_init -- register plan nodes; from _PG_init when preloaded */
+extern void vdb_executor_init(void);
+
+/*
+ * vdb_executor_copy_from -- COPY FROM of a distributed or reference table
+ *
+ * Returns the rows copied.  The caller, the utility hook, has checked that the
+ * statement is one.
+ */
+extern uint64 vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt);
+
+/*
+ * vdb_executor_run_local -- execute a statement in local mode, in this process
+ *
+ * Returns the rows processed.
+ */
+extern uint64 vdb_executor_run_local(const char *sql);
+
+#endif							/* VECDB_EXECUTOR_H */

@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner.h
+ *	  From a query to shard statements: what the executor is to run, and where.
+ *
+ * The planner makes CustomScan nodes whose methods the executor registers.
+ * Each has a VdbPlan in custom_private, as a list of values that copyObject()
+ * and the plan cache can handle; vdb_plan_read() gives it back.
+ *
+ * IDENTIFICATION
+ *	  include/vecdb/planner.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VECDB_PLANNER_H
+#define VECDB_PLANNER_H
+
+#include "postgres.h"
+
+#include "nodes/extensible.h"
+#include "nodes/plannodes.h"
+
+typedef enum VdbPlanKind
+{
+	VDB_PLAN_SELECT,			/* rows of all groups, merged if keys are given */
+	VDB_PLAN_MODIFY,			/* the same UPDATE, DELETE, MERGE or INSERT for
+								 * each group; rows are those of RETURNING */
+	VDB_PLAN_INSERT				/* rows of the plan below, each to its group */
+} VdbPlanKind;
+
+/* Which groups a shard statement goes to */
+typedef enum VdbTarget
+{
+	VDB_TARGET_ALL,				/* every group that owns a shard of "relid" */
+	VDB_TARGET_GROUPS,			/* "groups" */
+	VDB_TARGET_KEY,				/* the group of the key in key_params, found at
+								 * execution: generic plans */
+	VDB_TARGET_ANY				/* one group, the own if possible: reference
+								 * tables only */
+} VdbTarget;
+
+typedef struct VdbPlan
+{
+	VdbPlanKind kind;
+	CmdType		command;
+	char	   *sql;			/* the shard statement; of INSERT: for one row */
+	bool		writes;			/* changes or locks rows */
+	Oid			relid;			/* a distributed table: its shards are meant */
+	VdbTarget	target;
+	List	   *groups;			/* integers */
+	List	   *key_exprs;		/* numbers in custom_exprs, one for each key
+								 * column, VDB_TARGET_KEY; of INSERT: numbers of
+								 * columns of the plan below */
+	/* merge: columns of the row (from 1), as in Sort */
+	int			sort_count;
+	AttrNumber *sort_columns;
+	Oid		   *sort_operators;
+	Oid		   *sort_collations;
+	bool	   *sort_nulls_first;
+	bool		returning;		/* INSERT: rows come back */
+} VdbPlan;
+
+/*
+ * Parameters of the shard statement, $1 and so on, are the expressions in
+ * CustomScan.custom_exprs, in this order, evaluated at the start of each scan.
+ * Rows are those of CustomScan.custom_scan_tlist.
+ */
+
+/* vdb_planner_init -- hooks and settings; from _PG_init when preloaded */
+extern void vdb_planner_init(void);
+
+/* The executor's methods, given before anything is planned */
+extern void vdb_planner_set_methods(const CustomScanMethods *fanout,
+									const CustomScanMethods *insert);
+
+extern List *vdb_plan_write(const VdbPlan *plan);
+extern VdbPlan *vdb_plan_read(List *custom_private);
+
+#endif							/* VECDB_PLANNER_H */

@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote.h
+ *	  Statements for other groups, their results, and transactions over them.
+ *
+ * A backend has at most one connection to a group.  Requests are queued on it
+ * in pipeline mode: nothing waits until a result is asked for, so requests to
+ * all groups are on their way before the first answer is read.
+ *
+ * Several requests may be under way on one connection.  Their results come in
+ * the order of sending; the rows of an earlier one are put aside when those of
+ * a later one are wanted first.
+ *
+ * Everything here is interruptible: a cancel or a time-out reaches the groups
+ * that work for this backend, and the connections can be used afterwards.
+ *
+ * IDENTIFICATION
+ *	  include/vecdb/remote.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VECDB_REMOTE_H
+#define VECDB_REMOTE_H
+
+#include "postgres.h"
+
+#include "libpq-fe.h"
+
+/*
+ * A shard statement for one group.  The text and the values have to stay until
+ * the request is closed.
+ */
+typedef struct VdbStatement
+{
+	const char *sql;			/* prepared once per connection */
+	int			param_count;
+	const Oid  *param_types;	/* 0: by the context in the text */
+	const char *const *values;	/* NULL: null */
+	const int  *lengths;
+	const int  *formats;		/* 1: binary */
+	bool		binary;			/* results in binary form? */
+	bool		writes;			/* locks or changes rows: needs a transaction */
+	bool		once;			/* do not keep it prepared */
+} VdbStatement;
+
+typedef struct VdbRequest VdbRequest;
+
+/* vdb_remote_init -- settings, callbacks, worker; from _PG_init when preloaded */
+extern void vdb_remote_init(void);
+
+/*
+ * vdb_remote_send -- queue a statement for a group
+ *
+ * Connects if there is no connection, which is an ERROR naming the group when
+ * none of its hosts can be reached in time.  Belongs to the current resource
+ * owner's transaction: what is not closed by its end is dropped.  Allocated in
+ * the current memory context.
+ */
+extern VdbRequest *vdb_remote_send(int group, const VdbStatement *statement);
+
+/*
+ * vdb_remote_row -- the next row of a request
+ *
+ * Returns a result with one or more rows (PGRES_SINGLE_TUPLE or
+ * PGRES_TUPLES_OK), to be cleared by the caller, or NULL at the end.  Waits.
+ * An error at the other node is thrown with its SQLSTATE, message, detail and
+ * hint, and with the group in the context.
+ */
+extern PGresult *vdb_remote_row(VdbRequest *request);
+
+/* vdb_remote_is_ready -- would vdb_remote_row() return without waiting? */
+extern bool vdb_remote_is_ready(VdbRequest *request);
+
+/*
+ * vdb_remote_affected -- rows that an INSERT, UPDATE, DELETE or MERGE changed,
+ * once vdb_remote_row() has returned NULL
+ */
+extern uint64 vdb_remote_affected(VdbRequest *request);
+
+/*
+ * vdb_remote_close -- rows that are left are of no interest
+ *
+ * If it is still being executed and read-only, it is cancelled there or its
+ * rows are thrown away, whichever is less work.
+ */
+extern void vdb_remote_close(VdbRequest *request);
+
+/* vdb_remote_execute -- send one statement to a group and wait for its end */
+extern uint64 vdb_remote_execute(int group, const char *sql);
+
+/* vdb_remote_execute_all -- the same for all other groups, at once */
+extern void vdb_remote_execute_all(const char *sql);
+
+/*
+ * COPY ... FROM STDIN to a group: begin, data in portions, end.  Returns the
+ * rows copied.  Portions are sent without waiting as long as the socket takes
+ * them; beyond vecdb.copy_buffer bytes unsent, put waits.
+ */
+typedef struct VdbRemoteCopy VdbRemoteCopy;
+extern VdbRemoteCopy *vdb_remote_copy_begin(int group, const char *sql);
+extern void vdb_remote_copy_put(VdbRemoteCopy *copy, const char *data,
+								int length);
+extern uint64 vdb_remote_copy_end(VdbRemoteCopy *copy);
+
+/*
+ * vdb_remote_local_write -- this transaction changes rows of the own group too
+ *
+ * Decides whether two-phase commit is needed.
+ */
+extern void vdb_remote_local_write(void);
+
+/* vdb_remote_host -- host:port that a request went to, for EXPLAIN */
+extern const char *vdb_remote_host(VdbRequest *request);
+
+/*
+ * vdb_remote_probe -- connect to a host that need not be a member
+ *
+ * For add_group() and add_host(): returns what the other node says of itself.
+ * Errors are clear: unreachable, wrong password, another version of vecdb, not
+ * preloaded, max_prepared_transactions = 0.
+ */
+typedef struct VdbPeer
+{
+	char	   *system_identifier;
+	char	   *version;		/* of vecdb's library there */
+	bool		extension;		/* created in the database? */
+	bool		has_cluster;
+	pg_uuid_t	cluster_id;
+	int			group;
+	bool		in_recovery;
+	int			max_prepared_transactions;
+} VdbPeer;
+extern VdbPeer *vdb_remote_probe(const char *host, int port);
+
+/*
+ * vdb_remote_run_on -- SQL on a host that is not a member yet, one transaction
+ *
+ * Used to make a node a member.
+ */
+extern void vdb_remote_run_on(const char *host, int port, const char *sql);
+
+#endif							/* VECDB_REMOTE_H */
