@@ -142,4 +142,7 @@ vdb_all_settings(int *count)
 	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
+/* 18: a function that does not return is marked before, not behind. */
+#define VDB_NORETURN __attribute__((noreturn))
+
 #endif							/* VECDB_LIB_COMPAT_H */
