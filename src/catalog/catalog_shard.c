@@ -395,6 +395,7 @@ static int
 call_custom(const VdbTable *table, const Datum *values)
 {
 	VdbShardFunction *function = table->function;
+
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
 	Datum		result;
 
