@@ -283,8 +283,8 @@ make_ring(Ring *ring, const Placement *placement)
 	if (cluster != NULL)
 		each = cluster->virtual_nodes;
 	ring->count = 0;
-	ring->nodes = palloc_extended(placement->member_count * each *
-								  sizeof(VirtualNode), MCXT_ALLOC_HUGE);
+	ring->nodes = palloc_extended(sizeof(VirtualNode) * each *
+								  placement->member_count, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < placement->member_count; i++)
 	{
 		const Member *member = &placement->members[i];
