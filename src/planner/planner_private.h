@@ -21,13 +21,47 @@
 
 /* functions in planner_deparse.c */
 
+/* What planner_take_out() has taken out of an expression or a query */
+typedef struct PlannerParams
+{
+	Relids		relids;			/* columns of these stay; NULL: all */
+	List	   *exprs;			/* $1, $2, ... */
+} PlannerParams;
+
 /*
  * planner_deparse -- the text of a shard statement
  *
- * Var-free parts that are not immutable, parameters, and nothing else become
- * $1, $2, ...; *params is set to those expressions.  The query is not changed.
+ * Stable expressions without columns, parameters, vectors and long constants
+ * become $1, $2, ...; *params is set to those expressions.  Volatile ones stay
+ * in the text.  The query is not changed.
  */
 extern char *planner_deparse(const Query *query, List **params);
+extern Node *planner_take_out(Node *node, PlannerParams *params);
+extern char *planner_text(Query *query);
+
+/* functions in planner_hook.c */
+
+/*
+ * planner_statement -- a plan of one node that runs a shard statement
+ *
+ * For statements sent whole: query is what the client sent, rewritten.  Plan
+ * has kind, command, target, groups and relid set; sql and param_count are set
+ * here.  Keys are the expressions of VDB_TARGET_KEY.
+ */
+extern PlannedStmt *planner_statement(Query *query, VdbPlan *plan, List *keys);
+
+/*
+ * planner_standard -- have a query planned by the next planner in the chain
+ *
+ * The local form plans all tables as ordinary ones.
+ */
+extern PlannedStmt *planner_standard(Query *query, const char *query_string,
+									 int cursor_options,
+									 ParamListInfo bound_params);
+extern PlannedStmt *planner_standard_local(Query *query,
+										   const char *query_string,
+										   int cursor_options,
+										   ParamListInfo bound_params);
 
 /* functions in planner_modify.c */
 
