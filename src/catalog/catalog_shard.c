@@ -436,8 +436,7 @@ call_custom(const VdbTable *table, const Datum *values)
 static int
 compare_keys(const VdbShardFunction *function, Datum a, Datum b)
 {
-	return DatumGetInt32(FunctionCall2Coll(unconstify(FmgrInfo *,
-													  &function->procs[0]),
+	return DatumGetInt32(FunctionCall2Coll(&function->procs[0],
 										   function->collations[0], a, b));
 }
 
