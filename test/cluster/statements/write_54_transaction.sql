@@ -44,8 +44,6 @@ BEGIN; WITH a AS (INSERT INTO users (id, name) VALUES (190, 'w'), (191, 'w') RET
 
 BEGIN; DELETE FROM orders; INSERT INTO orders (user_id, id, amount) SELECT g, g, g FROM generate_series(1, 30) g; SELECT sum(amount), count(*) FROM orders; COMMIT AND CHAIN; UPDATE orders SET amount = amount + 1; ROLLBACK; SELECT sum(amount) FROM orders;
 
-BEGIN; SET LOCAL vecdb.no_such_thing = 1; SHOW vecdb.no_such_thing; COMMIT;
-
 SELECT * FROM users ORDER BY id;
 
 SELECT * FROM orders ORDER BY user_id, id;
