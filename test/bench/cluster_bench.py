@@ -288,7 +288,7 @@ class Measurement:
         with self.three.session() as session:
             shard = session.execute(
                 "SELECT i FROM unnest(%s::bigint[]) i WHERE "
-                "vecdb.group_of('items', i::text) = 1", [list(map(int, ids))])
+                "vecdb.group_of('items', i) = 1", [list(map(int, ids))])
             return {row[0] for row in shard}
 
     def inserts(self):

@@ -66,6 +66,6 @@ SELECT category, sum(count(*)) OVER (ORDER BY category) FROM items GROUP BY cate
 
 SELECT code, count(*) FROM items GROUP BY code HAVING count(*) > 1;
 
-SELECT true FROM items GROUP BY true;
+SELECT id > 0 FROM items GROUP BY 1;
 
 SELECT category, round((avg(embedding) <-> made(2, 16)::vector)::numeric, 2) FROM items WHERE category < 4 GROUP BY category ORDER BY category;

@@ -72,7 +72,7 @@ SELECT w.word, i.id FROM words w JOIN items i ON i.stock = w.uses AND i.id < 20 
 
 SELECT s.user_id, u.name, s.total FROM (SELECT user_id, sum(amount) AS total FROM orders GROUP BY user_id) s JOIN users u ON u.id = s.user_id WHERE s.total > 200 ORDER BY s.total DESC, u.id;
 
-SELECT u.id, x.id FROM users u LEFT JOIN (orders o JOIN items i ON i.id = o.item_id AND i.stock < 10) x (user_id, id) ON x.user_id = u.id WHERE u.id < 12 ORDER BY u.id, x.id;
+SELECT u.id, x.order_id FROM users u LEFT JOIN (orders o JOIN items i ON i.id = o.item_id AND i.stock < 10) x (user_id, order_id) ON x.user_id = u.id WHERE u.id < 12 ORDER BY u.id, x.order_id;
 
 SELECT a.id, b.id FROM users a JOIN users b ON b.region = a.region AND b.karma > a.karma + 700 ORDER BY a.id, b.id;
 

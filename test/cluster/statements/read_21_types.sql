@@ -16,7 +16,7 @@ SET extra_float_digits = -3; SELECT id, stock::float8 / 7 FROM items WHERE id < 
 
 SET bytea_output = 'escape'; SELECT id, decode(md5(id::text), 'hex') FROM items WHERE id < 4 ORDER BY id; RESET bytea_output;
 
-SELECT id, code, code::text FROM items WHERE code > 'f0000000-0000-0000-0000-000000000000' ORDER BY code;
+SELECT id, code, code::text AS written FROM items WHERE code > 'f0000000-0000-0000-0000-000000000000' ORDER BY code;
 
 SELECT id, tags, tags[2], array_length(tags, 1), tags || 'x'::text FROM items WHERE id < 9 ORDER BY id;
 
@@ -44,7 +44,7 @@ SELECT id, 1.5::real, 1e300::float8, 'NaN'::float8, 'Infinity'::numeric, '-0'::f
 
 SELECT id, stock::float8 / 3, stock::real / 3 FROM items WHERE id < 10 ORDER BY id;
 
-SELECT id, '12:30'::time + created::time - created::time, '1 day'::interval * stock FROM items WHERE id < 5 ORDER BY id;
+SELECT id, '12:30'::time + (created::time - created::time), '1 day'::interval * stock FROM items WHERE id < 5 ORDER BY id;
 
 SELECT id, int4range(stock, stock + 5), numrange(0, price) FROM items WHERE id < 5 ORDER BY id;
 
