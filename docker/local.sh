@@ -128,7 +128,7 @@ parse_node()
 		esac
 	done
 	[ -d "$dir/group$group" ] ||
-		die "There is no group $group in $dir, but groups $(all_groups | tr '\n' ' ')."
+		die "There is no group $group in $dir; there are groups 1 to $(all_groups | wc -l)."
 	[ -d "$(node_dir "$group" "$host")" ] ||
 		die "Group $group has no host $host."
 }
@@ -209,8 +209,11 @@ kill_node()
 		kill -KILL "$child" 2>/dev/null || true
 	done
 	kill -KILL "$pid"
-	while [ -n "$(node_pid "$1" "$2")" ]; do
+	# until its parent has taken notice: a new one looks for the pid, too
+	waits=0
+	while kill -0 "$pid" 2>/dev/null && [ "$waits" -lt 100 ]; do
 		sleep 0.1
+		waits=$((waits + 1))
 	done
 	say "Node $1/$2 is killed."
 }

@@ -209,21 +209,14 @@ sub kill9
 	kill 'STOP', $pids[0];
 	kill 'KILL', reverse $self->pids($group);
 	delete $self->{frozen}{$group};
+	# until its parent has taken notice: a new postmaster looks for the pid, too
 	for (1 .. 600)
 	{
-		last unless grep { is_process($_) } @pids;
+		last unless kill 0, @pids;
 		select(undef, undef, undef, 0.05);
 	}
 	$self->node($group)->kill9;
 	return;
-}
-
-# Is there such a process, other than as a zombie?
-sub is_process
-{
-	my ($pid) = @_;
-	my $state = `ps -o stat= -p $pid`;
-	return $state ne '' && $state !~ /^Z/;
 }
 
 # Stop all processes of a node where they are; sockets stay open, and nobody
