@@ -18,6 +18,7 @@
 
 #include "vecdb/catalog.h"
 #include "vecdb/planner.h"
+#include "vecdb/planner_write.h"
 
 /* functions in planner_deparse.c */
 
@@ -160,6 +161,40 @@ extern PlannedStmt *planner_standard_local(Query *query,
 extern PlannedStmt *planner_modify(Query *query, const char *query_string,
 								   int cursor_options,
 								   ParamListInfo bound_params);
+
+extern void planner_check_writes(Query *query);
+
+/*
+ * Parameters of a shard statement that stand for values computed before it is
+ * sent have numbers above this, which no client uses.
+ */
+#define PLANNER_VALUE_PARAM	1000000
+
+/* A statement that writes, while it is planned */
+typedef struct PlannerWrite
+{
+	VdbWritePlan plan;
+	Query	   *shard;			/* the shard statement */
+	List	   *values;			/* expressions: PLANNER_VALUE_PARAM + 1, ... */
+	List	   *columns;		/* INSERT: those of the table that get them */
+	Query	   *source;			/* SELECT that gives the parameters */
+	List	   *range_table;	/* of the statement */
+	List	   *returned;		/* what the shard statement returns */
+	List	   *target_list;	/* RETURNING, computed from that */
+} PlannerWrite;
+
+extern void planner_check_keys_kept(const VdbTable *table, List *target_list,
+									int target, int excluded);
+extern void planner_clear_source(Query *source);
+extern RangeTblEntry *planner_make_empty_entry(void);
+extern Param *planner_make_value(List **values, Expr *value);
+
+/* functions in planner_insert.c */
+extern void planner_insert(PlannerWrite *write, Query *query);
+extern void planner_check_conflict(const VdbTable *table, Query *query);
+
+/* functions in planner_colocate.c */
+extern Query *planner_make_local(Query *query, List **values);
 
 /* functions in planner_route.c */
 
