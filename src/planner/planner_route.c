@@ -27,6 +27,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
@@ -459,10 +460,14 @@ is_target(const RouteColumn *column, Relids targets, const RouteState *state)
 static Node *
 resolve_value(Node *node, RouteState *state)
 {
-	if (checkExprHasSubLink(node) || contain_var_clause(node) ||
-		contain_vars_of_level(node, 1) || contain_volatile_functions(node) ||
-		contain_aggs_of_level(node, 0))
+	if (checkExprHasSubLink(node) || contain_volatile_functions(node) ||
+		contain_aggs_of_level(node, 0) || contain_windowfuncs(node))
 		return NULL;
+	for (int i = 0; i < list_length(state->levels); i++)
+	{
+		if (contain_vars_of_level(node, i))
+			return NULL;
+	}
 	return eval_const_expressions(NULL, bind_params_mutator(node, state));
 }
 
