@@ -79,6 +79,7 @@ typedef struct RouteResult
 static bool gather_walker(Node *node, RouteState *state);
 static void gather_query(Query *query, RouteState *state);
 static void gather_from(Node *node, RouteState *state);
+static Relids relations_of(Node *node);
 static void gather_clauses(Node *quals, Relids targets, RouteState *state);
 static void gather_clause(Node *clause, Relids targets, RouteState *state);
 static void add_value(RouteColumn *column, Node *value);
@@ -264,11 +265,28 @@ gather_from(Node *node, RouteState *state)
 			gather_clauses(join->quals, NULL, state);
 		else if (join->jointype == JOIN_LEFT)
 			gather_clauses(join->quals,
-						   get_relids_in_jointree(join->rarg, true), state);
+						   relations_of(join->rarg), state);
 		else if (join->jointype == JOIN_RIGHT)
 			gather_clauses(join->quals,
-						   get_relids_in_jointree(join->larg, true), state);
+						   relations_of(join->larg), state);
 	}
+}
+
+/* The relations of a part of FROM */
+static Relids
+relations_of(Node *node)
+{
+	Relids		relids = NULL;
+	ListCell   *cell;
+
+	if (IsA(node, RangeTblRef))
+		return bms_make_singleton(((RangeTblRef *) node)->rtindex);
+	if (IsA(node, JoinExpr))
+		return bms_union(relations_of(((JoinExpr *) node)->larg),
+						 relations_of(((JoinExpr *) node)->rarg));
+	foreach(cell, castNode(FromExpr, node)->fromlist)
+		relids = bms_add_members(relids, relations_of(lfirst(cell)));
+	return relids;
 }
 
 /*
