@@ -97,6 +97,16 @@ extern void vdb_catalog_init(void);
  */
 extern const VdbCluster *vdb_catalog_cluster(void);
 
+/*
+ * vdb_catalog_refresh -- notice what others have committed until now
+ *
+ * PostgreSQL does so by itself when a transaction begins and when it locks a
+ * table that it has not locked yet, but not for each statement of a
+ * transaction.  So whoever plans or executes a statement calls this first.
+ * Nothing happens where there is no cluster.
+ */
+extern void vdb_catalog_refresh(void);
+
 /* vdb_catalog_group -- a group by its number, or NULL */
 extern const VdbGroup *vdb_catalog_group(int group);
 

@@ -175,6 +175,12 @@ CREATE FUNCTION vecdb.local_group() RETURNS integer
 COMMENT ON FUNCTION vecdb.local_group() IS
 	'the group that this database is, null if it is in no cluster';
 
+CREATE FUNCTION vecdb.is_internal() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'vecdb_is_internal'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vecdb.is_internal() IS
+	'whether this session works for another node of the cluster; an error if it says so and may not';
+
 CREATE FUNCTION vecdb.shard_of("table" regclass, VARIADIC key "any") RETURNS integer
 	AS 'MODULE_PATHNAME', 'vecdb_shard_of'
 	LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE;
@@ -197,7 +203,8 @@ COMMENT ON FUNCTION vecdb.plan_placement(integer, integer[], integer[]) IS
 
 CREATE VIEW vecdb.groups AS
 	SELECT g.group_id, g.state, g.group_id = l.group_id AS is_local,
-		ARRAY(SELECT h.host || ':' || h.port
+		ARRAY(SELECT CASE WHEN h.host LIKE '%:%' THEN '[' || h.host || ']'
+						  ELSE h.host END || ':' || h.port
 			  FROM vecdb.catalog_host h WHERE h.group_id = g.group_id
 			  ORDER BY h.host, h.port) AS hosts,
 		(SELECT count(*) FROM vecdb.catalog_shard s

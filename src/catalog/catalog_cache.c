@@ -95,6 +95,13 @@ vdb_catalog_cluster(void)
 	return contents != NULL ? &contents->cluster : NULL;
 }
 
+void
+vdb_catalog_refresh(void)
+{
+	if (contents != NULL && IsTransactionState())
+		AcceptInvalidationMessages();
+}
+
 const VdbGroup *
 vdb_catalog_group(int group)
 {

@@ -55,9 +55,13 @@ vdb_catalog_init(void)
 bool
 vdb_catalog_local_mode(void)
 {
-	if (unlikely(internal))
-		return internal_allowed || may_be_internal();
-	return entered_count > 0;
+	return entered_count > 0 || catalog_is_internal();
+}
+
+bool
+catalog_is_internal(void)
+{
+	return unlikely(internal) && (internal_allowed || may_be_internal());
 }
 
 void

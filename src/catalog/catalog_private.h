@@ -107,6 +107,15 @@ typedef struct CatalogContents
  */
 extern Oid	catalog_relation(void);
 
+/* functions in catalog_local.c */
+
+/*
+ * catalog_is_internal -- did another node open this session?
+ *
+ * An ERROR says that it claims so and its user may not.
+ */
+extern bool catalog_is_internal(void);
+
 /* functions in catalog_read.c */
 
 /*
