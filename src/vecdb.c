@@ -14,6 +14,7 @@
 
 #include "utils/guc.h"
 
+#include "vecdb/catalog.h"
 #include "vecdb/ddl.h"
 #include "vecdb/distance.h"
 #include "vecdb/hnsw.h"
@@ -31,6 +32,7 @@ _PG_init(void)
 	vdb_distance_init();
 	vdb_hnsw_init();
 	vdb_inspect_init();
+	vdb_catalog_init();
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");
 }

@@ -24,6 +24,7 @@
 #define VDB_DEFAULT_SHARD_COUNT	256
 #define VDB_MAX_SHARD_COUNT		65536
 #define VDB_MAX_GROUPS			1024
+#define VDB_DEFAULT_VIRTUAL_NODES	128
 
 /* What a table is to the cluster, catalog_table.kind */
 #define VDB_TABLE_DISTRIBUTED	'd'
@@ -51,9 +52,12 @@ typedef struct VdbGroup
 } VdbGroup;
 
 /*
- * A distributed or reference table.  Lives in the cache: valid until the next
- * call that may read the catalog anew, see vdb_catalog_table().
+ * What the functions below return lives in the cache and is read only.  It
+ * stays until the end of the transaction, also when the catalog has changed and
+ * the next call returns something newer.
  */
+
+/* A distributed or reference table */
 typedef struct VdbTable
 {
 	Oid			relid;
@@ -77,6 +81,8 @@ typedef struct VdbCluster
 	int			local_group;
 	int			group_count;
 	VdbGroup   *groups;			/* in the order of their numbers */
+	int			virtual_nodes;	/* of each group, for vdb_catalog_place() */
+	char	   *system_identifier;	/* of this server, when it became a member */
 } VdbCluster;
 
 /* vdb_catalog_init -- settings and callbacks; from _PG_init */
@@ -85,9 +91,21 @@ extern void vdb_catalog_init(void);
 /*
  * vdb_catalog_cluster -- the cluster, or NULL where this database is in none
  *
- * Cheap when nothing changed: the first thing that each hook asks.
+ * Cheap when nothing changed: the first thing that each hook asks.  Callable at
+ * any time; in an aborted transaction, where nothing can be read, the answer is
+ * that of before.
  */
 extern const VdbCluster *vdb_catalog_cluster(void);
+
+/*
+ * vdb_catalog_refresh -- notice what others have committed until now
+ *
+ * PostgreSQL does so by itself when a transaction begins and when it locks a
+ * table that it has not locked yet, but not for each statement of a
+ * transaction.  So whoever plans or executes a statement calls this first.
+ * Nothing happens where there is no cluster.
+ */
+extern void vdb_catalog_refresh(void);
 
 /* vdb_catalog_group -- a group by its number, or NULL */
 extern const VdbGroup *vdb_catalog_group(int group);
@@ -96,8 +114,8 @@ extern const VdbGroup *vdb_catalog_group(int group);
  * vdb_catalog_table -- what a table is to the cluster, or NULL for an ordinary
  * one; NULL for all in local mode is the caller's business
  *
- * The result may be used until the command counter, a lock or an invalidation
- * lets the catalog be read again; copy what is to stay.
+ * An ERROR says that the catalog contradicts the table: a column of the key is
+ * missing, or a shard has no group.
  */
 extern const VdbTable *vdb_catalog_table(Oid relid);
 
@@ -114,8 +132,39 @@ extern int	vdb_catalog_shard(const VdbTable *table, const Datum *values,
 							  const bool *nulls);
 
 /*
+ * vdb_catalog_oid -- the relation that is invalidated when the catalog changes
+ *
+ * A plan that was made by what the catalog says has this in its relationOids,
+ * so that the plan cache throws it away.  InvalidOid where there is no cluster.
+ */
+extern Oid	vdb_catalog_oid(void);
+
+/*
+ * vdb_catalog_place -- groups for the shards of a new table, by shard
+ *
+ * Consistent hashing with virtual nodes and bounded loads: no group has more
+ * than one shard more than another.  Same arguments, same result, on each node.
+ * The order of groups does not matter; each may be there once.  The result is
+ * palloc'd.
+ */
+extern int *vdb_catalog_place(int shard_count, const int *groups,
+							  int group_count);
+
+/*
+ * vdb_catalog_adjust -- the same, beginning with the groups of today
+ *
+ * Shards move only from groups that are not in "groups" or that have too many.
+ */
+extern int *vdb_catalog_adjust(int shard_count, const int *current,
+							   const int *groups, int group_count);
+
+/*
  * Local mode: this session works for another node, or executes the local share
  * of a statement.  Tables are what they are here, nothing is distributed.
+ *
+ * An ERROR says that this session claims to work for another node and its user
+ * may not.  Parallel workers are in local mode if the session is for good, not
+ * because the leader entered it.
  */
 extern bool vdb_catalog_local_mode(void);
 
