@@ -14,6 +14,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/planner.h"
 
 #include "vecdb/catalog.h"
 #include "vecdb/planner.h"
@@ -39,7 +40,95 @@ extern char *planner_deparse(const Query *query, List **params);
 extern Node *planner_take_out(Node *node, PlannerParams *params);
 extern char *planner_text(Query *query);
 
+/* functions in planner_push.c */
+
+/*
+ * planner_is_pushable -- may a group compute an expression for us?
+ *
+ * Columns have to be of relids.  With outer, those of other relations are
+ * allowed as well, as they become parameters.
+ */
+extern bool planner_is_pushable(Node *node, Relids relids, bool outer,
+								bool aggregates);
+extern bool planner_is_safe_statement(Query *query);
+extern bool planner_is_transferable(Oid type);
+
+/* functions in planner_shard.c */
+
+/*
+ * What groups do for a relation of the planner: a shard statement in the
+ * making.  That of a base or join relation is in RelOptInfo.fdw_private, which
+ * PostgreSQL leaves alone for ordinary tables; that of a path is all that its
+ * custom_private holds.
+ */
+typedef struct PlannerShard
+{
+	Relids		relids;			/* numbers in the range table */
+	Oid			relid;			/* a distributed table among them, or
+								 * InvalidOid: reference tables only */
+	int			colocation;		/* of the distributed tables */
+	List	   *keys;			/* by key column: a list of Vars, all equal */
+	List	   *from;			/* RangeTblRefs and JoinExprs */
+	List	   *quals;			/* WHERE, bare clauses */
+	bool		complete;		/* all clauses are in it: more can be pushed */
+	double		work;			/* cost of the statement at one group */
+
+	/* grouping */
+	bool		grouped;		/* the rest of the statement sees groups */
+	List	   *group_clause;	/* SortGroupClauses */
+	List	   *group_exprs;	/* their expressions */
+	List	   *columns;		/* columns of a grouped statement */
+	List	   *having;			/* clauses */
+
+	/* order and limit */
+	List	   *sort_clause;	/* SortGroupClauses */
+	List	   *sort_exprs;		/* their expressions */
+	Node	   *limit;			/* rows wanted of each group */
+	LimitOption limit_option;
+} PlannerShard;
+
+/* A relation's shard statement, or NULL */
+static inline PlannerShard *
+planner_shard(const RelOptInfo *rel)
+{
+	return (PlannerShard *) rel->fdw_private;
+}
+
+extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
+									  PathTarget *target, double rows);
+extern int	planner_group_count(Oid relid);
+
+/* functions in planner_scan.c */
+extern void planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
+							   RangeTblEntry *rte, const VdbTable *table);
+
+/* functions in planner_join.c */
+extern void planner_join_paths(PlannerInfo *root, RelOptInfo *joinrel,
+							   RelOptInfo *outer, RelOptInfo *inner,
+							   JoinType type, JoinPathExtraData *extra);
+
+/* functions in planner_upper.c */
+extern void planner_ordered_paths(PlannerInfo *root, RelOptInfo *input,
+								  RelOptInfo *output);
+extern void planner_final_paths(PlannerInfo *root, RelOptInfo *input,
+								RelOptInfo *output,
+								FinalPathExtraData *extra);
+
+/* functions in planner_aggregate.c */
+extern void planner_group_paths(PlannerInfo *root, RelOptInfo *input,
+								RelOptInfo *output,
+								GroupPathExtraData *extra);
+
 /* functions in planner_hook.c */
+extern const CustomScanMethods *planner_fanout_methods;
+extern const CustomScanMethods *planner_insert_methods;
+
+/*
+ * planner_lock -- how rows of a table are to be locked where they are read
+ *
+ * NULL: not at all.
+ */
+extern const RowMarkClause *planner_lock(Oid relid);
 
 /*
  * planner_statement -- a plan of one node that runs a shard statement
@@ -117,5 +206,14 @@ extern Query *planner_make_local(Query *query, List **values, List **tables);
  */
 extern bool planner_route(Query *query, ParamListInfo bound_params,
 						  VdbPlan *plan, List **keys);
+
+/*
+ * planner_prune -- the groups that hold the rows that quals let through
+ *
+ * Keys are as in PlannerShard.  Sets target and groups of the plan, which has
+ * its relid, or returns the values of the key, to be known at execution.
+ */
+extern List *planner_prune(VdbPlan *plan, List *quals, List *keys,
+						   Relids relids);
 
 #endif							/* PLANNER_PRIVATE_H */
