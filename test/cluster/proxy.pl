@@ -25,8 +25,8 @@ use Time::HiRes qw(time);
 my ($listen, $target, $plan_file, $fired_file) = @ARGV;
 my $server = IO::Socket::UNIX->new(Local => $listen, Listen => 64) or die "$listen: $!";
 my $select = IO::Select->new($server);
-# by socket: the other one, bytes not yet passed on, is the first to come the
-# message without a type, until when to hold back
+# by socket: the other one, bytes not yet passed on, is the message to come the
+# first one, which has no type, until when to hold back, has it been closed
 my %links;
 my %plan = (number => -1, fault => 'none', count => 0, seconds => 0);
 my ($seen, $silent) = (0, 0);
@@ -160,10 +160,16 @@ while (1)
 		my $count = sysread $socket, $link->{buffer}, 65536, length $link->{buffer};
 		if (!$count)
 		{
-			pass_messages($socket);
-			close_link($socket) unless $silent;
-			$select->remove($socket) if $silent;
+			# what it said before may still be held back
+			$link->{ended} = 1;
+			$select->remove($socket);
 		}
 	}
-	pass_messages($_->{socket}) foreach grep { length $_->{buffer} } values %links;
+	foreach my $link (values %links)
+	{
+		my $socket = $link->{socket};
+		pass_messages($socket) if length $link->{buffer};
+		close_link($socket)
+		  if $links{$socket} && $link->{ended} && !$silent && $link->{until} <= time;
+	}
 }

@@ -38,7 +38,7 @@ my $proxy = start_command($^X, "$FindBin::RealBin/../cluster/proxy.pl",
 wait_until(sub { -S "$dir/.s.PGSQL.$port" }) or die 'the proxy does not start';
 my $number = 0;
 
-sub plan
+sub set_fault
 {
 	my ($fault, $count, $seconds) = @_;
 	$number++;
@@ -113,7 +113,7 @@ sub one_round
 	my $took = time - $started;
 	my $state = $rc == 0 ? 'done' : $err =~ /ERROR:  (?!08007|57P)/ ? 'failed' : 'unknown';
 	my $fired = fired();
-	plan('none');
+	set_fault('none');
 	$tally{"$kind $state"}++;
 	my @wrong;
 	push @wrong, sprintf('it took %.1f s', $took) if $took > 12;
@@ -146,9 +146,9 @@ sub one_round
 
 foreach my $kind (qw(read nearest write one_group insert reference savepoint copy ddl))
 {
-	plan('count');
+	set_fault('count');
 	ok(one_round($kind), "$kind works with no fault");
-	plan('count');
+	set_fault('count');
 	$cluster->try(1, $work{$kind}{sql}->(++$round));
 	my $messages = fired();
 	$cluster->query(1, "DROP INDEX IF EXISTS things_$round");
@@ -161,7 +161,7 @@ foreach my $kind (qw(read nearest write one_group insert reference savepoint cop
 		my ($tried, $good) = (0, 0);
 		for (my $at = 1; $at <= $messages; $at += $step)
 		{
-			plan($name, $at, $seconds);
+			set_fault($name, $at, $seconds);
 			$tried++;
 			$good++ if one_round($kind);
 		}
