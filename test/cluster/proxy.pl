@@ -125,7 +125,7 @@ sub one_message
 sub pass_messages
 {
 	my ($socket) = @_;
-	my $link = $links{$socket};
+	my $link = $links{$socket} or return;
 	return if $silent || $link->{until} > time;
 	while (my $length = message_length($link))
 	{
