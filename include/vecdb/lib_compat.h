@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/guc.h"
 #include "utils/guc_tables.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -119,6 +120,26 @@ vdb_find_setting(const char *name)
 #else
 #define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, blkno, buf)
+#endif
+
+/* 16: all settings are asked for with their number, and sorted. */
+static inline struct config_generic **
+vdb_all_settings(int *count)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(count);
+#else
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
+
+/* 17: sets of events to wait for belong to a resource owner, or to nobody. */
+#if PG_VERSION_NUM >= 170000
+#define vdb_create_wait_event_set(count) CreateWaitEventSet(NULL, count)
+#else
+#define vdb_create_wait_event_set(count) \
+	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -41,6 +41,9 @@ typedef struct VdbStatement
 	bool		binary;			/* results in binary form? */
 	bool		writes;			/* locks or changes rows: needs a transaction */
 	bool		once;			/* do not keep it prepared */
+	bool		few_rows;		/* all rows in one result: a LIMIT that fits into
+								 * memory many times */
+	Oid			role;			/* who executes it; InvalidOid: current user */
 } VdbStatement;
 
 typedef struct VdbRequest VdbRequest;
@@ -67,6 +70,20 @@ extern VdbRequest *vdb_remote_send(int group, const VdbStatement *statement);
  * hint, and with the group in the context.
  */
 extern PGresult *vdb_remote_row(VdbRequest *request);
+
+/*
+ * vdb_remote_connect -- connect to several groups at once
+ *
+ * vdb_remote_send() connects by itself, to one group after the other.
+ */
+extern void vdb_remote_connect(const int *groups, int count);
+
+/*
+ * vdb_remote_wait_any -- wait until one of several requests is ready
+ *
+ * Returns its place in the array; requests may be NULL, but not all.
+ */
+extern int	vdb_remote_wait_any(VdbRequest *const *requests, int count);
 
 /* vdb_remote_is_ready -- would vdb_remote_row() return without waiting? */
 extern bool vdb_remote_is_ready(VdbRequest *request);

@@ -187,9 +187,10 @@ static void
 make_ring(Ring *ring, Member *members, int member_count)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
-	int			each = cluster != NULL ? cluster->virtual_nodes :
-		VDB_DEFAULT_VIRTUAL_NODES;
+	int			each = VDB_DEFAULT_VIRTUAL_NODES;
 
+	if (cluster != NULL)
+		each = cluster->virtual_nodes;
 	ring->count = 0;
 	ring->nodes = palloc(member_count * each * sizeof(VirtualNode));
 	for (int i = 0; i < member_count; i++)

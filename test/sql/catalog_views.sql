@@ -29,7 +29,7 @@ CREATE ROLE vecdb_test_user;
 SET ROLE vecdb_test_user;
 SELECT * FROM vecdb.groups ORDER BY 1;
 SELECT * FROM vecdb.nodes ORDER BY 1;
-SELECT * FROM vecdb.tables ORDER BY 1::text;
+SELECT * FROM vecdb.tables ORDER BY table_name::text COLLATE "C";
 SELECT * FROM vecdb.shards ORDER BY colocation_id, shard;
 SELECT * FROM vecdb.balance ORDER BY 1, 2;
 SELECT vecdb.cluster_id(), vecdb.local_group(), vecdb.shard_of('items', 1) IS NOT NULL AS shard;
@@ -48,7 +48,7 @@ DROP ROLE vecdb_test_user;
 
 -- tables that are not there (any more) have no name
 DROP TABLE countries;
-SELECT table_name, kind, groups FROM vecdb.tables ORDER BY kind, 1::text;
+SELECT table_name, kind, groups FROM vecdb.tables ORDER BY kind, table_name::text COLLATE "C";
 
 -- one cluster, one group that is this one
 INSERT INTO vecdb.catalog_cluster (cluster_id) VALUES ('6b0c4f4e-3a5d-4d7e-9b56-0f8b6a6e2f02');
