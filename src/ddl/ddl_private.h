@@ -18,6 +18,7 @@
 #include "utils/relcache.h"
 
 #include "vecdb/catalog.h"
+#include "vecdb/lib_compat.h"
 
 /* Was the library loaded by shared_preload_libraries?  Set by vdb_ddl_init. */
 extern bool ddl_is_preloaded;
