@@ -12,6 +12,7 @@
 
 #include "fmgr.h"
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "vecdb/catalog.h"
@@ -20,6 +21,7 @@
 #include "vecdb/hnsw.h"
 #include "vecdb/inspect.h"
 #include "vecdb/lib_debug.h"
+#include "vecdb/remote.h"
 
 PG_MODULE_MAGIC;
 
@@ -33,6 +35,8 @@ _PG_init(void)
 	vdb_hnsw_init();
 	vdb_inspect_init();
 	vdb_catalog_init();
+	if (process_shared_preload_libraries_in_progress)
+		vdb_remote_init();
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");
 }

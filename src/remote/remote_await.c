@@ -35,7 +35,6 @@ bool
 remote_pipeline_send(RemoteConnection *c, const char *sql, const char *tag)
 {
 	MemoryContext context = CurrentMemoryContext;
-	bool		sent = false;
 
 	if (!c->ready || c->copy)
 		return false;
@@ -43,7 +42,6 @@ remote_pipeline_send(RemoteConnection *c, const char *sql, const char *tag)
 	{
 		remote_pipeline_command(c, sql, NULL, tag);
 		remote_pipeline_sync(c);
-		sent = true;
 	}
 	PG_CATCH();
 	{
@@ -52,7 +50,7 @@ remote_pipeline_send(RemoteConnection *c, const char *sql, const char *tag)
 		remote_pipeline_lost(c);
 	}
 	PG_END_TRY();
-	return sent && c->ready;
+	return c->ready;
 }
 
 /*

@@ -449,13 +449,6 @@ remote_pipeline_forget(VdbRequest *request)
 	}
 }
 
-/* remote_pipeline_has -- is a request not answered to its end? */
-bool
-remote_pipeline_has(const VdbRequest *request)
-{
-	return !request->done && !request->lost;
-}
-
 /*
  * remote_pipeline_lost -- the connection is broken: close it
  *

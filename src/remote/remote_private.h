@@ -12,9 +12,11 @@
 #define REMOTE_PRIVATE_H
 
 #include "lib/ilist.h"
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "storage/latch.h"
 #include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "vecdb/catalog.h"
