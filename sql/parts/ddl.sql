@@ -42,12 +42,13 @@ REVOKE ALL ON FUNCTION vecdb.remove_group(integer, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION vecdb.remove_group(integer, boolean) IS
 	'removes a group that owns no shards; with force, one that is lost and cannot be asked';
 
-CREATE FUNCTION vecdb.drop_cluster() RETURNS void
+CREATE FUNCTION vecdb.drop_cluster(force boolean DEFAULT false)
+	RETURNS void
 	AS 'MODULE_PATHNAME', 'vecdb_drop_cluster'
 	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-REVOKE ALL ON FUNCTION vecdb.drop_cluster() FROM PUBLIC;
-COMMENT ON FUNCTION vecdb.drop_cluster() IS
-	'makes the last group of a cluster an ordinary database that keeps all tables and rows';
+REVOKE ALL ON FUNCTION vecdb.drop_cluster(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.drop_cluster(boolean) IS
+	'makes the last group of a cluster an ordinary database that keeps all tables and rows; with force, any group, which keeps the rows that it has';
 
 CREATE FUNCTION vecdb.distribute_table("table" regclass,
 		key text[] DEFAULT NULL, strategy text DEFAULT 'hash',

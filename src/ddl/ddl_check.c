@@ -39,6 +39,8 @@
 #include "ddl_private.h"
 
 static void check_unique(const VdbTable *table, Relation index);
+static void refuse_unique(const VdbTable *table, const char *what,
+						  const char *name);
 static bool has_key(const VdbTable *table, Relation index);
 static char *key_text(const VdbTable *table);
 static void check_reference(Form_pg_constraint constraint, HeapTuple tuple);
@@ -146,6 +148,39 @@ ddl_check_ordinary(Oid relid)
 }
 
 /*
+ * ddl_check_index -- see ddl_private.h
+ *
+ * Building an index may take long, so the answer is given before.
+ */
+void
+ddl_check_index(Oid relid, const IndexStmt *index)
+{
+	const VdbTable *table = vdb_catalog_table(relid);
+
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
+		!index->unique)
+		return;
+	for (int i = 0; i < table->key_count; i++)
+	{
+		char	   *name = get_attname(relid, table->keys[i], false);
+		bool		found = false;
+		ListCell   *cell;
+
+		foreach(cell, index->indexParams)
+		{
+			IndexElem  *element = lfirst_node(IndexElem, cell);
+
+			if (element->name != NULL && strcmp(element->name, name) == 0)
+				found = true;
+		}
+		if (!found)
+			refuse_unique(table, "unique index",
+						  index->idxname != NULL ? index->idxname :
+						  "(unnamed)");
+	}
+}
+
+/*
  * check_unique -- an ERROR if an index is to be unique and cannot be
  */
 static void
@@ -156,14 +191,18 @@ check_unique(const VdbTable *table, Relation index)
 	if ((!form->indisunique && !form->indisexclusion) ||
 		has_key(table, index))
 		return;
+	refuse_unique(table, form->indisprimary ? "primary key" :
+				  form->indisexclusion ? "exclusion constraint" :
+				  "unique index", RelationGetRelationName(index));
+}
+
+static void
+refuse_unique(const VdbTable *table, const char *what, const char *name)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s \"%s\" of table \"%s\" cannot be enforced in a cluster",
-					form->indisprimary ? "primary key" :
-					form->indisexclusion ? "exclusion constraint" :
-					"unique index",
-					RelationGetRelationName(index),
-					get_rel_name(table->relid)),
+					what, name, get_rel_name(table->relid)),
 			 errdetail("It does not contain the distribution key (%s): equal values may be in different groups.",
 					   key_text(table)),
 			 errhint("Add the columns of the key to it, distribute the table by columns that it contains, or make the table a reference table with vecdb.replicate_table().")));

@@ -318,19 +318,23 @@ claim(const char *host, int port, int group)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	const char *id = uuid_text(&cluster->id);
+	List	   *statements = NIL;
+	ListCell   *cell;
+	StringInfoData text;
 
-	vdb_remote_run_on(host, port,
-					  psprintf("%s"
-							   "CREATE EXTENSION IF NOT EXISTS vecdb;"
-							   "DELETE FROM vecdb.catalog_local;"
-							   "DELETE FROM vecdb.catalog_cluster;"
-							   "INSERT INTO vecdb.catalog_cluster"
-							   " (cluster_id) VALUES ('%s');"
-							   "INSERT INTO vecdb.catalog_local (cluster_id,"
-							   " group_id, system_identifier)"
-							   " SELECT '%s', %d, system_identifier"
-							   " FROM pg_catalog.pg_control_system()",
-							   clash_checks(), id, id, group));
+	initStringInfo(&text);
+	appendStringInfo(&text, "%sCREATE EXTENSION IF NOT EXISTS vecdb;",
+					 clash_checks());
+	delete_catalog(&statements);
+	foreach(cell, statements)
+		appendStringInfo(&text, "%s;", (char *) lfirst(cell));
+	appendStringInfo(&text, "INSERT INTO vecdb.catalog_cluster (cluster_id)"
+					 " VALUES ('%s');"
+					 "INSERT INTO vecdb.catalog_local"
+					 " (cluster_id, group_id, system_identifier)"
+					 " SELECT '%s', %d, system_identifier"
+					 " FROM pg_catalog.pg_control_system()", id, id, group);
+	vdb_remote_run_on(host, port, text.data);
 }
 
 /*
@@ -762,7 +766,8 @@ remove_rows(int group)
  * vecdb_drop_cluster -- see sql/parts/ddl.sql
  *
  * For the last group, where all rows are, and for a node that was claimed and
- * did not join.
+ * did not join.  With "force" also for one that the others have removed as
+ * lost, and that was not: it keeps the rows that it has.
  */
 Datum
 vecdb_drop_cluster(PG_FUNCTION_ARGS)
@@ -774,7 +779,7 @@ vecdb_drop_cluster(PG_FUNCTION_ARGS)
 
 	need_superuser();
 	PreventCommandIfReadOnly("vecdb.drop_cluster()");
-	if (cluster->group_count > 1)
+	if (cluster->group_count > 1 && !PG_GETARG_BOOL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the cluster has %d groups", cluster->group_count),

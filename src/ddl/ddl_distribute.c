@@ -192,7 +192,7 @@ vecdb_undistribute_table(PG_FUNCTION_ARGS)
 							quote_literal_cstr(RelationGetRelationName(rel))));
 	/* without CASCADE: what still references it keeps it from leaving */
 	vdb_remote_execute_all(psprintf("DROP TABLE %s", name));
-	ddl_forget_tables();
+	(void) ddl_forget_tables();
 	ddl_check_ordinary(relid);
 	ddl_grow_epoch();
 	CacheInvalidateRelcache(rel);
@@ -735,16 +735,18 @@ wait_for_readers(Relation rel)
  *
  * What was dropped is missed by name.  A colocation goes with its last table.
  */
-void
+bool
 ddl_forget_tables(void)
 {
 	List	   *gone;
 	ListCell   *cell;
+	bool		found;
 
 	gone = ddl_list("SELECT format('schema_name = %L AND table_name = %L',"
 					" schema_name, table_name) FROM vecdb.catalog_table"
 					" WHERE to_regclass(format('%I.%I', schema_name,"
 					" table_name)) IS NULL");
+	found = gone != NIL;
 	foreach(cell, gone)
 		ddl_everywhere(psprintf("DELETE FROM vecdb.catalog_table WHERE %s",
 								(char *) lfirst(cell)));
@@ -760,21 +762,5 @@ ddl_forget_tables(void)
 								" WHERE colocation_id = %s",
 								(char *) lfirst(cell)));
 	}
-}
-
-/*
- * ddl_rename_table -- see ddl_private.h
- *
- * The names of the columns are those that the key's numbers have now.
- */
-void
-ddl_rename_table(Oid relid, const char *old_schema, const char *old_name)
-{
-	ddl_everywhere(psprintf("UPDATE vecdb.catalog_table SET schema_name = %s,"
-							" table_name = %s"
-							" WHERE schema_name = %s AND table_name = %s",
-							quote_literal_cstr(get_namespace_name(get_rel_namespace(relid))),
-							quote_literal_cstr(get_rel_name(relid)),
-							quote_literal_cstr(old_schema),
-							quote_literal_cstr(old_name)));
+	return found;
 }

@@ -18,6 +18,7 @@
 #include "utils/relcache.h"
 
 #include "vecdb/catalog.h"
+#include "vecdb/lib_compat.h"
 
 /* Was the library loaded by shared_preload_libraries?  Set by vdb_ddl_init. */
 extern bool ddl_is_preloaded;
@@ -32,29 +33,27 @@ typedef struct DdlStatement
 	Node	   *parse;			/* the statement proper */
 	const char *text;			/* its own part of the query string */
 	bool		top_level;		/* as PreventInTransactionBlock() wants it */
-	bool		transaction_control;	/* may it leave the transaction? */
 } DdlStatement;
 
 /* What the hook does with a statement */
 typedef enum DdlPlan
 {
 	DDL_ALONE,					/* nothing: it concerns this node only */
-	DDL_SHARED,					/* here, then the same text in all groups */
-	DDL_TABLES,					/* the same, some tables are looked at after */
+	DDL_SHARED,					/* here, then the same in all groups */
+	DDL_CHECKED,				/* here, then see what it has declared */
 	DDL_OUTSIDE,				/* in all groups, outside of transactions */
 	DDL_COPY_FROM,
 	DDL_COPY_TO
 } DdlPlan;
 
-/* How a shared statement is done */
 typedef struct DdlDecision
 {
 	DdlPlan		plan;
+	/* the rest is for DDL_SHARED and DDL_OUTSIDE */
 	char	   *text;			/* for other groups; NULL: as it was typed */
-	List	   *tables;			/* OIDs of distributed and reference tables */
-	bool		drops;			/* may drop distributed tables? */
-	Oid			checked;		/* an ordinary table whose foreign keys are
-								 * looked at afterwards */
+	List	   *tables;			/* distributed and reference tables it names */
+	bool		drops;			/* may drop such tables? */
+	Oid			unnamed_index_of;	/* makes an index and does not name it */
 } DdlDecision;
 
 /* Who we were before ddl_become_superuser() */
@@ -161,6 +160,9 @@ extern void ddl_check_relation(Relation rel);
  */
 extern void ddl_check_constraints(Oid relid);
 
+/* ddl_check_index -- the same for an index that is yet to be made */
+extern void ddl_check_index(Oid relid, const IndexStmt *index);
+
 /* ddl_check_ordinary -- the same for foreign keys of an ordinary table */
 extern void ddl_check_ordinary(Oid relid);
 
@@ -177,28 +179,45 @@ extern uint64 ddl_fetch_rows(Relation rel);
 
 /* functions in ddl_distribute.c */
 
-/* ddl_forget_tables -- take tables that are no more out of the catalog */
-extern void ddl_forget_tables(void);
-
-/* ddl_rename_table -- the catalog learns new names of table and key */
-extern void ddl_rename_table(Oid relid, const char *old_schema,
-							 const char *old_name);
+/*
+ * ddl_forget_tables -- take tables that are no more out of the catalog
+ *
+ * Returns whether there were any.
+ */
+extern bool ddl_forget_tables(void);
 
 /* functions in ddl_decide.c */
+
+/* ddl_decide -- what a statement is to the cluster; ERROR: refused */
 extern DdlDecision ddl_decide(const DdlStatement *statement);
+
+/* ddl_shared_table -- the shared table that a name means, or InvalidOid */
+extern Oid	ddl_shared_table(const RangeVar *name);
+
+/* ddl_check_statement -- after DDL_CHECKED: an ordinary table's constraints */
+extern void ddl_check_statement(Node *parse);
+
+/* ddl_refuse -- an ERROR: this cannot be done with a shared table */
+extern void ddl_refuse(const char *what, Oid relid, const char *hint);
 
 /* functions in ddl_alter.c */
 
-/* ddl_decide_alter -- ALTER TABLE, ALTER INDEX and so on */
+/* ddl_decide_alter -- ALTER TABLE and ALTER INDEX */
 extern void ddl_decide_alter(AlterTableStmt *alter, DdlDecision *decision);
 
 /* functions in ddl_outside.c */
-extern bool ddl_is_outside(Node *parse, List **tables);
-extern void ddl_run_outside(const DdlStatement *statement,
+
+/*
+ * ddl_run_outside -- do a statement in all other groups, or in all
+ *
+ * Returns true if it is still to be done here.
+ */
+extern bool ddl_run_outside(const DdlStatement *statement,
 							const DdlDecision *decision);
 
 /* functions in ddl_copy.c */
-extern void ddl_copy_from(const DdlStatement *statement, QueryCompletion *qc);
+extern void ddl_copy_from(const DdlStatement *statement,
+						  const char *query_string, QueryCompletion *qc);
 extern PlannedStmt *ddl_copy_to(PlannedStmt *pstmt);
 
 #endif							/* DDL_PRIVATE_H */
