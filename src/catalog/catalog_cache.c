@@ -70,9 +70,8 @@ static void fill_slot(TableSlot *slot);
 static CatalogEntry *find_entry(Oid relid);
 static VdbTable *make_table(Oid relid, const CatalogEntry *entry,
 							MemoryContext context);
+static void find_shards(VdbTable *table, const CatalogEntry *entry);
 static void find_keys(VdbTable *table, const CatalogEntry *entry);
-static pg_noinline void complain_about_entry(const CatalogEntry *entry,
-											 const CatalogColocation *colocation);
 
 /*
  * is_current -- is what we have what there is?
@@ -352,22 +351,45 @@ make_table(Oid relid, const CatalogEntry *entry, MemoryContext context)
 	table->kind = entry->kind;
 	if (entry->kind == VDB_TABLE_DISTRIBUTED)
 	{
-		CatalogColocation *colocation;
+		find_keys(table, entry);
+		find_shards(table, entry);
+	}
+	MemoryContextSwitchTo(old);
+	return table;
+}
 
-		colocation = hash_search(contents->colocations, &entry->colocation,
-								 HASH_FIND, NULL);
-		if (colocation == NULL || colocation->orphan >= 0)
-			complain_about_entry(entry, colocation);
+/*
+ * find_shards -- how the key is cut into shards, and whose they are
+ */
+static void
+find_shards(VdbTable *table, const CatalogEntry *entry)
+{
+	CatalogColocation *colocation;
+
+	colocation = hash_search(contents->colocations, &entry->colocation,
+							 HASH_FIND, NULL);
+	if (colocation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("table \"%s\" is distributed by colocation %d, which does not exist",
+						NameStr(entry->name.table), entry->colocation),
+				 errhint("Correct vecdb.catalog_table on all groups.")));
+	else if (colocation->orphan >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("shard %d of table \"%s\" belongs to no group of the cluster",
+						colocation->orphan, NameStr(entry->name.table)),
+				 errhint("Correct vecdb.catalog_shard for colocation %d on all groups.",
+						 colocation->id)));
+	else
+	{
 		table->colocation = colocation->id;
 		table->strategy = colocation->strategy;
 		table->shard_count = colocation->shard_count;
 		table->shard_groups = colocation->shard_groups;
-		find_keys(table, entry);
 		table->function = catalog_make_function(colocation,
 												entry->shard_function);
 	}
-	MemoryContextSwitchTo(old);
-	return table;
 }
 
 /*
@@ -393,25 +415,4 @@ find_keys(VdbTable *table, const CatalogEntry *entry)
 		table->keys[i] = number;
 		table->key_types[i] = get_atttype(table->relid, number);
 	}
-}
-
-/*
- * complain_about_entry -- a table's colocation is missing or not complete
- */
-static void
-complain_about_entry(const CatalogEntry *entry,
-					 const CatalogColocation *colocation)
-{
-	if (colocation == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("table \"%s\" is distributed by colocation %d, which does not exist",
-						NameStr(entry->name.table), entry->colocation),
-				 errhint("Correct vecdb.catalog_table on all groups.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("shard %d of table \"%s\" belongs to no group of the cluster",
-					colocation->orphan, NameStr(entry->name.table)),
-			 errhint("Correct vecdb.catalog_shard for colocation %d on all groups.",
-					 colocation->id)));
 }
