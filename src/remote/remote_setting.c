@@ -32,6 +32,8 @@ int			remote_recovery_interval = 10;
 int			remote_copy_buffer = 1024;
 int			remote_max_connections_per_host = 0;
 
+#define MAX_OWN_SETTINGS 64
+
 static char *library_version;
 
 /* Sent always, as configuration files may differ */
@@ -41,8 +43,17 @@ static const char *const common_settings[] = {
 	"synchronous_commit", "default_text_search_config"
 };
 
-/* Sent when set in the session: those of vecdb itself, found once */
-static const struct config_generic **own_settings;
+/*
+ * Sent when set in the session, and from then on, so that a RESET is seen:
+ * those of vecdb itself, found once
+ */
+typedef struct OwnSetting
+{
+	const struct config_generic *record;
+	bool		was_sent;
+} OwnSetting;
+
+static OwnSetting *own_settings;
 static int	own_setting_count = -1;
 
 static bool check_conninfo(char **value, void **extra, GucSource source);
@@ -135,8 +146,12 @@ remote_setting_state(Oid role)
 		add_setting(&state, common_settings[i]);
 	for (int i = 0; i < own_setting_count; i++)
 	{
-		if (own_settings[i]->source >= PGC_S_GLOBAL)
-			add_setting(&state, own_settings[i]->name);
+		OwnSetting *own = &own_settings[i];
+
+		if (own->record->source < PGC_S_GLOBAL && !own->was_sent)
+			continue;
+		add_setting(&state, own->record->name);
+		own->was_sent = true;
 	}
 	appendStringInfo(&state, "role=%s\001",
 					 GetUserNameFromId(OidIsValid(role) ? role : GetUserId(),
@@ -177,15 +192,16 @@ find_own_settings(void)
 {
 	struct config_generic **records;
 	int			count;
-	const struct config_generic **found;
+	OwnSetting *found;
 	int			found_count = 0;
 
 	records = vdb_all_settings(&count);
-	found = MemoryContextAlloc(TopMemoryContext, sizeof(*found) * 64);
-	for (int i = 0; i < count && found_count < 64; i++)
+	found = MemoryContextAllocZero(TopMemoryContext,
+								   sizeof(OwnSetting) * MAX_OWN_SETTINGS);
+	for (int i = 0; i < count && found_count < MAX_OWN_SETTINGS; i++)
 	{
 		if (is_own_setting(records[i]))
-			found[found_count++] = records[i];
+			found[found_count++].record = records[i];
 	}
 	own_settings = found;
 	own_setting_count = found_count;
