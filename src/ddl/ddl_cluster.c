@@ -370,7 +370,7 @@ static bool
 unclaim(const char *host, int port)
 {
 	MemoryContext context = CurrentMemoryContext;
-	bool		done = true;
+	volatile bool done = true;
 
 	PG_TRY();
 	{

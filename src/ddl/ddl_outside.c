@@ -205,7 +205,7 @@ static bool
 is_primary(const VdbHost *host)
 {
 	MemoryContext context = CurrentMemoryContext;
-	bool		primary = false;
+	volatile bool primary = false;
 
 	PG_TRY();
 	{
@@ -275,7 +275,7 @@ run_everywhere(const char *text, const char *undo)
  */
 static void
 undo_all(OutsideGroup *groups, int count, const char *settings,
-		 const char *undo)
+		 const char *const undo)
 {
 	MemoryContext context = CurrentMemoryContext;
 

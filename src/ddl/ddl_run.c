@@ -25,7 +25,7 @@
 #include "vecdb/remote.h"
 #include "ddl_private.h"
 
-static int	execute(const char *sql);
+static void execute(const char *sql);
 
 /*
  * ddl_become_superuser -- see ddl_private.h
@@ -56,7 +56,7 @@ ddl_become_user(const DdlUser *saved)
  *
  * SPI stays connected, for the caller to look at the result.
  */
-static int
+static void
 execute(const char *sql)
 {
 	int			code;
@@ -69,7 +69,6 @@ execute(const char *sql)
 	if (code < 0)
 		elog(ERROR, "SPI failed with %s: %s", SPI_result_code_string(code),
 			 sql);
-	return code;
 }
 
 uint64
@@ -77,7 +76,7 @@ ddl_local(const char *sql)
 {
 	uint64		processed;
 
-	(void) execute(sql);
+	execute(sql);
 	processed = SPI_processed;
 	(void) SPI_finish();
 	return processed;
@@ -102,7 +101,8 @@ ddl_list(const char *sql)
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *list = NIL;
 
-	if (execute(sql) != SPI_OK_SELECT)
+	execute(sql);
+	if (SPI_tuptable == NULL)
 		elog(ERROR, "not a query: %s", sql);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
