@@ -192,4 +192,11 @@ vdb_clear_permissions(RangeTblEntry *entry)
 #endif
 }
 
+/* 17: ALTER TABLE changes the expression of a generated column. */
+#if PG_VERSION_NUM >= 170000
+#define vdb_is_set_expression(subtype) ((subtype) == AT_SetExpression)
+#else
+#define vdb_is_set_expression(subtype) false
+#endif
+
 #endif							/* VECDB_LIB_COMPAT_H */

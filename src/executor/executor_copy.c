@@ -77,6 +77,7 @@ typedef struct CopyRun
 	/* columns that are sent */
 	int			column_count;
 	AttrNumber *columns;
+	List	   *names;
 	FmgrInfo   *output;
 	StringInfoData row;
 	/* where rows go */
@@ -99,8 +100,8 @@ static void check_column_rights(Relation rel, List *columns, AclMode mode);
 static List *prepare_condition(ParseState *pstate, CopyStmt *stmt,
 							   Relation rel);
 static void prepare_columns(CopyRun *run);
-static List *prepare_statement(CopyRun *run);
-static uint64 copy_rows(CopyRun *run, List *names);
+static void prepare_statement(CopyRun *run);
+static uint64 copy_rows(CopyRun *run);
 static int	give_own_data(void *buffer, int min_length, int max_length);
 static void make_pending(CopyRun *run);
 static bool route_next_row(CopyRun *run);
@@ -118,7 +119,6 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	CopyRun    *outer_run = current_run;
 	ParseState *source_pstate = make_parsestate(NULL);
 	List	   *condition;
-	List	   *names;
 	uint64		result;
 
 	run.rel = table_openrv(stmt->relation, RowExclusiveLock);
@@ -130,7 +130,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	source_pstate->p_sourcetext = pstate ? pstate->p_sourcetext : NULL;
 	condition = prepare_condition(source_pstate, stmt, run.rel);
 	prepare_columns(&run);
-	names = prepare_statement(&run);
+	prepare_statement(&run);
 
 	run.estate = CreateExecutorState();
 	run.values = palloc(RelationGetNumberOfAttributes(run.rel) * sizeof(Datum));
@@ -152,7 +152,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	PG_TRY();
 	{
 		current_run = &run;
-		result = copy_rows(&run, names);
+		result = copy_rows(&run);
 	}
 	PG_FINALLY();
 	{
@@ -176,7 +176,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 CopyStmt *
 vdb_executor_copy_to_query(const CopyStmt *stmt)
 {
-	CopyStmt   *result = copyObject(stmt);
+	CopyStmt   *result = copyObject(unconstify(CopyStmt *, stmt));
 	SelectStmt *select = makeNode(SelectStmt);
 	Relation	rel = table_openrv(stmt->relation, AccessShareLock);
 	List	   *columns = CopyGetAttnums(RelationGetDescr(rel), rel,
@@ -345,12 +345,11 @@ prepare_columns(CopyRun *run)
 	initStringInfo(&run->row);
 }
 
-/* The statement for other groups; returns the names of the columns. */
-static List *
+/* The statement for other groups, and the names of the columns. */
+static void
 prepare_statement(CopyRun *run)
 {
 	StringInfoData sql;
-	List	   *names = NIL;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "COPY %s (",
@@ -361,7 +360,7 @@ prepare_statement(CopyRun *run)
 		char	   *name = NameStr(TupleDescAttr(RelationGetDescr(run->rel),
 												 run->columns[i] - 1)->attname);
 
-		names = lappend(names, makeString(name));
+		run->names = lappend(run->names, makeString(pstrdup(name)));
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
 						 quote_identifier(name));
 	}
@@ -371,7 +370,6 @@ prepare_statement(CopyRun *run)
 		appendStringInfo(&sql, ") FROM STDIN (FORMAT text, ENCODING '%s')",
 						 GetDatabaseEncodingName());
 	run->sql = sql.data;
-	return names;
 }
 
 /*
@@ -379,7 +377,7 @@ prepare_statement(CopyRun *run)
  * to read the client's data leaves that for the time.
  */
 static uint64
-copy_rows(CopyRun *run, List *names)
+copy_rows(CopyRun *run)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	List	   *options = NIL;
@@ -408,7 +406,7 @@ copy_rows(CopyRun *run, List *names)
 
 	vdb_catalog_enter_local();
 	run->own = BeginCopyFrom(pstate, run->rel, NULL, NULL, false,
-							 give_own_data, names, options);
+							 give_own_data, run->names, options);
 	copied = CopyFrom(run->own);
 	EndCopyFrom(run->own);
 	vdb_catalog_leave_local();
