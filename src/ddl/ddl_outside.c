@@ -275,9 +275,10 @@ run_everywhere(const char *text, const char *undo)
  */
 static void
 undo_all(OutsideGroup *groups, int count, const char *settings,
-		 const char *const undo)
+		 const char *undo)
 {
 	MemoryContext context = CurrentMemoryContext;
+	const char *volatile command = undo;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -285,7 +286,7 @@ undo_all(OutsideGroup *groups, int count, const char *settings,
 			continue;
 		PG_TRY();
 		{
-			run_on_group(&groups[i], settings, undo);
+			run_on_group(&groups[i], settings, command);
 		}
 		PG_CATCH();
 		{
@@ -298,7 +299,7 @@ undo_all(OutsideGroup *groups, int count, const char *settings,
 					(errcode(error->sqlerrcode),
 					 errmsg("could not clean up in group %d: %s",
 							groups[i].id, error->message),
-					 errhint("Execute there: %s", undo)));
+					 errhint("Execute there: %s", command)));
 		}
 		PG_END_TRY();
 	}
