@@ -50,6 +50,9 @@ static void run_on_group(OutsideGroup *group, const char *settings,
 						 const char *sql);
 static bool is_primary(const VdbHost *host);
 static void run_everywhere(const char *text, const char *undo);
+static void run_in_turn(OutsideGroup *groups, int count,
+						const char *settings, const char *sql,
+						const char *undo);
 static void undo_all(OutsideGroup *groups, int count, const char *settings,
 					 const char *undo);
 
@@ -244,7 +247,16 @@ run_everywhere(const char *text, const char *undo)
 		PopActiveSnapshot();
 	CommitTransactionCommand();
 	StartTransactionCommand();
+	run_in_turn(groups, count, settings, sql, undo_sql);
+}
 
+/*
+ * run_in_turn -- in the groups given, or in none
+ */
+static void
+run_in_turn(OutsideGroup *groups, int count, const char *settings,
+			const char *sql, const char *undo)
+{
 	for (int i = 0; i < count; i++)
 	{
 		PG_TRY();
@@ -258,8 +270,8 @@ run_everywhere(const char *text, const char *undo)
 			MemoryContextSwitchTo(PortalContext);
 			error = CopyErrorData();
 			FlushErrorState();
-			if (undo_sql != NULL)
-				undo_all(groups, count, settings, undo_sql);
+			if (undo != NULL)
+				undo_all(groups, count, settings, undo);
 			if (error->context == NULL)
 				error->context = psprintf("group %d", groups[i].id);
 			ReThrowError(error);
@@ -278,7 +290,6 @@ undo_all(OutsideGroup *groups, int count, const char *settings,
 		 const char *undo)
 {
 	MemoryContext context = CurrentMemoryContext;
-	const char *volatile command = undo;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -286,7 +297,7 @@ undo_all(OutsideGroup *groups, int count, const char *settings,
 			continue;
 		PG_TRY();
 		{
-			run_on_group(&groups[i], settings, command);
+			run_on_group(&groups[i], settings, undo);
 		}
 		PG_CATCH();
 		{
@@ -299,7 +310,7 @@ undo_all(OutsideGroup *groups, int count, const char *settings,
 					(errcode(error->sqlerrcode),
 					 errmsg("could not clean up in group %d: %s",
 							groups[i].id, error->message),
-					 errhint("Execute there: %s", command)));
+					 errhint("Execute there: %s", undo)));
 		}
 		PG_END_TRY();
 	}
