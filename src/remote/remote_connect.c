@@ -210,6 +210,7 @@ remote_disconnect(RemoteConnection *c)
 	c->pg = NULL;
 	c->ready = false;
 	c->unflushed = false;
+	c->ending = false;
 	c->copy = NULL;
 	if (c->settings)
 		pfree(c->settings);

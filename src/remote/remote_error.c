@@ -17,6 +17,7 @@ static bool is_quiet;
 
 static int	read_sqlstate(const PGresult *res);
 static int	read_level(const PGresult *res);
+static bool is_fatal(const PGresult *res);
 static void set_names(const PGresult *res);
 
 /*
@@ -83,6 +84,8 @@ remote_error_notice(void *arg, const PGresult *res)
 	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
 	int			level = read_level(res);
 
+	if (is_fatal(res))
+		c->ending = true;
 	if (is_quiet || level == 0 || message == NULL)
 		return;
 	if (errstart(level, TEXTDOMAIN))
@@ -135,6 +138,17 @@ read_level(const PGresult *res)
 	if (strcmp(severity, "DEBUG") == 0)
 		return DEBUG1;
 	return 0;
+}
+
+/* Does the other node say that the session ends? */
+static bool
+is_fatal(const PGresult *res)
+{
+	const char *severity = PQresultErrorField(res,
+											  PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return severity && (strcmp(severity, "FATAL") == 0 ||
+						strcmp(severity, "PANIC") == 0);
 }
 
 /* Tell which table, column or constraint an error is about */

@@ -290,7 +290,12 @@ remote_pipeline_absorb(RemoteConnection *c)
 	alive = PQconsumeInput(c->pg) != 0;
 	while (remote_pipeline_take(c))
 		;
-	if (c->pg && (!alive || PQstatus(c->pg) == CONNECTION_BAD))
+	if (c->pg == NULL)
+		return;
+	/* on an idle connection, whatever comes is read as a notice */
+	if (dlist_is_empty(&c->steps))
+		(void) PQisBusy(c->pg);
+	if (!alive || c->ending || PQstatus(c->pg) == CONNECTION_BAD)
 		remote_pipeline_lost(c);
 }
 

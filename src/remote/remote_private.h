@@ -86,6 +86,7 @@ typedef struct RemoteConnection
 	dlist_head	steps;			/* in the order of sending */
 	int			unconfirmed;	/* steps that change the session */
 	bool		unflushed;
+	bool		ending;			/* the other side said that it will close it */
 	struct RemoteCancel *cancel;	/* under way, or NULL */
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
