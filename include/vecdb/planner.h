@@ -62,6 +62,9 @@ typedef struct VdbPlan
 	Oid		   *sort_collations;
 	bool	   *sort_nulls_first;
 	bool		returning;		/* INSERT: rows come back */
+	bool		few_rows;		/* so few that they may come in one piece */
+	int			limit_param;	/* number of the parameter that is the limit of
+								 * rows of a group, or 0 */
 } VdbPlan;
 
 /*

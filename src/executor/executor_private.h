@@ -103,6 +103,66 @@ extern void executor_local_close(ExecutorLocal *local);
 extern List *executor_groups(const VdbPlan *plan,
 							 const ExecutorParams *params);
 
+/* functions in executor_fanout_source.c */
+
+/* A group's share of a fan-out, and the row that it is at */
+typedef struct ExecutorSource
+{
+	int			group;
+	VdbRequest *request;		/* another group's, or */
+	ExecutorLocal *local;		/* the own group's */
+	bool		done;			/* there is no next row */
+	bool		failed;			/* left out, vecdb.partial_results */
+	PGresult   *result;			/* rows received and not read yet */
+	int			next;			/* of them */
+	MemoryContext context;		/* of the values below */
+	Datum	   *values;
+	bool	   *nulls;
+	/* for EXPLAIN */
+	const char *host;
+	double		rows;
+	double		time;			/* ms from sending to the last row */
+} ExecutorSource;
+
+/* The fan-out node */
+typedef struct ExecutorFanout
+{
+	CustomScanState node;
+	VdbPlan    *plan;
+	ExecutorParams *params;
+	ExecutorColumns *columns;
+	VdbStatement statement;
+	bool		started;
+	MemoryContext context;		/* of one execution */
+	int			source_count;
+	ExecutorSource *sources;
+	VdbRequest **requests;		/* of sources that are not done, else NULL */
+	ExecutorSource *current;	/* whose row was returned last */
+	instr_time	start;
+	/* merge */
+	SortSupport sort_keys;
+	binaryheap *heap;			/* numbers of sources, the next row's on top */
+	/* for EXPLAIN, of all executions together */
+	int			total_count;
+	ExecutorSource *totals;		/* by group */
+} ExecutorFanout;
+
+extern bool executor_partial_results;
+
+extern void executor_sources_open(ExecutorFanout *fanout);
+extern bool executor_source_next(ExecutorFanout *fanout,
+								 ExecutorSource *source);
+extern void executor_sources_close(ExecutorFanout *fanout);
+
+/* functions in executor_merge.c */
+extern void executor_merge_create(ExecutorFanout *fanout);
+extern void executor_merge_begin(ExecutorFanout *fanout);
+extern ExecutorSource *executor_merge_next(ExecutorFanout *fanout);
+
+/* functions in executor_explain.c */
+extern void executor_explain(CustomScanState *node, List *ancestors,
+							 ExplainState *es);
+
 /* functions in executor_fanout.c */
 extern const CustomScanMethods executor_fanout_methods;
 

@@ -54,6 +54,8 @@ vdb_plan_write(const VdbPlan *plan)
 	numbers = lappend_int(numbers, plan->writes);
 	numbers = lappend_int(numbers, plan->returning);
 	numbers = lappend_int(numbers, plan->param_count);
+	numbers = lappend_int(numbers, plan->few_rows);
+	numbers = lappend_int(numbers, plan->limit_param);
 
 	for (int i = 0; i < plan->sort_count; i++)
 	{
@@ -96,6 +98,8 @@ vdb_plan_read(List *custom_private)
 	plan->writes = list_nth_int(numbers, 3) != 0;
 	plan->returning = list_nth_int(numbers, 4) != 0;
 	plan->param_count = list_nth_int(numbers, 5);
+	plan->few_rows = list_nth_int(numbers, 6) != 0;
+	plan->limit_param = list_nth_int(numbers, 7);
 
 	plan->sql = strVal(list_nth(custom_private, PLAN_SQL));
 	plan->groups = (List *) list_nth(custom_private, PLAN_GROUPS);

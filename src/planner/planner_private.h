@@ -94,6 +94,26 @@ planner_shard(const RelOptInfo *rel)
 	return (PlannerShard *) rel->fdw_private;
 }
 
+/* Is a node one of a list of Vars? */
+static inline bool
+planner_has_member(List *variables, Node *node)
+{
+	ListCell   *cell;
+
+	if (node == NULL || !IsA(node, Var))
+		return false;
+	foreach(cell, variables)
+	{
+		Var		   *var = lfirst_node(Var, cell);
+
+		if (var->varno == ((Var *) node)->varno &&
+			var->varattno == ((Var *) node)->varattno &&
+			((Var *) node)->varlevelsup == 0)
+			return true;
+	}
+	return false;
+}
+
 extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
 									  PathTarget *target, double rows);
 extern int	planner_group_count(Oid relid);

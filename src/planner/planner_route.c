@@ -27,6 +27,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
@@ -78,6 +79,7 @@ typedef struct RouteResult
 static bool gather_walker(Node *node, RouteState *state);
 static void gather_query(Query *query, RouteState *state);
 static void gather_from(Node *node, RouteState *state);
+static Relids relations_of(Node *node);
 static void gather_clauses(Node *quals, Relids targets, RouteState *state);
 static void gather_clause(Node *clause, Relids targets, RouteState *state);
 static void add_value(RouteColumn *column, Node *value);
@@ -263,11 +265,28 @@ gather_from(Node *node, RouteState *state)
 			gather_clauses(join->quals, NULL, state);
 		else if (join->jointype == JOIN_LEFT)
 			gather_clauses(join->quals,
-						   get_relids_in_jointree(join->rarg, true), state);
+						   relations_of(join->rarg), state);
 		else if (join->jointype == JOIN_RIGHT)
 			gather_clauses(join->quals,
-						   get_relids_in_jointree(join->larg, true), state);
+						   relations_of(join->larg), state);
 	}
+}
+
+/* The relations of a part of FROM */
+static Relids
+relations_of(Node *node)
+{
+	Relids		relids = NULL;
+	ListCell   *cell;
+
+	if (IsA(node, RangeTblRef))
+		return bms_make_singleton(((RangeTblRef *) node)->rtindex);
+	if (IsA(node, JoinExpr))
+		return bms_union(relations_of(((JoinExpr *) node)->larg),
+						 relations_of(((JoinExpr *) node)->rarg));
+	foreach(cell, castNode(FromExpr, node)->fromlist)
+		relids = bms_add_members(relids, relations_of(lfirst(cell)));
+	return relids;
 }
 
 /*
@@ -459,10 +478,14 @@ is_target(const RouteColumn *column, Relids targets, const RouteState *state)
 static Node *
 resolve_value(Node *node, RouteState *state)
 {
-	if (checkExprHasSubLink(node) || contain_var_clause(node) ||
-		contain_vars_of_level(node, 1) || contain_volatile_functions(node) ||
-		contain_aggs_of_level(node, 0))
+	if (checkExprHasSubLink(node) || contain_volatile_functions(node) ||
+		contain_aggs_of_level(node, 0) || contain_windowfuncs(node))
 		return NULL;
+	for (int i = 0; i < list_length(state->levels); i++)
+	{
+		if (contain_vars_of_level(node, i))
+			return NULL;
+	}
 	return eval_const_expressions(NULL, bind_params_mutator(node, state));
 }
 
