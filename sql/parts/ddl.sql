@@ -86,3 +86,147 @@ CREATE FUNCTION vecdb.undistribute_table("table" regclass) RETURNS void
 	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION vecdb.undistribute_table(regclass) IS
 	'makes a distributed or reference table an ordinary table of this node, with all rows';
+
+-- What all groups answer to one question, or why one did not.
+CREATE FUNCTION vecdb.ask_groups(sql text, OUT group_id integer,
+		OUT answer text, OUT failure text)
+	RETURNS SETOF record
+	LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+	SET search_path = pg_catalog
+	AS $$
+BEGIN
+	FOR group_id IN SELECT g.group_id FROM vecdb.catalog_group g ORDER BY 1
+	LOOP
+		failure := NULL;
+		BEGIN
+			FOR answer IN SELECT a FROM vecdb.run_on_group(group_id, sql) a
+			LOOP
+				RETURN NEXT;
+			END LOOP;
+		EXCEPTION WHEN OTHERS THEN
+			answer := NULL;
+			failure := SQLERRM;
+			RETURN NEXT;
+		END;
+	END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION vecdb.ask_groups(text) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.ask_groups(text) IS
+	'runs a statement on each group and returns the rows, columns separated by |, or what went wrong there';
+
+-- The questions; each group answers with one line that is to be the same in
+-- all, or with lines that should not be.
+CREATE FUNCTION vecdb.cluster_checks(OUT "check" text, OUT object text,
+		OUT alike boolean, OUT sql text)
+	RETURNS SETOF record
+	LANGUAGE SQL STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog
+	AS $$
+	SELECT 'catalog', 'vecdb.' || name, true,
+		format('SELECT md5(coalesce(string_agg(t::text, '','''
+			' ORDER BY t::text COLLATE "C"), '''')) FROM vecdb.%I t', name)
+	FROM unnest('{catalog_cluster,catalog_group,catalog_host,catalog_colocation,catalog_shard,catalog_table}'::text[]) name
+	UNION ALL
+	SELECT 'catalog', 'shards of ' || colocation_id, false,
+		format('SELECT %L WHERE %s <> (SELECT count(*) FROM vecdb.catalog_shard'
+			' JOIN vecdb.catalog_group USING (group_id)'
+			' WHERE colocation_id = %s AND shard < %s)',
+			'not every shard has a group', shard_count, colocation_id,
+			shard_count)
+	FROM vecdb.catalog_colocation
+	UNION ALL
+	SELECT 'table', q.name, true,
+		format('SELECT coalesce((SELECT md5(string_agg(concat_ws('' '', attname,'
+			' format_type(atttypid, atttypmod), attnotnull, attidentity,'
+			' attgenerated, pg_get_expr(adbin, adrelid)), '',''  ORDER BY attname'
+			' COLLATE "C")) FROM pg_attribute LEFT JOIN pg_attrdef'
+			' ON adrelid = attrelid AND adnum = attnum'
+			' WHERE attrelid = to_regclass(%1$L) AND attnum > 0'
+			' AND NOT attisdropped), ''missing'')'
+			' || coalesce((SELECT md5(string_agg(pg_get_indexdef(indexrelid)'
+			' || indisvalid, '','' ORDER BY pg_get_indexdef(indexrelid)'
+			' COLLATE "C")) FROM pg_index WHERE indrelid = to_regclass(%1$L)), '''')'
+			' || coalesce((SELECT md5(string_agg(conname'
+			' || pg_get_constraintdef(oid), '','' ORDER BY conname COLLATE "C"))'
+			' FROM pg_constraint WHERE conrelid = to_regclass(%1$L)'
+			' AND contype <> ''n''), '''')', q.name)
+	FROM (SELECT format('%I.%I', schema_name, table_name) AS name
+		  FROM vecdb.catalog_table) q
+	UNION ALL
+	SELECT 'rows', q.name, false,
+		format('SELECT count(*) || '' rows of shards that this group does not own'''
+			' FROM ONLY %s WHERE vecdb.group_of(%L, %s)'
+			' IS DISTINCT FROM vecdb.local_group() HAVING count(*) > 0',
+			q.name, q.name, q.keys)
+	FROM (SELECT format('%I.%I', schema_name, table_name) AS name,
+			(SELECT string_agg(quote_ident(k), ', ' ORDER BY o)
+			 FROM unnest(key_columns) WITH ORDINALITY u (k, o)) AS keys
+		  FROM vecdb.catalog_table WHERE kind = 'd') q
+	UNION ALL
+	SELECT 'reference', q.name, true,
+		format('SELECT count(*) || '' rows, ''  || coalesce(sum('
+			'hashtextextended(t::text, 0)::numeric), 0) FROM ONLY %s t', q.name)
+	FROM (SELECT format('%I.%I', schema_name, table_name) AS name
+		  FROM vecdb.catalog_table WHERE kind = 'r') q
+	UNION ALL
+	SELECT 'transactions', 'prepared', false,
+		format('SELECT ''prepared since '' || prepared || '': '' || gid'
+			' FROM pg_prepared_xacts WHERE gid LIKE ''vecdb\_%%'''
+			' AND database = current_database() AND prepared < now() - %L::interval',
+			p.patience)
+	FROM (SELECT 2 * current_setting('vecdb.recovery_interval')::interval
+			+ '5s' AS patience) p
+	UNION ALL
+	SELECT 'transactions', 'commit records', false,
+		format('SELECT ''not finished since '' || created || '': '' || gid'
+			' FROM vecdb.catalog_commit WHERE created < now() - %L::interval',
+			p.patience)
+	FROM (SELECT 2 * current_setting('vecdb.recovery_interval')::interval
+			+ '5s' AS patience) p
+$$;
+REVOKE ALL ON FUNCTION vecdb.cluster_checks() FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.cluster_checks() IS
+	'the statements by which vecdb.check_cluster() looks at each group';
+
+CREATE FUNCTION vecdb.check_cluster(OUT "check" text, OUT object text,
+		OUT problem text)
+	RETURNS SETOF record
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog
+	AS $$
+DECLARE
+	asked record;
+	said record;
+	first text;
+BEGIN
+	FOR asked IN SELECT * FROM vecdb.cluster_checks()
+	LOOP
+		"check" := asked."check";
+		object := asked.object;
+		IF asked."check" = 'reference' THEN
+			-- copies are compared while nobody writes
+			PERFORM vecdb.ask_groups(format('LOCK TABLE ONLY %s IN SHARE MODE',
+				asked.object));
+		END IF;
+		first := NULL;
+		FOR said IN SELECT * FROM vecdb.ask_groups(asked.sql)
+		LOOP
+			IF said.failure IS NOT NULL THEN
+				problem := format('group %s: %s', said.group_id, said.failure);
+				RETURN NEXT;
+			ELSIF NOT asked.alike THEN
+				problem := format('group %s: %s', said.group_id, said.answer);
+				RETURN NEXT;
+			ELSIF first IS NULL THEN
+				first := said.answer;
+			ELSIF first <> said.answer THEN
+				problem := format('group %s differs from the first group (%s, %s)',
+					said.group_id, said.answer, first);
+				RETURN NEXT;
+			END IF;
+		END LOOP;
+	END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION vecdb.check_cluster() FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.check_cluster() IS
+	'what does not hold in the cluster: catalogs and tables that differ, rows in the wrong group, copies of reference tables that differ, transactions that are left over';

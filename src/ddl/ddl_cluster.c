@@ -523,9 +523,14 @@ static void
 copy_tables(int group)
 {
 	List	   *tables = shared_tables();
+	List	   *database = ddl_describe_database();
 	ListCell   *cell;
 	ListCell   *statement;
 
+	(void) vdb_remote_execute(group,
+							  "SET LOCAL client_min_messages = warning");
+	foreach(statement, database)
+		(void) vdb_remote_execute(group, lfirst(statement));
 	foreach(cell, tables)
 	{
 		Oid			relid = lfirst_oid(cell);

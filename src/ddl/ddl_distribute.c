@@ -688,7 +688,10 @@ make_elsewhere(Oid relid)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
 
+	/* what exists already is nothing to tell anyone */
+	vdb_remote_execute_all("SET LOCAL client_min_messages = warning");
 	execute_elsewhere(ddl_describe_needs(relid));
+	vdb_remote_execute_all("SET LOCAL client_min_messages TO DEFAULT");
 	for (int i = 0; i < cluster->group_count; i++)
 	{
 		int			group = cluster->groups[i].id;

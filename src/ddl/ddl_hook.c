@@ -312,7 +312,7 @@ key_names(const TableBefore *table)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("a column of the distribution key of table \"%s\" cannot be dropped or get another type",
 							table->name),
-					 errdetail("The key is %s.", table->key_text),
+					 errdetail("The columns were %s.", table->key_text),
 					 errhint("Call vecdb.undistribute_table(), change the column, and distribute the table again.")));
 		appendStringInfo(&text, "%s%s", i > 0 ? ", " : "",
 						 quote_literal_cstr(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname)));

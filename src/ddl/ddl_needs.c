@@ -20,24 +20,45 @@
 
 #include "ddl_private.h"
 
+/* What a table consists of, where the walk begins */
+#define ROOTS_OF_TABLE \
+	"SELECT 'pg_class'::regclass::oid, %u::oid" \
+	" UNION SELECT 'pg_attrdef'::regclass, oid FROM pg_attrdef" \
+	"  WHERE adrelid = %u" \
+	" UNION SELECT 'pg_constraint'::regclass, oid FROM pg_constraint" \
+	"  WHERE conrelid = %u" \
+	" UNION SELECT 'pg_class'::regclass, indexrelid FROM pg_index" \
+	"  WHERE indrelid = %u" \
+	" UNION SELECT 'pg_trigger'::regclass, oid FROM pg_trigger" \
+	"  WHERE tgrelid = %u AND NOT tgisinternal" \
+	" UNION SELECT 'pg_policy'::regclass, oid FROM pg_policy" \
+	"  WHERE polrelid = %u"
+
 /*
- * The objects that a table depends on, and how far away they are.  The depth
+ * What all nodes have alike; but functions that name tables, which a node may
+ * not have
+ */
+#define ROOTS_OF_DATABASE \
+	"SELECT 'pg_namespace'::regclass::oid, oid FROM pg_namespace" \
+	"  WHERE oid >= 16384 AND nspname !~ '^pg_'" \
+	" UNION SELECT 'pg_extension'::regclass, oid FROM pg_extension" \
+	" UNION SELECT 'pg_type'::regclass, oid FROM pg_type WHERE oid >= 16384" \
+	"  AND typtype IN ('c', 'd', 'e')" \
+	" UNION SELECT 'pg_proc'::regclass, oid FROM pg_proc p" \
+	"  WHERE oid >= 16384 AND prokind = 'f' AND NOT EXISTS (SELECT" \
+	"   FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass" \
+	"   AND d.objid = p.oid AND (refclassid = 'pg_class'::regclass" \
+	"    OR (refclassid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t" \
+	"     JOIN pg_class c ON c.oid = typrelid WHERE relkind <> 'c'" \
+	"     AND refobjid IN (t.oid, t.typarray)))))"
+
+/*
+ * The objects that the roots depend on, and how far away they are.  The depth
  * ends walks in circles, as of a type and its input function.
  */
 #define NEEDS \
 	"WITH RECURSIVE need (classid, objid, depth) AS (" \
-	" SELECT v.classid, v.objid, 0 FROM (" \
-	"  SELECT 'pg_class'::regclass::oid, %u::oid" \
-	"  UNION SELECT 'pg_attrdef'::regclass, oid FROM pg_attrdef" \
-	"   WHERE adrelid = %u" \
-	"  UNION SELECT 'pg_constraint'::regclass, oid FROM pg_constraint" \
-	"   WHERE conrelid = %u" \
-	"  UNION SELECT 'pg_class'::regclass, indexrelid FROM pg_index" \
-	"   WHERE indrelid = %u" \
-	"  UNION SELECT 'pg_trigger'::regclass, oid FROM pg_trigger" \
-	"   WHERE tgrelid = %u AND NOT tgisinternal" \
-	"  UNION SELECT 'pg_policy'::regclass, oid FROM pg_policy" \
-	"   WHERE polrelid = %u) v (classid, objid)" \
+	" SELECT v.classid, v.objid, 0 FROM (%s) v (classid, objid)" \
 	" UNION" \
 	" SELECT refclassid, refobjid, depth + 1 FROM need n" \
 	"  JOIN pg_depend d ON d.classid = n.classid AND d.objid = n.objid" \
@@ -97,21 +118,62 @@ static const char *const need_queries[] = {
 	" ORDER BY depth DESC"
 };
 
+/* Roles, with the verifiers of their passwords, and who is member of what */
+static const char *const role_queries[] = {
+	"SELECT format('DO $vecdb$BEGIN IF to_regrole(%L) IS NULL THEN"
+	" CREATE ROLE %I %s; END IF; END$vecdb$', quote_ident(rolname), rolname,"
+	" concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END,"
+	" CASE WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END,"
+	" CASE WHEN rolcreaterole THEN 'CREATEROLE' END,"
+	" CASE WHEN rolcreatedb THEN 'CREATEDB' END,"
+	" CASE WHEN rolcanlogin THEN 'LOGIN' END,"
+	" CASE WHEN rolreplication THEN 'REPLICATION' END,"
+	" CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,"
+	" 'CONNECTION LIMIT ' || rolconnlimit,"
+	" 'PASSWORD ' || quote_literal(rolpassword),"
+	" 'VALID UNTIL ' || quote_literal(rolvaliduntil)))"
+	" FROM pg_authid WHERE oid >= 16384 ORDER BY rolname",
+
+	"SELECT format('GRANT %I TO %I%s', pg_get_userbyid(roleid),"
+	" pg_get_userbyid(member),"
+	" CASE WHEN admin_option THEN ' WITH ADMIN OPTION' END)"
+	" FROM pg_auth_members WHERE member >= 16384"
+};
+
+static List *describe_needs(const char *roots);
+
 /*
  * ddl_describe_needs -- see ddl_private.h
  */
 List *
 ddl_describe_needs(Oid relid)
 {
-	char	   *needs = psprintf(NEEDS, relid, relid, relid, relid, relid,
-								 relid);
+	return describe_needs(psprintf(ROOTS_OF_TABLE, relid, relid, relid, relid,
+								   relid, relid));
+}
+
+/*
+ * ddl_describe_database -- see ddl_private.h
+ */
+List *
+ddl_describe_database(void)
+{
 	List	   *statements = NIL;
 
-	for (int i = 0; i < lengthof(need_queries); i++)
-	{
-		char	   *query = psprintf("%s%s", needs, need_queries[i]);
+	for (int i = 0; i < lengthof(role_queries); i++)
+		statements = list_concat(statements, ddl_list(role_queries[i]));
+	return list_concat(statements, describe_needs(ROOTS_OF_DATABASE));
+}
 
-		statements = list_concat(statements, ddl_list(query));
-	}
+static List *
+describe_needs(const char *roots)
+{
+	char	   *needs = psprintf(NEEDS, roots);
+	List	   *statements = list_make1("SET LOCAL check_function_bodies = off");
+
+	for (int i = 0; i < lengthof(need_queries); i++)
+		statements = list_concat(statements,
+								 ddl_list(psprintf("%s%s", needs,
+												   need_queries[i])));
 	return statements;
 }

@@ -50,6 +50,9 @@ static void run_on_group(OutsideGroup *group, const char *settings,
 						 const char *sql);
 static bool is_primary(const VdbHost *host);
 static void run_everywhere(const char *text, const char *undo);
+static void run_in_turn(OutsideGroup *groups, int count,
+						const char *settings, const char *sql,
+						const char *undo);
 static void undo_all(OutsideGroup *groups, int count, const char *settings,
 					 const char *undo);
 
@@ -244,7 +247,16 @@ run_everywhere(const char *text, const char *undo)
 		PopActiveSnapshot();
 	CommitTransactionCommand();
 	StartTransactionCommand();
+	run_in_turn(groups, count, settings, sql, undo_sql);
+}
 
+/*
+ * run_in_turn -- in the groups given, or in none
+ */
+static void
+run_in_turn(OutsideGroup *groups, int count, const char *settings,
+			const char *sql, const char *undo)
+{
 	for (int i = 0; i < count; i++)
 	{
 		PG_TRY();
@@ -258,8 +270,8 @@ run_everywhere(const char *text, const char *undo)
 			MemoryContextSwitchTo(PortalContext);
 			error = CopyErrorData();
 			FlushErrorState();
-			if (undo_sql != NULL)
-				undo_all(groups, count, settings, undo_sql);
+			if (undo != NULL)
+				undo_all(groups, count, settings, undo);
 			if (error->context == NULL)
 				error->context = psprintf("group %d", groups[i].id);
 			ReThrowError(error);
@@ -275,7 +287,7 @@ run_everywhere(const char *text, const char *undo)
  */
 static void
 undo_all(OutsideGroup *groups, int count, const char *settings,
-		 const char *const undo)
+		 const char *undo)
 {
 	MemoryContext context = CurrentMemoryContext;
 

@@ -127,6 +127,9 @@ extern List *ddl_describe_references(Oid relid);
 /* ddl_describe_needs -- what has to exist before the table */
 extern List *ddl_describe_needs(Oid relid);
 
+/* ddl_describe_database -- what all nodes have alike, tables aside */
+extern List *ddl_describe_database(void);
+
 /* functions in ddl_sequence.c */
 
 /* ddl_sequences -- OIDs of the sequences that fill columns of a table */
