@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -63,6 +64,7 @@ static MemoryContext retired = NULL;
 static TimestampTz retired_in = 0;
 
 static void read_again(void);
+static void warn_of_copy(const VdbCluster *cluster);
 static void note_change(Datum arg, Oid relid);
 static void retire(MemoryContext context);
 static bool is_ours(Oid relid);
@@ -190,6 +192,12 @@ read_again(void)
 	relid = catalog_relation();
 	if (OidIsValid(relid))
 		fresh = catalog_read(relid);
+	if (fresh != NULL && fresh->is_copy)
+	{
+		warn_of_copy(&fresh->cluster);
+		MemoryContextDelete(fresh->context);
+		fresh = NULL;
+	}
 	if (fresh != NULL)
 	{
 		HASHCTL		control = {0};
@@ -218,6 +226,28 @@ read_again(void)
 	contents = fresh;
 	cluster_relation = relid;
 	read_at = begun_at;
+}
+
+/*
+ * warn_of_copy -- say once a session that this database only was a member
+ *
+ * It must not act for the cluster: a dump of production that somebody restores
+ * elsewhere names the hosts of production.
+ */
+static void
+warn_of_copy(const VdbCluster *cluster)
+{
+	static bool warned = false;
+
+	if (warned || IsParallelWorker())
+		return;
+	warned = true;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("this database is a copy of group %d of a cluster, and is not treated as its member",
+					cluster->local_group),
+			 errdetail("Its distributed tables are ordinary tables here, with the rows that the group had."),
+			 errhint("If it replaces the original, execute SELECT vecdb.resume_membership(); if not, TRUNCATE vecdb.catalog_local.")));
 }
 
 /*

@@ -21,7 +21,9 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -43,6 +45,7 @@ static bool read_identity(CatalogContents *contents, Oid cluster_relation,
 						  Oid namespace, Snapshot snapshot);
 static bool read_local(CatalogContents *contents, Oid namespace,
 					   Snapshot snapshot);
+static bool is_this_database(TableScan *scan);
 static void read_groups(CatalogContents *contents, Oid namespace,
 						Snapshot snapshot);
 static void read_hosts(CatalogContents *contents, Oid namespace,
@@ -91,7 +94,7 @@ catalog_read(Oid cluster_relation)
 	snapshot = RegisterSnapshot(GetCatalogSnapshot(cluster_relation));
 	found = read_identity(contents, cluster_relation, namespace, snapshot) &&
 		read_local(contents, namespace, snapshot);
-	if (found)
+	if (found && !contents->is_copy)
 	{
 		read_groups(contents, namespace, snapshot);
 		read_hosts(contents, namespace, snapshot);
@@ -151,11 +154,26 @@ read_local(CatalogContents *contents, Oid namespace, Snapshot snapshot)
 	{
 		found = memcmp(&id, &cluster->id, sizeof(pg_uuid_t)) == 0;
 		cluster->local_group = int_column(&scan, LOCAL_GROUP);
-		cluster->system_identifier =
-			text_column(&scan, LOCAL_SYSTEM_IDENTIFIER);
+		contents->is_copy = !is_this_database(&scan);
 	}
 	end_scan(&scan);
 	return found;
+}
+
+/*
+ * is_this_database -- is it this database that the row of catalog_local means?
+ */
+static bool
+is_this_database(TableScan *scan)
+{
+	const char *stored = text_column(scan, LOCAL_SYSTEM_IDENTIFIER);
+	char		actual[32];
+	bool		isnull;
+	Datum		database = column(scan, LOCAL_DATABASE, &isnull);
+
+	snprintf(actual, sizeof(actual), UINT64_FORMAT, GetSystemIdentifier());
+	return stored != NULL && strcmp(stored, actual) == 0 &&
+		!isnull && DatumGetObjectId(database) == MyDatabaseId;
 }
 
 static void
