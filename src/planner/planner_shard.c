@@ -147,6 +147,10 @@ plan_fanout(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	(void) collect_columns_walker((Node *) tlist, &builder);
 	(void) collect_columns_walker((Node *) local, &builder);
 
+	/* without columns rows could not be counted */
+	if (builder.columns == NIL)
+		builder.columns = list_make1(makeBoolConst(true, false));
+
 	build_query(&builder, remote);
 
 	plan.kind = VDB_PLAN_SELECT;
