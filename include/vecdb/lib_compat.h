@@ -150,6 +150,7 @@ vdb_all_settings(int *count)
 #else
 #define vdb_is_set_expression(subtype) false
 #endif
+
 /*
  * 16: what permissions a table of a query needs is kept in a list beside the
  * range table; before, in its entry.
