@@ -104,7 +104,7 @@ export PG_CONFIG ROOMS EXTVERSION
 export MAKE
 TOOL = +@src/tools
 
-.PHONY: help deps demo test bench bench-data indent check-indent lint check-layers \
+.PHONY: help deps demo test test-faults bench bench-cluster bench-data indent check-indent lint check-layers \
 	check-headers check-exports check-sql test-pg17 test-pg18 asan valgrind \
 	fuzz test-clients test-kernels test-kernels-avx512 test-kernels-arm bench-kernels coverage \
 	dist check-vector-alias FORCE
@@ -126,8 +126,15 @@ demo: ## install, load real data on a throw-away server, search it
 test: ## everything: regression, isolation, TAP, kernels, checks
 	$(TOOL)/run-tests.sh
 
+test-faults: ## kill and freeze nodes of a cluster for VECDB_FAULT_SECONDS=600
+	+@VECDB_FAULT_SECONDS=$${VECDB_FAULT_SECONDS:-600} \
+		TAP_FILES=test/t/260_cluster_faults.pl src/tools/run-tests.sh tap
+
 bench: ## recall, speed and size beside pgvector and hnswlib; DATA=dir
 	+@test/bench/run $(if $(filter command,$(origin DATA)),"$(DATA)")
+
+bench-cluster: ## a distributed table beside one server; DATA=dir
+	+@test/bench/cluster $(if $(filter command,$(origin DATA)),"$(DATA)")
 
 bench-data: ## real data for bench; SET=name OUT=dir, TEXT=file QUERIES=file
 	+@test/bench/make-sets "$(SET)" "$(OUT)" "$(TEXT)" "$(QUERIES)"

@@ -19,6 +19,8 @@
 
 #include "fmgr.h"
 #include "utils/guc.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
 #include "utils/guc_tables.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -144,5 +146,60 @@ vdb_all_settings(int *count)
 
 /* 18: a function that does not return is marked before, not behind. */
 #define VDB_NORETURN __attribute__((noreturn))
+/* 17: ALTER TABLE changes the expression of a generated column. */
+#if PG_VERSION_NUM >= 170000
+#define vdb_is_set_expression(subtype) ((subtype) == AT_SetExpression)
+#else
+#define vdb_is_set_expression(subtype) false
+#endif
+
+/*
+ * 16: what permissions a table of a query needs is kept in a list beside the
+ * range table; before, in its entry.
+ *
+ * vdb_copy_permissions -- "to", a copy of "from", goes into a plan
+ * vdb_move_permissions -- an entry of a query becomes the only one of another
+ * vdb_clear_permissions -- an entry is none of a table any more
+ */
+static inline void
+vdb_copy_permissions(Query *query, RangeTblEntry *from, RangeTblEntry *to,
+					 PlannedStmt *plan)
+{
+#if PG_VERSION_NUM >= 160000
+	if (from->perminfoindex == 0)
+		return;
+	plan->permInfos = lappend(plan->permInfos,
+							  copyObject(list_nth(query->rteperminfos,
+												  from->perminfoindex - 1)));
+	to->perminfoindex = list_length(plan->permInfos);
+#endif
+}
+
+static inline void
+vdb_move_permissions(Query *from, Query *to, RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	if (entry->perminfoindex == 0)
+		return;
+	to->rteperminfos = list_make1(copyObject(list_nth(from->rteperminfos,
+													  entry->perminfoindex - 1)));
+	entry->perminfoindex = 1;
+#endif
+}
+
+static inline void
+vdb_clear_permissions(RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	entry->perminfoindex = 0;
+#else
+	entry->requiredPerms = 0;
+	entry->checkAsUser = InvalidOid;
+	entry->selectedCols = NULL;
+	entry->insertedCols = NULL;
+	entry->updatedCols = NULL;
+#endif
+}
+
 
 #endif							/* VECDB_LIB_COMPAT_H */

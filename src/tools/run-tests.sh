@@ -7,9 +7,9 @@
 # Everything runs below a fresh directory in TMPDIR and as an unprivileged
 # user, so neither the system's PostgreSQL nor the path of this directory
 # matters.  BUILD_IN_COPY=yes leaves this directory alone and builds there
-# too.  KEEP=yes keeps the directory.  Results of failed tests are copied to
-# .build/test.  The last lines are "failed: TEST" for each of them, and then
-# "N passed, N failed".
+# too.  TAP_FILES names some of test/t, instead of all.  KEEP=yes keeps the
+# directory.  Results of failed tests are copied to .build/test.  The last
+# lines are "failed: TEST" for each of them, and then "N passed, N failed".
 #
 . src/tools/common.sh
 
@@ -181,7 +181,8 @@ if has_part isolation; then
 fi
 server_stop
 if has_part tap && [ -n "$(names test/t/*.pl)" ]; then
-	run_tap test/t/*.pl
+	# shellcheck disable=SC2086
+	run_tap ${TAP_FILES:-test/t/*.pl}
 fi
 if has_part kernels && [ -e test/modules/kernels/Makefile ]; then
 	run_check kernels "$MAKE" --no-print-directory -s test-kernels
