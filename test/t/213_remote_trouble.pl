@@ -139,7 +139,7 @@ like($err, qr/vecdb is not in shared_preload_libraries there/, 'not preloaded');
 
 # passwords
 my $user = $three->safe_psql('postgres', 'SELECT current_user');
-$three->safe_psql('postgres', "ALTER ROLE \"$user\" PASSWORD 'right'");
+$three->safe_psql('template1', "ALTER ROLE \"$user\" PASSWORD 'right'");
 unlink($three->data_dir . '/pg_hba.conf');
 $three->append_conf('pg_hba.conf', "local all all scram-sha-256\n");
 $three->reload;
@@ -152,7 +152,7 @@ like($err, qr/password authentication failed/, 'wrong password');
 $one->append_conf('postgresql.conf', "vecdb.node_conninfo = 'password=right'");
 $one->reload;
 like($one->safe_psql('postgres', on(3, 'SELECT 9')), qr/9/, 'right password');
-$one->safe_psql('postgres', 'CREATE ROLE bob');
+$one->safe_psql('template1', 'CREATE ROLE bob');
 ($rc, $out, $err) = $one->psql('postgres', 'SET ROLE bob; SHOW vecdb.node_conninfo');
 like($err, qr/must be superuser|permission denied/, 'which ordinary users do not see');
 ($rc, $out, $err) = $one->psql('postgres', "ALTER SYSTEM SET vecdb.node_conninfo = 'nonsense=1'");
