@@ -104,7 +104,7 @@ send_request(VdbRequest *request)
 	{
 		remote_transaction_begin(c, request);
 		request->in_transaction = true;
-		if (request->statement.writes)
+		if (request->statement.writes && !XactReadOnly)
 			c->wrote = true;
 	}
 	state = remote_setting_state(request->statement.role);

@@ -68,6 +68,27 @@ $one->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_acti
 cmp_ok(settle_ms($three, $began), '<', 3000, 'termination reaches the other node');
 eval { $psql->finish };
 
+# how long that took, by the servers' own clocks
+sub log_ms
+{
+	my ($node, $pattern) = @_;
+	my @times = slurp_file($node->logfile) =~ /^\S+ (\d+:\d+:[\d.]+) .*$pattern/mg;
+	return map { my ($h, $m, $s) = split /:/; ($h * 3600 + $m * 60 + $s) * 1000 } @times;
+}
+my @ours = log_ms($one, '(?:ERROR:  canceling statement|FATAL:  terminating connection)');
+my @theirs = (log_ms($two, 'vecdb 1:\d+ ERROR:  canceling statement'),
+	log_ms($three, 'vecdb 1:\d+ ERROR:  canceling statement'));
+is(scalar(@theirs), 4, 'four statements were cancelled elsewhere');
+my $worst = 0;
+for my $i (0 .. $#theirs)
+{
+	my $ms = $theirs[$i] - $ours[$i];
+	$worst = $ms if $ms > $worst;
+}
+note("the slowest cancel took $worst ms");
+# 100 on a machine that has nothing else to do
+cmp_ok($worst, '<', 500, 'soon');
+
 # a node that is stopped: an error in time, and its return is noticed
 $three->stop;
 $began = time();
