@@ -116,6 +116,7 @@ planner_has_member(List *variables, Node *node)
 
 extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
 									  PathTarget *target, double rows);
+extern void planner_note_targets(RelOptInfo *rel);
 extern int	planner_group_count(Oid relid);
 
 /* functions in planner_scan.c */

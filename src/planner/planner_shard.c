@@ -52,6 +52,7 @@ static Plan *plan_fanout(PlannerInfo *root, RelOptInfo *rel,
 static void split_clauses(PlannerShard *shard, List *clauses, List **remote,
 						  List **local);
 static bool collect_columns_walker(Node *node, ShardBuilder *builder);
+static void add_all_columns(RelOptInfo *rel, ShardBuilder *builder);
 static bool is_worth_computing(Node *node, ShardBuilder *builder);
 static bool has_wide_column_walker(Node *node, void *context);
 static List *make_scan_tlist(List *columns);
@@ -119,6 +120,36 @@ planner_shard_path(PlannerShard *shard, RelOptInfo *rel, PathTarget *target,
 }
 
 /*
+ * planner_note_targets -- tell paths what is computed from their rows
+ *
+ * PostgreSQL puts a projection on top of the paths of what FROM and WHERE make.
+ * It is done by the node below, whose target list is replaced when the plan has
+ * been made already: too late for us to choose columns by it.  So the path is
+ * told before.
+ */
+void
+planner_note_targets(RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->pathlist)
+	{
+		ProjectionPath *projection = (ProjectionPath *) lfirst(cell);
+		CustomPath *path;
+
+		if (!IsA(projection, ProjectionPath) ||
+			!IsA(projection->subpath, CustomPath))
+			continue;
+		path = (CustomPath *) projection->subpath;
+		if (path->methods == &fanout_path_methods &&
+			list_length(path->custom_private) == 1)
+			path->custom_private =
+				lappend(path->custom_private,
+						projection->path.pathtarget->exprs);
+	}
+}
+
+/*
  * PlanCustomPath: make the plan node.
  */
 static Plan *
@@ -144,6 +175,11 @@ plan_fanout(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	for (int i = 0; i < list_length(shard->sort_exprs); i++)
 		builder.columns = list_append_unique(builder.columns,
 											 list_nth(shard->sort_exprs, i));
+	if (list_length(path->custom_private) > 1)
+		(void) collect_columns_walker((Node *) lsecond(path->custom_private),
+									  &builder);
+	else if (!IS_UPPER_REL(rel))
+		add_all_columns(rel, &builder);
 	(void) collect_columns_walker((Node *) tlist, &builder);
 	(void) collect_columns_walker((Node *) local, &builder);
 
@@ -234,12 +270,35 @@ collect_columns_walker(Node *node, ShardBuilder *builder)
 		builder->columns = lappend(builder->columns, node);
 		return false;
 	}
+	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan))
+	{
+		/* what it computes has parameters of its own */
+		List	   *variables = pull_var_clause(node, PVC_RECURSE_AGGREGATES |
+												PVC_RECURSE_PLACEHOLDERS);
+
+		return collect_columns_walker((Node *) variables, builder);
+	}
 	if (is_worth_computing(node, builder))
 	{
 		builder->columns = lappend(builder->columns, node);
 		return false;
 	}
 	return expression_tree_walker(node, collect_columns_walker, builder);
+}
+
+/*
+ * Add all columns that are needed of a relation, one by one: what is computed
+ * from them is not known.
+ */
+static void
+add_all_columns(RelOptInfo *rel, ShardBuilder *builder)
+{
+	List	   *variables = pull_var_clause((Node *) rel->reltarget->exprs,
+											PVC_RECURSE_AGGREGATES |
+											PVC_RECURSE_WINDOWFUNCS |
+											PVC_RECURSE_PLACEHOLDERS);
+
+	(void) collect_columns_walker((Node *) variables, builder);
 }
 
 /*
