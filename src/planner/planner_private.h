@@ -119,6 +119,10 @@ extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
 extern void planner_note_targets(RelOptInfo *rel);
 extern int	planner_group_count(Oid relid);
 
+/* functions in planner_route.c */
+extern bool planner_is_equality(Oid operator, Oid collation, Oid type);
+extern Node *planner_strip(Node *node);
+
 /* functions in planner_scan.c */
 extern void planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
 							   RangeTblEntry *rte, const VdbTable *table);

@@ -64,6 +64,9 @@ static SortGroupClause *refer_to_column(ShardBuilder *builder,
 static void add_lock(ShardBuilder *builder);
 static Node *translate(ShardBuilder *builder, Node *node);
 static Node *renumber_mutator(Node *node, ShardBuilder *builder);
+static int	add_join_entry(JoinExpr *join, Query *query);
+static List *add_side_columns(Node *side, Query *query,
+							  RangeTblEntry *join);
 static void set_merge(VdbPlan *plan, ShardBuilder *builder);
 
 static const CustomPathMethods fanout_path_methods = {
@@ -519,7 +522,80 @@ renumber_mutator(Node *node, ShardBuilder *builder)
 		ref->rtindex = builder->numbers[((RangeTblRef *) node)->rtindex];
 		return (Node *) ref;
 	}
+	if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = makeNode(JoinExpr);
+
+		*join = *(JoinExpr *) node;
+		join->larg = renumber_mutator(join->larg, builder);
+		join->rarg = renumber_mutator(join->rarg, builder);
+		join->quals = renumber_mutator(join->quals, builder);
+		join->rtindex = add_join_entry(join, builder->query);
+		return (Node *) join;
+	}
 	return expression_tree_mutator(node, renumber_mutator, builder);
+}
+
+/*
+ * Add a join to the range table: a list of all columns of both sides.  Returns
+ * its number.
+ */
+static int
+add_join_entry(JoinExpr *join, Query *query)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+
+	entry->rtekind = RTE_JOIN;
+	entry->jointype = join->jointype;
+	entry->inFromCl = true;
+	entry->eref = makeAlias("join", NIL);
+	entry->joinleftcols = add_side_columns(join->larg, query, entry);
+	entry->joinrightcols = add_side_columns(join->rarg, query, entry);
+	query->rtable = lappend(query->rtable, entry);
+	return list_length(query->rtable);
+}
+
+/*
+ * Add the columns of a side to those of a join.  Returns their numbers there.
+ */
+static List *
+add_side_columns(Node *side, Query *query, RangeTblEntry *join)
+{
+	int			number = IsA(side, RangeTblRef) ?
+		((RangeTblRef *) side)->rtindex : castNode(JoinExpr, side)->rtindex;
+	RangeTblEntry *rte = rt_fetch(number, query->rtable);
+	List	   *columns = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rte->eref->colnames)
+	{
+		AttrNumber	attno = foreach_current_index(cell) + 1;
+		Var		   *var;
+
+		if (rte->rtekind == RTE_JOIN)
+		{
+			var = copyObject(list_nth_node(Var, rte->joinaliasvars,
+										   attno - 1));
+			var->varno = number;
+			var->varattno = attno;
+		}
+		else
+		{
+			Oid			type;
+			int32		typmod;
+			Oid			collation;
+
+			if (get_rte_attribute_is_dropped(rte, attno))
+				continue;
+			get_atttypetypmodcoll(rte->relid, attno, &type, &typmod,
+								  &collation);
+			var = makeVar(number, attno, type, typmod, collation, 0);
+		}
+		columns = lappend_int(columns, attno);
+		join->joinaliasvars = lappend(join->joinaliasvars, var);
+		join->eref->colnames = lappend(join->eref->colnames, lfirst(cell));
+	}
+	return columns;
 }
 
 /* How rows of several groups are merged. */
