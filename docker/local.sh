@@ -173,8 +173,10 @@ start_node()
 		fi
 		say "Starting node $1/$2 at port $port."
 		as_server_user sh -c ': >"$1"' sh "$node/log"
-		if (cd "$node/data" && as_server_user "$bindir/pg_ctl" -D "$node/data" \
-			-s -w -t 60 -l "$node/log" -o "-p $port" start >/dev/null 2>&1); then
+		# libpq in the server looks for certificates below HOME, which the
+		# servers' user may not be able to enter
+		if (cd "$node/data" && as_server_user env HOME="$dir" \
+			"$bindir/pg_ctl" -D "$node/data" -s -w -t 60 -l "$node/log" -o "-p $port" start >/dev/null 2>&1); then
 			as_server_user sh -c 'echo "$1" >"$2"' sh "$port" "$node/port"
 			return 0
 		fi

@@ -144,6 +144,12 @@ vdb_all_settings(int *count)
 	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
+/* 17: ALTER TABLE changes the expression of a generated column. */
+#if PG_VERSION_NUM >= 170000
+#define vdb_is_set_expression(subtype) ((subtype) == AT_SetExpression)
+#else
+#define vdb_is_set_expression(subtype) false
+#endif
 /*
  * 16: what permissions a table of a query needs is kept in a list beside the
  * range table; before, in its entry.

@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "libpq-fe.h"
+#include "utils/uuid.h"
 
 /*
  * A shard statement for one group.  The text and the values have to stay until
@@ -155,5 +156,16 @@ extern VdbPeer *vdb_remote_probe(const char *host, int port);
  * Used to make a node a member.
  */
 extern void vdb_remote_run_on(const char *host, int port, const char *sql);
+
+/*
+ * vdb_remote_run_alone -- a statement that must be the only one of its
+ * transaction, such as VACUUM, over a connection of its own
+ *
+ * "settings" is a query that is executed before it.  While the statement runs
+ * this session holds no snapshot of its catalogs, which CREATE INDEX
+ * CONCURRENTLY on the same server would wait for.
+ */
+extern void vdb_remote_run_alone(const char *host, int port,
+								 const char *settings, const char *sql);
 
 #endif							/* VECDB_REMOTE_H */

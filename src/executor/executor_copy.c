@@ -63,6 +63,7 @@ typedef struct Stream
 
 typedef struct CopyRun
 {
+	MemoryContext context;		/* of all that lasts */
 	Relation	rel;
 	const VdbTable *table;
 	bool		binary;
@@ -77,6 +78,7 @@ typedef struct CopyRun
 	/* columns that are sent */
 	int			column_count;
 	AttrNumber *columns;
+	List	   *names;
 	FmgrInfo   *output;
 	StringInfoData row;
 	/* where rows go */
@@ -99,8 +101,8 @@ static void check_column_rights(Relation rel, List *columns, AclMode mode);
 static List *prepare_condition(ParseState *pstate, CopyStmt *stmt,
 							   Relation rel);
 static void prepare_columns(CopyRun *run);
-static List *prepare_statement(CopyRun *run);
-static uint64 copy_rows(CopyRun *run, List *names);
+static void prepare_statement(CopyRun *run);
+static uint64 copy_rows(CopyRun *run);
 static int	give_own_data(void *buffer, int min_length, int max_length);
 static void make_pending(CopyRun *run);
 static bool route_next_row(CopyRun *run);
@@ -118,9 +120,9 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	CopyRun    *outer_run = current_run;
 	ParseState *source_pstate = make_parsestate(NULL);
 	List	   *condition;
-	List	   *names;
 	uint64		result;
 
+	run.context = CurrentMemoryContext;
 	run.rel = table_openrv(stmt->relation, RowExclusiveLock);
 	run.table = vdb_catalog_table(RelationGetRelid(run.rel));
 	check_options(stmt->options);
@@ -130,7 +132,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	source_pstate->p_sourcetext = pstate ? pstate->p_sourcetext : NULL;
 	condition = prepare_condition(source_pstate, stmt, run.rel);
 	prepare_columns(&run);
-	names = prepare_statement(&run);
+	prepare_statement(&run);
 
 	run.estate = CreateExecutorState();
 	run.values = palloc(RelationGetNumberOfAttributes(run.rel) * sizeof(Datum));
@@ -152,7 +154,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	PG_TRY();
 	{
 		current_run = &run;
-		result = copy_rows(&run, names);
+		result = copy_rows(&run);
 	}
 	PG_FINALLY();
 	{
@@ -176,7 +178,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 CopyStmt *
 vdb_executor_copy_to_query(const CopyStmt *stmt)
 {
-	CopyStmt   *result = copyObject(stmt);
+	CopyStmt   *result = copyObject(unconstify(CopyStmt *, stmt));
 	SelectStmt *select = makeNode(SelectStmt);
 	Relation	rel = table_openrv(stmt->relation, AccessShareLock);
 	List	   *columns = CopyGetAttnums(RelationGetDescr(rel), rel,
@@ -345,12 +347,11 @@ prepare_columns(CopyRun *run)
 	initStringInfo(&run->row);
 }
 
-/* The statement for other groups; returns the names of the columns. */
-static List *
+/* The statement for other groups, and the names of the columns. */
+static void
 prepare_statement(CopyRun *run)
 {
 	StringInfoData sql;
-	List	   *names = NIL;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "COPY %s (",
@@ -361,7 +362,7 @@ prepare_statement(CopyRun *run)
 		char	   *name = NameStr(TupleDescAttr(RelationGetDescr(run->rel),
 												 run->columns[i] - 1)->attname);
 
-		names = lappend(names, makeString(name));
+		run->names = lappend(run->names, makeString(pstrdup(name)));
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
 						 quote_identifier(name));
 	}
@@ -371,7 +372,6 @@ prepare_statement(CopyRun *run)
 		appendStringInfo(&sql, ") FROM STDIN (FORMAT text, ENCODING '%s')",
 						 GetDatabaseEncodingName());
 	run->sql = sql.data;
-	return names;
 }
 
 /*
@@ -379,7 +379,7 @@ prepare_statement(CopyRun *run)
  * to read the client's data leaves that for the time.
  */
 static uint64
-copy_rows(CopyRun *run, List *names)
+copy_rows(CopyRun *run)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	List	   *options = NIL;
@@ -408,7 +408,7 @@ copy_rows(CopyRun *run, List *names)
 
 	vdb_catalog_enter_local();
 	run->own = BeginCopyFrom(pstate, run->rel, NULL, NULL, false,
-							 give_own_data, names, options);
+							 give_own_data, run->names, options);
 	copied = CopyFrom(run->own);
 	EndCopyFrom(run->own);
 	vdb_catalog_leave_local();
@@ -442,9 +442,12 @@ make_pending(CopyRun *run)
 {
 	static const char binary_end[2] = {(char) 0xff, (char) 0xff};
 	ErrorContextCallback *before = error_context_stack;
+	MemoryContext caller;
 
 	if (run->at_end)
 		return;
+	/* the caller's context lasts for a row */
+	caller = MemoryContextSwitchTo(run->context);
 	vdb_catalog_leave_local();
 	error_context_stack = &run->error_context;
 	while (!run->at_end && run->pending_length == 0)
@@ -460,6 +463,7 @@ make_pending(CopyRun *run)
 	}
 	error_context_stack = before;
 	vdb_catalog_enter_local();
+	MemoryContextSwitchTo(caller);
 	if (!run->at_end)
 	{
 		if (run->own)

@@ -34,8 +34,10 @@ typedef struct ModifyState
 } ModifyState;
 
 static void keep_result(ExecutorWriter *writer, ExecutorBatch *batch,
-						PGresult *result, int *rows);
-static void keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch, int row,
+						PGresult *result);
+static void keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
+					  const PGresult *result);
+static void keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch,
 					   MinimalTuple tuple);
 static int	compare_returned(const void *a, const void *b);
 static void begin_modify(CustomScanState *node, EState *estate, int eflags);
@@ -148,7 +150,6 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 	ExecutorParams params = {0};
 	ExecutorLocal *local;
 	TupleTableSlot *slot;
-	int			row = 0;
 
 	if (!writer->wrote_here)
 		vdb_remote_local_write();
@@ -164,7 +165,7 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 	{
 		MemoryContextSwitchTo(writer->context);
 		if (writer->columns && batch->counts)
-			keep_tuple(writer, batch, row++, ExecCopySlotMinimalTuple(slot));
+			keep_tuple(writer, batch, ExecCopySlotMinimalTuple(slot));
 		MemoryContextSwitchTo(batch->context);
 	}
 	if (batch->counts)
@@ -184,21 +185,10 @@ executor_writer_wait(ExecutorWriter *writer, int batches_left)
 	{
 		ExecutorBatch *batch = linitial(writer->under_way);
 		PGresult   *result;
-		int			row = 0;
 
 		CHECK_FOR_INTERRUPTS();
 		while ((result = vdb_remote_row(batch->request)) != NULL)
-		{
-			PG_TRY();
-			{
-				keep_result(writer, batch, result, &row);
-			}
-			PG_FINALLY();
-			{
-				PQclear(result);
-			}
-			PG_END_TRY();
-		}
+			keep_result(writer, batch, result);
 		if (batch->counts)
 			writer->affected += vdb_remote_affected(batch->request);
 		vdb_remote_close(batch->request);
@@ -207,25 +197,37 @@ executor_writer_wait(ExecutorWriter *writer, int batches_left)
 	}
 }
 
-/* Keep the rows of a result; *rows counts those of the batch. */
+/* Keep the rows of a result, and clear it. */
 static void
-keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result,
-			int *rows)
+keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result)
 {
-	MemoryContext before;
-	Datum	   *values;
-	bool	   *nulls;
+	PG_TRY();
+	{
+		if (writer->columns && batch->counts)
+			keep_rows(writer, batch, result);
+	}
+	PG_CATCH();
+	{
+		PQclear(result);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	PQclear(result);
+}
 
-	if (writer->columns == NULL || !batch->counts)
-		return;
-	before = MemoryContextSwitchTo(batch->context);
-	values = palloc(writer->desc->natts * sizeof(Datum));
-	nulls = palloc(writer->desc->natts * sizeof(bool));
+static void
+keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
+		  const PGresult *result)
+{
+	MemoryContext before = MemoryContextSwitchTo(batch->context);
+	Datum	   *values = palloc(writer->desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(writer->desc->natts * sizeof(bool));
+
 	for (int i = 0; i < PQntuples(result); i++)
 	{
 		executor_columns_decode(writer->columns, result, i, values, nulls);
 		MemoryContextSwitchTo(writer->context);
-		keep_tuple(writer, batch, (*rows)++,
+		keep_tuple(writer, batch,
 				   heap_form_minimal_tuple(writer->desc, values, nulls));
 		MemoryContextSwitchTo(batch->context);
 	}
@@ -238,9 +240,11 @@ keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result,
  * nobody can tell.
  */
 static void
-keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch, int row,
-		   MinimalTuple tuple)
+keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch, MinimalTuple tuple)
 {
+	int			row = Min(batch->returned, batch->rows - 1);
+
+	batch->returned++;
 	if (writer->returned_count == writer->returned_size)
 	{
 		writer->returned_size = Max(64, writer->returned_size * 2);
@@ -252,8 +256,7 @@ keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch, int row,
 				repalloc_huge(writer->returned,
 							  writer->returned_size * sizeof(ExecutorReturned));
 	}
-	writer->returned[writer->returned_count].number =
-		batch->numbers[Min(row, batch->rows - 1)];
+	writer->returned[writer->returned_count].number = batch->numbers[row];
 	writer->returned[writer->returned_count++].tuple = tuple;
 }
 

@@ -29,6 +29,7 @@ typedef struct ExecutorBatch
 	char	   *sql;
 	bool		once;			/* the text will hardly be used again */
 	int			rows;			/* INSERT: so many, else 1 */
+	int			returned;		/* rows that came back */
 	int64	   *numbers;		/* by row: its number in the source */
 	int			param_count;
 	Oid		   *types;

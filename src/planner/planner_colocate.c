@@ -11,8 +11,9 @@
  * Which columns are equal is kept in classes (union-find), made of equalities
  * joined by AND.  Those of a subquery in an expression hold within it only.
  *
- * A subquery in an expression that does not fit, but does not depend on the
- * row either, is computed beforehand and becomes a parameter.
+ * A subquery that does not fit, but does not depend on the row either, is
+ * computed beforehand: in an expression it becomes a parameter, in FROM arrays
+ * that unnest() makes rows of again.
  *
  * IDENTIFICATION
  *	  src/planner/planner_colocate.c
@@ -21,12 +22,16 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_aggregate.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -64,6 +69,8 @@ typedef struct Place
 	struct Place *outer;
 	Classes    *classes;
 	Reader	   *written;		/* NULL: the table written is not distributed */
+	List	  **values;			/* computed beforehand; these two of the */
+	List	  **tables;			/* outermost query only */
 	const char **reason;		/* why it does not fit */
 } Place;
 
@@ -74,24 +81,21 @@ typedef struct InlineContext
 	int			depth;
 } InlineContext;
 
-typedef struct MakeLocal
-{
-	Place	   *place;
-	List	  **values;
-} MakeLocal;
-
+static bool can_merge(Query *query, Place *place, List *readers);
 static Query *inline_common_tables(Query *query);
 static bool inline_common_table(Node *node, InlineContext *context);
 static void check_volatile(Query *query, const VdbTable *table);
-static Node *extract_sublinks(Node *node, MakeLocal *context);
-static Node *compute_before(SubLink *link, MakeLocal *context);
-static Param *compute_array(SubLink *link, MakeLocal *context);
+static Node *extract_sublinks(Node *node, Place *place);
+static Node *compute_before(SubLink *link, Place *place);
+static Param *compute_array(SubLink *link, Place *place);
 static bool is_local_sublink(SubLink *link, Place *outer);
 static bool has_local_sublinks(Node *node, Place *place);
 static bool find_foreign_sublink(Node *node, Place *place);
 static bool scan_from(Node *node, Place *place, List **readers);
 static bool scan_entry(int index, Place *place, List **readers);
 static bool scan_subquery(int index, Place *place, List **readers);
+static bool compute_table(int index, Place *place);
+static Query *make_arrays_query(const RangeTblEntry *entry);
 static bool scan_join(JoinExpr *join, Place *place, List **readers);
 static bool reads_own_tables(Node *node, void *context);
 static void add_equalities(Node *quals, Place *place);
@@ -108,17 +112,18 @@ static bool find_outer_reference(Node *node, int *depth);
 /*
  * planner_make_local -- a copy of a statement that each group can execute
  *
- * What has to be computed before is appended to *values, as expressions.  An
- * ERROR says why a statement cannot be executed by the groups.
+ * What has to be computed before is appended to *values, as expressions.  They
+ * may refer to columns of subqueries that are appended to *tables and to be put
+ * behind the range table of the statement.  An ERROR says why a statement
+ * cannot be executed by the groups.
  */
 Query *
-planner_make_local(Query *query, List **values)
+planner_make_local(Query *query, List **values, List **tables)
 {
 	const VdbTable *table;
 	Reader		written = {0};
 	const char *reason = "It joins distributed tables by other columns than their distribution key.";
 	Place		place = {0};
-	MakeLocal	context = {&place, values};
 	List	   *readers = NIL;
 	bool		fits;
 
@@ -130,6 +135,8 @@ planner_make_local(Query *query, List **values)
 	place.query = query;
 	place.classes = palloc0(sizeof(Classes));
 	place.reason = &reason;
+	place.values = values;
+	place.tables = tables;
 	if (table->kind == VDB_TABLE_DISTRIBUTED)
 	{
 		written.query = query;
@@ -142,6 +149,8 @@ planner_make_local(Query *query, List **values)
 		fits = are_together(readers, place.written, place.classes);
 	else if (fits)
 		fits = readers == NIL;
+	if (fits && query->commandType == CMD_MERGE)
+		fits = can_merge(query, &place, readers);
 	if (fits && reads_own_tables((Node *) query->cteList, NULL))
 	{
 		reason = "A WITH query reads distributed or local tables and is used in a way that cannot be computed beforehand.";
@@ -153,9 +162,54 @@ planner_make_local(Query *query, List **values)
 				 errmsg("cannot execute this statement on all groups"),
 				 errdetail("%s", reason),
 				 errhint("Join colocated tables on the distribution key, or put what it reads into a temporary table and write it row by row or with INSERT ... SELECT.")));
-	return query_tree_mutator(query, extract_sublinks, (void *) &context,
+	return query_tree_mutator(query, extract_sublinks, (void *) &place,
 							  QTW_DONT_COPY_QUERY | QTW_IGNORE_RT_SUBQUERIES |
 							  QTW_IGNORE_CTE_SUBQUERIES);
+}
+
+/*
+ * MERGE also inserts what has no match.  Only a row that is itself in the group
+ * of the row to be inserted finds out there that it has none.
+ */
+static bool
+can_merge(Query *query, Place *place, List *readers)
+{
+	const VdbTable *table = vdb_catalog_table(place->written ?
+											  place->written->relid :
+											  InvalidOid);
+	ListCell   *cell;
+
+	*place->reason = "Rows to insert with MERGE have to come from a colocated table, with its distribution key.";
+	if (query->returningList)
+	{
+		*place->reason = "MERGE returns rows of one group only.";
+		return false;
+	}
+	foreach(cell, query->mergeActionList)
+	{
+		MergeAction *action = lfirst_node(MergeAction, cell);
+
+		if (action->commandType != CMD_INSERT)
+			continue;
+		if (readers == NIL || table == NULL)
+			return false;
+		for (int i = 0; i < table->key_count; i++)
+		{
+			TargetEntry *entry = get_tle_by_resno(action->targetList,
+												  table->keys[i]);
+			Place	   *where = place;
+			Var		   *var = entry ?
+				find_variable((Node *) entry->expr, &where) : NULL;
+
+			if (var == NULL ||
+				get_class(place->classes, where->query, var->varno,
+						  var->varattno) !=
+				get_class(place->classes, query, query->resultRelation,
+						  table->keys[i]))
+				return false;
+		}
+	}
+	return true;
 }
 
 /*
@@ -251,7 +305,7 @@ check_volatile(Query *query, const VdbTable *table)
 
 /* Compute beforehand what the groups cannot, see the head of this file. */
 static Node *
-extract_sublinks(Node *node, MakeLocal *context)
+extract_sublinks(Node *node, Place *place)
 {
 	if (node == NULL)
 		return NULL;
@@ -264,20 +318,20 @@ extract_sublinks(Node *node, MakeLocal *context)
 		/* what gives one value gives the same one everywhere */
 		if (!depends && link->subLinkType != ANY_SUBLINK &&
 			link->subLinkType != ALL_SUBLINK)
-			return compute_before(link, context);
-		if (is_local_sublink(link, context->place))
+			return compute_before(link, place);
+		if (is_local_sublink(link, place))
 			return copyObject(node);
 		if (depends)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot execute this subquery on all groups"),
-					 errdetail("%s", *context->place->reason),
+					 errdetail("%s", *place->reason),
 					 errhint("Join it to the table written by the distribution key, or make it independent of the row.")));
-		return compute_before(link, context);
+		return compute_before(link, place);
 	}
 	if (IsA(node, Query))
 		return copyObject(node);
-	return expression_tree_mutator(node, extract_sublinks, (void *) context);
+	return expression_tree_mutator(node, extract_sublinks, (void *) place);
 }
 
 /*
@@ -286,7 +340,7 @@ extract_sublinks(Node *node, MakeLocal *context)
  * x op ANY (SELECT ...) becomes x op ANY (array).
  */
 static Node *
-compute_before(SubLink *link, MakeLocal *context)
+compute_before(SubLink *link, Place *place)
 {
 	ScalarArrayOpExpr *result;
 	OpExpr	   *test = (OpExpr *) link->testexpr;
@@ -296,7 +350,7 @@ compute_before(SubLink *link, MakeLocal *context)
 	if (link->subLinkType == EXPR_SUBLINK ||
 		link->subLinkType == EXISTS_SUBLINK ||
 		link->subLinkType == ARRAY_SUBLINK)
-		return (Node *) planner_make_value(context->values,
+		return (Node *) planner_make_value(place->values,
 										   copyObject((Expr *) link));
 
 	if ((link->subLinkType != ANY_SUBLINK &&
@@ -318,14 +372,14 @@ compute_before(SubLink *link, MakeLocal *context)
 				 errmsg("cannot execute this subquery on all groups"),
 				 errdetail("Its values cannot be put into an array."),
 				 errhint("Cast them in the subquery to the type they are compared with.")));
-	array = compute_array(link, context);
+	array = compute_array(link, place);
 
 	result = makeNode(ScalarArrayOpExpr);
 	result->opno = test->opno;
 	result->opfuncid = get_opcode(test->opno);
 	result->useOr = link->subLinkType == ANY_SUBLINK;
 	result->inputcollid = test->inputcollid;
-	result->args = list_make2(extract_sublinks(linitial(test->args), context),
+	result->args = list_make2(extract_sublinks(linitial(test->args), place),
 							  array);
 	if (exprType(lsecond(test->args)) != exprType(right))
 		lsecond(result->args) =
@@ -338,14 +392,14 @@ compute_before(SubLink *link, MakeLocal *context)
 
 /* ARRAY (SELECT ...) of the subquery of ANY or ALL, as a parameter. */
 static Param *
-compute_array(SubLink *link, MakeLocal *context)
+compute_array(SubLink *link, Place *place)
 {
 	SubLink    *array = makeNode(SubLink);
 
 	array->subLinkType = ARRAY_SUBLINK;
 	array->subselect = copyObject(link->subselect);
 	array->location = -1;
-	return planner_make_value(context->values, (Expr *) array);
+	return planner_make_value(place->values, (Expr *) array);
 }
 
 /*
@@ -370,6 +424,7 @@ is_local_sublink(SubLink *link, Place *outer)
 
 	place.query = query;
 	place.outer = outer;
+	place.values = place.tables = NULL;
 	place.classes = copy_classes(outer->classes);
 	if (!scan_from((Node *) query->jointree, &place, &readers))
 		return false;
@@ -482,7 +537,8 @@ scan_entry(int index, Place *place, List **readers)
 			}
 			return true;
 		case RTE_SUBQUERY:
-			return scan_subquery(index, place, readers);
+			return scan_subquery(index, place, readers) ||
+				compute_table(index, place);
 		case RTE_VALUES:
 		case RTE_FUNCTION:
 		case RTE_TABLEFUNC:
@@ -511,25 +567,31 @@ scan_subquery(int index, Place *place, List **readers)
 {
 	Query	   *query = rt_fetch(index, place->query->rtable)->subquery;
 	Place		inner = *place;
+	List	   *inner_readers = NIL;
 	ListCell   *cell;
 
 	if (!reads_own_tables((Node *) query, NULL))
 	{
-		if (!contain_volatile_functions((Node *) query) && !query->limitCount)
+		if (!contain_volatile_functions((Node *) query) &&
+			!query->limitCount && !query->rowMarks)
 			return true;
 		*place->reason = "A subquery in FROM would give other rows in each group.";
 		return false;
 	}
 	*place->reason = "A subquery in FROM reads all groups.";
-	if (query->setOperations || query->hasAggs || query->groupClause ||
+	if (place->written == NULL ||
+		query->setOperations || query->hasAggs || query->groupClause ||
 		query->groupingSets || query->havingQual || query->hasWindowFuncs ||
 		query->hasTargetSRFs || query->distinctClause || query->limitCount ||
-		query->limitOffset || query->cteList || query->hasSubLinks)
+		query->limitOffset || query->cteList || query->hasSubLinks ||
+		query->rowMarks)
 		return false;
 	inner.query = query;
 	inner.outer = place;
-	if (!scan_from((Node *) query->jointree, &inner, readers))
+	inner.values = inner.tables = NULL;
+	if (!scan_from((Node *) query->jointree, &inner, &inner_readers))
 		return false;
+	*readers = list_concat(*readers, inner_readers);
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
@@ -544,6 +606,117 @@ scan_subquery(int index, Place *place, List **readers)
 								   entry->resno));
 	}
 	return true;
+}
+
+/*
+ * Compute a subquery in FROM beforehand, as an array for each column.
+ */
+static bool
+compute_table(int index, Place *place)
+{
+	RangeTblEntry *entry = rt_fetch(index, place->query->rtable);
+	RangeTblEntry *rows = makeNode(RangeTblEntry);
+	Query	   *query = entry->subquery;
+	Query	   *arrays;
+	int			varno;
+	ListCell   *cell;
+
+	if (place->tables == NULL || has_outer_references(query))
+		return false;
+	foreach(cell, query->targetList)
+	{
+		Oid			type = exprType((Node *) lfirst_node(TargetEntry, cell)->expr);
+
+		if (lfirst_node(TargetEntry, cell)->resjunk)
+			continue;
+		if (!OidIsValid(get_array_type(type)) || type_is_array(type))
+		{
+			*place->reason = "A subquery in FROM reads all groups, and its columns cannot be put into arrays.";
+			return false;
+		}
+	}
+
+	arrays = make_arrays_query(entry);
+	varno = list_length(place->query->rtable) +
+		list_length(*place->tables) + 1;
+	*place->tables = lappend(*place->tables, arrays);
+
+	rows->rtekind = RTE_FUNCTION;
+	rows->alias = entry->alias;
+	rows->eref = entry->eref;
+	rows->inFromCl = true;
+	foreach(cell, arrays->targetList)
+	{
+		TargetEntry *array = lfirst_node(TargetEntry, cell);
+		Aggref	   *aggregate = castNode(Aggref, array->expr);
+		RangeTblFunction *function = makeNode(RangeTblFunction);
+		Param	   *param =
+			planner_make_value(place->values,
+							   (Expr *) makeVar(varno, array->resno,
+												aggregate->aggtype, -1,
+												aggregate->aggcollid, 0));
+		FuncExpr   *unnest = makeFuncExpr(F_UNNEST_ANYARRAY,
+										  linitial_oid(aggregate->aggargtypes),
+										  list_make1(param),
+										  aggregate->aggcollid,
+										  aggregate->aggcollid,
+										  COERCE_EXPLICIT_CALL);
+
+		unnest->funcretset = true;
+		function->funcexpr = (Node *) unnest;
+		function->funccolcount = 1;
+		rows->functions = lappend(rows->functions, function);
+	}
+	lfirst(list_nth_cell(place->query->rtable, index - 1)) = rows;
+	return true;
+}
+
+/* SELECT array_agg(a), array_agg(b) ... FROM (subquery) */
+static Query *
+make_arrays_query(const RangeTblEntry *entry)
+{
+	Query	   *result = makeNode(Query);
+	RangeTblEntry *from = copyObject(unconstify(RangeTblEntry *, entry));
+	RangeTblRef *reference = makeNode(RangeTblRef);
+	ListCell   *cell;
+
+	from->inFromCl = true;
+	from->lateral = false;
+	reference->rtindex = 1;
+	result->commandType = CMD_SELECT;
+	result->querySource = QSRC_ORIGINAL;
+	result->canSetTag = true;
+	result->hasAggs = true;
+	result->rtable = list_make1(from);
+	result->jointree = makeFromExpr(list_make1(reference), NULL);
+	foreach(cell, from->subquery->targetList)
+	{
+		TargetEntry *entry_below = lfirst_node(TargetEntry, cell);
+		Aggref	   *aggregate = makeNode(Aggref);
+		Var		   *var;
+
+		if (entry_below->resjunk)
+			continue;
+		var = makeVarFromTargetEntry(1, entry_below);
+		aggregate->aggfnoid = F_ARRAY_AGG_ANYNONARRAY;
+		aggregate->aggtype = get_array_type(var->vartype);
+		aggregate->aggcollid = var->varcollid;
+		aggregate->inputcollid = var->varcollid;
+		aggregate->aggargtypes = list_make1_oid(var->vartype);
+		aggregate->args = list_make1(makeTargetEntry((Expr *) var, 1, NULL,
+													 false));
+		aggregate->aggkind = AGGKIND_NORMAL;
+		aggregate->aggsplit = AGGSPLIT_SIMPLE;
+		aggregate->aggno = -1;
+		aggregate->aggtransno = -1;
+		aggregate->location = -1;
+		result->targetList =
+			lappend(result->targetList,
+					makeTargetEntry((Expr *) aggregate,
+									list_length(result->targetList) + 1,
+									entry_below->resname, false));
+	}
+	return result;
 }
 
 /*

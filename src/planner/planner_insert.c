@@ -76,6 +76,7 @@ make_shard_insert(PlannerWrite *write, Query *query, Relation rel)
 {
 	Query	   *shard = copyObject(query);
 	bool		identity = false;
+	List	   *tables = NIL;
 	ListCell   *cell;
 
 	shard->targetList = NIL;
@@ -110,7 +111,7 @@ make_shard_insert(PlannerWrite *write, Query *query, Relation rel)
 			lfirst(cell) = planner_make_empty_entry();
 	}
 	shard->returningList = NIL;
-	write->shard = planner_make_local(shard, &write->values);
+	write->shard = planner_make_local(shard, &write->values, &tables);
 }
 
 /* Which columns of a row are its distribution key. */

@@ -41,6 +41,7 @@ static void check_returning(List *returning);
 static void split_returning(PlannerWrite *write, Query *query);
 static Node *replace_returned(Node *node, PlannerWrite *write);
 static void plan_update(PlannerWrite *write, Query *query);
+static void read_table(Query *source, Query *subquery);
 static Node *fill_in_values(Node *node, List *values);
 static void set_parameters(PlannerWrite *write, List *params);
 static PlannedStmt *put_on_top(PlannerWrite *write, Query *query,
@@ -280,11 +281,12 @@ static void
 plan_update(PlannerWrite *write, Query *query)
 {
 	const VdbTable *table = vdb_catalog_table(write->plan.relid);
+	List	   *tables = NIL;
 	ListCell   *cell;
 
 	write->plan.target = table->kind == VDB_TABLE_REFERENCE ?
 		VDB_WRITE_EVERYWHERE : VDB_WRITE_OWNERS;
-	write->shard = planner_make_local(query, &write->values);
+	write->shard = planner_make_local(query, &write->values, &tables);
 	write->shard->withCheckOptions = NIL;
 
 	write->source = copyObject(query);
@@ -296,6 +298,28 @@ plan_update(PlannerWrite *write, Query *query)
 		if (lfirst_node(RangeTblEntry, cell)->rtekind != RTE_RELATION)
 			lfirst(cell) = planner_make_empty_entry();
 	}
+	foreach(cell, tables)
+		read_table(write->source, lfirst_node(Query, cell));
+}
+
+/* Have the source read a subquery, too. */
+static void
+read_table(Query *source, Query *subquery)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+	RangeTblRef *reference = makeNode(RangeTblRef);
+
+	entry->rtekind = RTE_SUBQUERY;
+	entry->subquery = subquery;
+	entry->eref = makeAlias("computed", NIL);
+	for (int i = 1; i <= list_length(subquery->targetList); i++)
+		entry->eref->colnames = lappend(entry->eref->colnames,
+										makeString(psprintf("a%d", i)));
+	entry->inFromCl = true;
+	source->rtable = lappend(source->rtable, entry);
+	reference->rtindex = list_length(source->rtable);
+	source->jointree->fromlist = lappend(source->jointree->fromlist,
+										 reference);
 }
 
 /*

@@ -219,7 +219,7 @@ extern void planner_insert(PlannerWrite *write, Query *query);
 extern void planner_check_conflict(const VdbTable *table, Query *query);
 
 /* functions in planner_colocate.c */
-extern Query *planner_make_local(Query *query, List **values);
+extern Query *planner_make_local(Query *query, List **values, List **tables);
 
 /* functions in planner_route.c */
 

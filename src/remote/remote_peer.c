@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 
@@ -171,6 +172,26 @@ vdb_remote_run_on(const char *host, int port, const char *sql)
 
 	PG_TRY();
 	{
+		PQclear(ask(pg, sql, host, port));
+	}
+	PG_FINALLY();
+	{
+		remote_close(pg);
+	}
+	PG_END_TRY();
+}
+
+/* vdb_remote_run_alone -- see vecdb/remote.h */
+void
+vdb_remote_run_alone(const char *host, int port, const char *settings,
+					 const char *sql)
+{
+	PGconn	   *pg = remote_open(host, port);
+
+	PG_TRY();
+	{
+		PQclear(ask(pg, settings, host, port));
+		InvalidateCatalogSnapshot();
 		PQclear(ask(pg, sql, host, port));
 	}
 	PG_FINALLY();

@@ -1,11 +1,12 @@
 #!/bin/sh
 #
 # demo.sh [stop]
-#	  Install vecdb, load real data into a throw-away server, and search it.
+#	  Install vecdb, load real data into a throw-away server, and search it;
+#	  then the same in a table that is distributed over three servers.
 #
 # Everything but Debian's own packages goes into a fresh directory in TMPDIR:
-# a private copy of PostgreSQL with vecdb in it, the server's data, its log and
-# its socket.  The server goes on running; "stop" ends it and removes the
+# a private copy of PostgreSQL with vecdb in it, the servers' data, logs and
+# sockets.  The servers go on running; "stop" ends them and removes the
 # directory, and so does the next demo.  .build/demo remembers where it is.
 #
 . src/tools/common.sh
@@ -41,6 +42,10 @@ stop_earlier()
 		die "Another user's demo is in $earlier.
 Stop it as that user, or with: sudo src/tools/demo.sh stop"
 	fi
+	if [ -e "$earlier/cluster/passfile" ]; then
+		PG_CONFIG=$(cat "$earlier/pg_config") docker/local.sh down \
+			--dir "$earlier/cluster" >/dev/null
+	fi
 	if [ -e "$earlier/server/data/postmaster.pid" ]; then
 		# shellcheck disable=SC2034
 		server_home=$earlier/server
@@ -58,6 +63,7 @@ clean_up()
 {
 	[ -n "$work" ] || return 0
 	[ -z "$build_pid" ] || kill "$build_pid" 2>/dev/null || true
+	[ ! -e "$work/cluster/passfile" ] || cluster down >/dev/null || true
 	server_stop immediate
 	rm -rf "$work" "$note"
 	say "The demo did not finish; its server and its files are removed." >&2
@@ -67,6 +73,21 @@ clean_up()
 sql()
 {
 	"$server_bin/psql" -X -q -A -t -v ON_ERROR_STOP=1 -d demo "$@"
+}
+
+# docker/local.sh for the demo's cluster
+cluster()
+{
+	PG_CONFIG=$(cat "$work/pg_config") docker/local.sh --dir "$work/cluster" "$@"
+}
+
+# psql on the node of a group
+node_sql()
+{
+	node=$1
+	shift
+	cluster psql "$node" -X -q -A -t -v ON_ERROR_STOP=1 \
+		-c 'SET client_min_messages = warning' "$@"
 }
 
 # build from this directory, as "make" does, and install into a copy
@@ -187,9 +208,28 @@ sql -f src/tools/demo/answer.sql
 step "How good, how fast, how large"
 sql -f src/tools/demo/measure.sql
 
+step "The same table over three servers, each a group of a cluster"
+cluster up --groups 3 | sed -e '/^Try:/d' -e 's/^/  /'
+node_sql 1 -f src/tools/demo/tables.sql
+say "  SELECT vecdb.distribute_table('packages')"
+node_sql 1 -o /dev/null -c "SELECT vecdb.distribute_table('packages')" \
+	-c "SELECT vecdb.replicate_table('questions')"
+say "  COPY packages FROM STDIN, through the node of group 2"
+for table in packages questions; do
+	gzip -dc "test/data/$table.copy.gz" |
+		node_sql 2 -c "COPY $table FROM STDIN (FORMAT binary)"
+done
+say "  CREATE INDEX, on all of them at once"
+node_sql 1 -c "CREATE INDEX packages_embedding_idx ON packages
+	USING hnsw (embedding halfvec_cosine_ops)"
+node_sql 3 -c 'ANALYZE packages' -f src/tools/demo/cluster.sql
+
+step "The questions again, asked of the node of group 3"
+node_sql 3 -f src/tools/demo/answer.sql
+
 trap - EXIT INT TERM HUP
 rm -f "$log" "$work/index.out"
-step "Done in $(($(date +%s) - started)) seconds.  The server goes on running; to play, type"
+step "Done in $(($(date +%s) - started)) seconds.  The servers go on running; to play, type"
 cat <<END
 
     $(psql_name) -h $PGHOST -p $PGPORT -U postgres demo
@@ -201,7 +241,12 @@ and there, for example,
     ORDER BY embedding <=> (SELECT embedding FROM packages WHERE name = 'gimp')
     LIMIT 10;
 
-More to try is in docs/demo.md.  To stop the server and remove its files:
+or, on any node of the cluster, here that of group 2:
+
+    PG_CONFIG=$(cat "$work/pg_config") docker/local.sh --dir $work/cluster psql 2
+
+More to try is in docs/demo.md and docs/cluster.md.  To stop the servers and
+remove their files:
 
     src/tools/demo.sh stop
 

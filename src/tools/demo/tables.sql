@@ -4,7 +4,7 @@
 -- The columns are those of test/data/*.copy.gz, in their order.
 --
 
-CREATE EXTENSION vecdb;
+CREATE EXTENSION IF NOT EXISTS vecdb;
 
 CREATE TABLE packages
 (

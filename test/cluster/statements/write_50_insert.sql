@@ -26,8 +26,6 @@ INSERT INTO users (id, name) SELECT p0::int, p1 FROM (VALUES (301, 'a', 0), (302
 
 WITH src AS (SELECT g AS id, 'cte ' || g AS name FROM generate_series(401, 410) g) INSERT INTO users (id, name) SELECT * FROM src RETURNING id;
 
-WITH new AS (INSERT INTO words (word, uses) VALUES ('x1', 1), ('x2', 2), ('x3', 3) RETURNING word, uses) SELECT count(*), sum(uses) FROM new;
-
 INSERT INTO notes (id, body) VALUES (md5('new1')::uuid, 'a body'), (md5('new2')::uuid, NULL);
 
 INSERT INTO words VALUES ('ünï', 7, '2024-05-05'), ('', 8, NULL), ('a b', 9, 'infinity') RETURNING *;

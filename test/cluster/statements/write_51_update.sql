@@ -46,8 +46,6 @@ UPDATE items SET stock = 7 WHERE id IN (SELECT item_id FROM orders WHERE user_id
 
 UPDATE users SET karma = 5 WHERE EXISTS (SELECT 1 FROM orders WHERE orders.user_id = users.id AND orders.amount > 75);
 
-WITH changed AS (UPDATE words SET uses = uses + 100 WHERE uses < 5 RETURNING word) SELECT count(*) FROM changed;
-
 WITH top AS (SELECT id FROM items ORDER BY price DESC NULLS LAST, id LIMIT 3) UPDATE items SET stock = -1 FROM top WHERE items.id = top.id RETURNING items.id;
 
 UPDATE categories SET name = name || '!' WHERE id < 4;

@@ -28,10 +28,6 @@ DELETE FROM items WHERE id IN (SELECT item_id FROM orders WHERE amount > 70);
 
 DELETE FROM users WHERE id NOT IN (SELECT user_id FROM orders) RETURNING id;
 
-WITH gone AS (DELETE FROM words WHERE uses > 20 RETURNING *) SELECT count(*), min(word) FROM gone;
-
-WITH gone AS (DELETE FROM words WHERE uses > 15 RETURNING *) INSERT INTO words SELECT 'old ' || word, uses, first_seen FROM gone RETURNING word;
-
 DELETE FROM categories WHERE id = 8 RETURNING name;
 
 DELETE FROM categories WHERE parent = 2;

@@ -36,8 +36,6 @@ INSERT INTO words (word, uses) VALUES ('w1', NULL) ON CONFLICT (word) DO UPDATE 
 
 INSERT INTO words (word, uses) VALUES ('w1', 1) ON CONFLICT (uses) DO NOTHING;
 
-WITH up AS (INSERT INTO words (word, uses) VALUES ('w9', 1), ('new9', 2) ON CONFLICT (word) DO UPDATE SET uses = 90 RETURNING word, uses) SELECT * FROM up ORDER BY word;
-
 SELECT * FROM words ORDER BY word;
 
 SELECT id, title FROM items WHERE id = 5;

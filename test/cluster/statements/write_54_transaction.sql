@@ -40,8 +40,6 @@ BEGIN READ ONLY; SELECT count(*) FROM users; INSERT INTO users (id, name) VALUES
 
 BEGIN; INSERT INTO categories VALUES (50, 'tx'); INSERT INTO users (id, name) VALUES (180, 'tx'); SELECT name FROM categories WHERE id = 50; ROLLBACK; SELECT count(*) FROM categories;
 
-BEGIN; WITH a AS (INSERT INTO users (id, name) VALUES (190, 'w'), (191, 'w') RETURNING id) SELECT id FROM a ORDER BY id; UPDATE users SET name = 'v' WHERE id IN (190, 191) RETURNING id; COMMIT; SELECT id, name FROM users WHERE id IN (190, 191) ORDER BY id;
-
 BEGIN; DELETE FROM orders; INSERT INTO orders (user_id, id, amount) SELECT g, g, g FROM generate_series(1, 30) g; SELECT sum(amount), count(*) FROM orders; COMMIT AND CHAIN; UPDATE orders SET amount = amount + 1; ROLLBACK; SELECT sum(amount) FROM orders;
 
 SELECT * FROM users ORDER BY id;
