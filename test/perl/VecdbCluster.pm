@@ -36,6 +36,7 @@ my $settings = q{
 	shared_buffers = 32MB
 	max_prepared_transactions = 100
 	deadlock_timeout = 300ms
+	restart_after_crash = on
 };
 
 sub new
@@ -252,6 +253,20 @@ sub start_node
 	my ($self, $group) = @_;
 	$self->node($group)->start;
 	return;
+}
+
+# Which lines of the nodes' logs say that a process has crashed?
+sub crashes
+{
+	my ($self) = @_;
+	my @found;
+	foreach my $node (values %{ $self->{nodes} })
+	{
+		push @found, map { $node->name . ": $_" }
+		  grep { /PANIC: |TRAP: |was terminated by signal/ }
+		  split /\n/, slurp_file($node->logfile);
+	}
+	return @found;
 }
 
 # Wait until no node has a prepared transaction; how many are left?

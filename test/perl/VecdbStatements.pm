@@ -46,31 +46,49 @@ sub is_ordered
 	return $sql =~ /\bORDER\s+BY\b/i ? 1 : 0;
 }
 
-# Run cases in one session; returns the output of each.
+# Run cases in one session; returns the output of each.  Where the session ends
+# before its time, the rest is run in another one.
 sub run_cases
+{
+	my ($node, $preamble, @cases) = @_;
+	my @outputs;
+	while (@outputs < @cases)
+	{
+		my @rest = run_session($node, $preamble, @cases[ @outputs .. $#cases ]);
+		push @outputs, @rest;
+	}
+	return @outputs;
+}
+
+# The outputs of the cases that one session gets to, at least one.
+sub run_session
 {
 	my ($node, $preamble, @cases) = @_;
 	my $script = join("\n", '\set VERBOSITY terse', '\set SHOW_CONTEXT never',
 		'\pset null <null>', "SET statement_timeout = '30s';", $preamble, '');
-	my $number = 0;
 	foreach my $case (@cases)
 	{
-		# a case that refuses itself leaves nothing behind
+		# one that is refused leaves nothing behind
 		my $sql = $case->{refused} ? "BEGIN;\n$case->{sql}\nROLLBACK;" : $case->{sql};
-		$script .= "\\echo >>> $number\n$sql\n";
-		$number++;
+		$script .= "\\echo >>>\n$sql\n";
 	}
-	$script .= "\\echo >>> end\n";
+	$script .= "\\echo >>>\n";
 	my $out = '';
 	local $ENV{PGCLIENTENCODING} = 'UTF8';
 	IPC::Run::run([ 'psql', '-X', '-A', '-d', $node->connstr('postgres') ],
 		'<', \$script, '>&', \$out);
-	my @outputs = ('') x @cases;
-	while ($out =~ /^>>> (\d+)\n(.*?)(?=^>>> |\z)/msg)
+	my (undef, @outputs) = split /^>>>\n/m, $out, -1;
+	if (@outputs > @cases)
 	{
-		$outputs[$1] = $2;
+		pop @outputs;
 	}
-	$outputs[-1] .= "(the session ended)\n" unless $out =~ /^>>> end$/m;
+	else
+	{
+		push @outputs, '' if !@outputs;
+		$outputs[-1] .= "(the session ended)\n";
+		# the server may be starting again
+		$node->poll_query_until('postgres', 'SELECT true');
+	}
 	return @outputs;
 }
 

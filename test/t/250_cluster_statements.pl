@@ -128,6 +128,7 @@ sub compare_cluster
 	is($cluster->prepared_left(10), 0, "$groups groups: no prepared transaction is left");
 	diag("$groups groups: $counts{run} statements run, $counts{equal} equal, "
 		  . "$counts{refused} refused as listed");
+	is(join("\n", $cluster->crashes), '', "$groups groups: nothing crashed");
 	$cluster->stop;
 	return;
 }

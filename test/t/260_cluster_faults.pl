@@ -223,4 +223,5 @@ foreach my $group ($cluster->groups)
 	is("$rc $out", "0 $accounts", "group $group goes on working") or diag($err);
 }
 is($cluster->prepared_left(10), 0, 'and leaves no prepared transaction');
+is(join("\n", grep { !/signal 9|signal 3/ } $cluster->crashes), '', 'nothing crashed but what was killed');
 done_testing();
