@@ -150,6 +150,7 @@ vdb_all_settings(int *count)
 #else
 #define vdb_is_set_expression(subtype) false
 #endif
+
 /*
  * 16: what permissions a table of a query needs is kept in a list beside the
  * range table; before, in its entry.
@@ -197,5 +198,6 @@ vdb_clear_permissions(RangeTblEntry *entry)
 	entry->updatedCols = NULL;
 #endif
 }
+
 
 #endif							/* VECDB_LIB_COMPAT_H */
