@@ -33,6 +33,9 @@
 
 #define MAX_OPTIONS 64
 
+/* A host that fails after that time is left alone for a while */
+#define SLOW_MS 1000
+
 typedef enum AttemptState
 {
 	ATTEMPT_CONNECTING,			/* PQconnectPoll() has the word */
@@ -75,8 +78,7 @@ static void wait_for_attempts(Attempt **attempts, int count);
 static long next_deadline(Attempt **attempts, int count);
 static PGconn *start_connection(const char *host, int port);
 static void take_ready(RemoteConnection *c);
-static void report_failure(RemoteConnection *c, const Attempt *a)
-			pg_attribute_noreturn();
+VDB_NORETURN static void report_failure(RemoteConnection *c, const Attempt *a);
 static char *name_host(const VdbHost *host);
 
 /* remote_context -- where what lives as long as the backend is allocated */
@@ -271,6 +273,11 @@ remote_open(const char *host, int port)
 void
 remote_close(PGconn *pg)
 {
+	const char *host = PQhost(pg);
+	const char *port = PQport(pg);
+
+	if (host && port)
+		remote_shared_release(host, port);
 	PQfinish(pg);
 	ReleaseExternalFD();
 }
@@ -365,6 +372,11 @@ start_host(Attempt *a)
 
 	a->started = GetCurrentTimestamp();
 	a->deadline = TimestampTzPlusMilliseconds(a->started, a->budget_ms);
+	if (!remote_shared_acquire(host->host, psprintf("%d", host->port)))
+	{
+		fail_host(a, "there are already as many connections as vecdb.max_connections_per_host allows");
+		return false;
+	}
 	a->c->pg = start_connection(host->host, host->port);
 	if (PQstatus(a->c->pg) == CONNECTION_BAD)
 	{
@@ -389,9 +401,10 @@ fail_host(Attempt *a, const char *why)
 					 name_host(host), length, why);
 	if (a->c->pg)
 	{
-		remote_shared_failed(host->host, host->port,
-							 TimestampDifferenceMilliseconds(a->started,
-															 GetCurrentTimestamp()));
+		/* one that says no at once costs nobody anything */
+		if (TimestampDifferenceExceeds(a->started, GetCurrentTimestamp(),
+									   Min(a->budget_ms, SLOW_MS)))
+			remote_shared_failed(host->host, host->port);
 		remote_close(a->c->pg);
 		a->c->pg = NULL;
 	}
@@ -562,6 +575,7 @@ next_deadline(Attempt **attempts, int count)
 /*
  * Begin to connect to a host
  *
+ * The other node sees in application_name which group and process we are.
  * What vecdb.node_conninfo says comes first, so that it cannot change host,
  * port, database and what makes the session an internal one.
  */
@@ -572,6 +586,7 @@ start_connection(const char *host, int port)
 	const char *values[MAX_OPTIONS + 16];
 	int			n = 0;
 	PQconninfoOption *options = NULL;
+	const VdbCluster *cluster = vdb_catalog_cluster();
 	PGconn	   *pg;
 
 	keywords[n] = "user";
@@ -588,7 +603,8 @@ start_connection(const char *host, int port)
 		options = PQconninfoParse(remote_node_conninfo, NULL);
 	for (PQconninfoOption *o = options; o && o->keyword; o++)
 	{
-		if (o->val && n < MAX_OPTIONS)
+		if (o->val && n < MAX_OPTIONS && strcmp(o->keyword, "hostaddr") != 0 &&
+			strcmp(o->keyword, "service") != 0)
 		{
 			keywords[n] = o->keyword;
 			values[n++] = pstrdup(o->val);
@@ -605,7 +621,8 @@ start_connection(const char *host, int port)
 	keywords[n] = "client_encoding";
 	values[n++] = GetDatabaseEncodingName();
 	keywords[n] = "application_name";
-	values[n++] = "vecdb";
+	values[n++] = psprintf("vecdb %d:%d", cluster ? cluster->local_group : 0,
+						   MyProcPid);
 	keywords[n] = "options";
 	values[n++] = "-c vecdb.internal=on";
 	keywords[n] = values[n] = NULL;

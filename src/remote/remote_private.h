@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "vecdb/catalog.h"
+#include "vecdb/lib_compat.h"
 #include "vecdb/remote.h"
 
 /* How long cleaning up, which cannot be interrupted, waits for other nodes */
@@ -227,11 +228,9 @@ extern PGresult *remote_rows_get(VdbRequest *request);
 extern void remote_rows_clear(VdbRequest *request);
 
 /* functions in remote_error.c */
-extern void remote_error_throw(const PGresult *res, int group,
-							   const char *host, const char *sql)
-			pg_attribute_noreturn();
-extern void remote_error_lost(int group, const char *host)
-			pg_attribute_noreturn();
+VDB_NORETURN extern void remote_error_throw(const PGresult *res, int group,
+											const char *host, const char *sql);
+VDB_NORETURN extern void remote_error_lost(int group, const char *host);
 extern void remote_error_notice(void *arg, const PGresult *res);
 extern void remote_error_quiet(bool quiet);
 
@@ -260,12 +259,13 @@ extern Oid	remote_record_table(void);
 /* functions in remote_shared.c */
 extern void remote_shared_init(void);
 extern bool remote_shared_may_try(const char *host, int port, int *wait_ms);
-extern void remote_shared_failed(const char *host, int port, long took_ms);
+extern void remote_shared_failed(const char *host, int port);
 extern void remote_shared_succeeded(const char *host, int port);
 extern void remote_shared_request_recovery(void);
 extern List *remote_shared_databases(void);
 extern void remote_shared_forget(Oid database);
-extern void remote_shared_set_launcher(Latch *latch);
+extern bool remote_shared_acquire(const char *host, const char *port);
+extern void remote_shared_release(const char *host, const char *port);
 
 /* functions in remote_worker.c */
 extern void remote_worker_init(void);
