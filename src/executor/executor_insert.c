@@ -318,6 +318,8 @@ find_group(WriteState *state, const VdbTable *table, TupleTableSlot *slot)
 
 		values[i] = slot->tts_values[lfirst_int(cell) - 1];
 		nulls[i] = slot->tts_isnull[lfirst_int(cell) - 1];
+		if (nulls[i])
+			executor_refuse_null(table->relid, table->keys[i]);
 	}
 	return table->shard_groups[vdb_catalog_shard(table, values, nulls)];
 }

@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "executor_write.h"
 
@@ -345,6 +346,32 @@ bool
 executor_is_own_group(int group)
 {
 	return group == vdb_catalog_cluster()->local_group;
+}
+
+/*
+ * executor_refuse_null -- a row without a key has no group
+ *
+ * If the column may not be null anyway the message is PostgreSQL's; else this
+ * returns, and vdb_catalog_shard() says why not.
+ */
+void
+executor_refuse_null(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+										Int16GetDatum(attno));
+	bool		not_null;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for column %d of relation %u",
+			 attno, relid);
+	not_null = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	ReleaseSysCache(tuple);
+	if (not_null)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+						get_attname(relid, attno, false), get_rel_name(relid)),
+				 errdetail("The column is in the distribution key, which decides where the row is stored.")));
 }
 
 Node *

@@ -80,5 +80,6 @@ extern TupleTableSlot *executor_writer_next(ExecutorWriter *writer,
 extern void executor_writer_forget(ExecutorWriter *writer);
 extern List *executor_owner_groups(Oid relid);
 extern bool executor_is_own_group(int group);
+extern void executor_refuse_null(Oid relid, AttrNumber attno);
 
 #endif							/* EXECUTOR_WRITE_H */
