@@ -158,6 +158,7 @@ vdb_all_settings(int *count)
  * vdb_copy_permissions -- "to", a copy of "from", goes into a plan
  * vdb_move_permissions -- an entry of a query becomes the only one of another
  * vdb_clear_permissions -- an entry is none of a table any more
+ * vdb_check_as_user -- whose permissions count, InvalidOid for the current user
  */
 static inline void
 vdb_copy_permissions(Query *query, RangeTblEntry *from, RangeTblEntry *to,
@@ -172,6 +173,25 @@ vdb_copy_permissions(Query *query, RangeTblEntry *from, RangeTblEntry *to,
 	to->perminfoindex = list_length(plan->permInfos);
 #endif
 }
+
+static inline Oid
+vdb_check_as_user(List *permissions, const RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	return entry->perminfoindex == 0 ? InvalidOid :
+		list_nth_node(RTEPermissionInfo, permissions,
+					  entry->perminfoindex - 1)->checkAsUser;
+#else
+	return entry->checkAsUser;
+#endif
+}
+
+/* The list of a query or a plan */
+#if PG_VERSION_NUM >= 160000
+#define VDB_PERMISSIONS(query) ((query)->rteperminfos)
+#else
+#define VDB_PERMISSIONS(query) NIL
+#endif
 
 static inline void
 vdb_move_permissions(Query *from, Query *to, RangeTblEntry *entry)
