@@ -83,7 +83,6 @@ typedef struct VdbCluster
 	int			group_count;
 	VdbGroup   *groups;			/* in the order of their numbers */
 	int			virtual_nodes;	/* of each group, for vdb_catalog_place() */
-	char	   *system_identifier;	/* of this server, when it became a member */
 } VdbCluster;
 
 /* vdb_catalog_init -- settings and callbacks; from _PG_init */
@@ -91,6 +90,9 @@ extern void vdb_catalog_init(void);
 
 /*
  * vdb_catalog_cluster -- the cluster, or NULL where this database is in none
+ *
+ * A copy of a member's database, restored elsewhere or upgraded, is in none
+ * until vecdb.resume_membership(); a WARNING says so once a session.
  *
  * Cheap when nothing changed: the first thing that each hook asks.  Callable at
  * any time; in an aborted transaction, where nothing can be read, the answer is

@@ -199,4 +199,5 @@ vdb_clear_permissions(RangeTblEntry *entry)
 #endif
 }
 
+
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -29,16 +29,26 @@ COMMENT ON COLUMN vecdb.catalog_cluster.epoch IS
 COMMENT ON COLUMN vecdb.catalog_cluster.virtual_nodes IS
 	'points of each group on the ring of consistent hashing';
 
+CREATE FUNCTION vecdb.database_id() RETURNS oid
+	AS 'MODULE_PATHNAME', 'vecdb_database_id'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vecdb.database_id() IS
+	'the identity of this database within its server';
+
 CREATE TABLE vecdb.catalog_local (
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	cluster_id uuid NOT NULL REFERENCES vecdb.catalog_cluster (cluster_id),
 	group_id integer NOT NULL CHECK (group_id BETWEEN 1 AND 1000000),
 	system_identifier text NOT NULL
+		DEFAULT (pg_catalog.pg_control_system()).system_identifier,
+	database_id oid NOT NULL DEFAULT vecdb.database_id()
 );
 COMMENT ON TABLE vecdb.catalog_local IS
 	'one row: which group of the cluster this database is; differs between groups';
 COMMENT ON COLUMN vecdb.catalog_local.system_identifier IS
-	'pg_control_system() of the server when it became a member';
+	'of the server that is the member; any other has a copy of the database';
+COMMENT ON COLUMN vecdb.catalog_local.database_id IS
+	'of the database that is the member; any other is a copy of it';
 
 CREATE TABLE vecdb.catalog_group (
 	group_id integer PRIMARY KEY CHECK (group_id BETWEEN 1 AND 1000000),
@@ -174,6 +184,16 @@ CREATE FUNCTION vecdb.local_group() RETURNS integer
 	LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION vecdb.local_group() IS
 	'the group that this database is, null if it is in no cluster';
+
+CREATE FUNCTION vecdb.resume_membership() RETURNS integer
+	AS 'UPDATE vecdb.catalog_local
+		SET system_identifier = DEFAULT, database_id = DEFAULT
+		RETURNING group_id'
+	LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION vecdb.resume_membership() FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.resume_membership() IS
+	'makes this copy of a database the group of the cluster that the original was, after pg_upgrade or a restore in its place';
 
 CREATE FUNCTION vecdb.is_internal() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'vecdb_is_internal'

@@ -78,7 +78,7 @@ vdb_catalog_enter_local(void)
 		}
 		else
 		{
-			entered = repalloc(entered, 2 * entered_room * sizeof(int));
+			entered = repalloc(entered, sizeof(int) * 2 * entered_room);
 			entered_room *= 2;
 		}
 	}

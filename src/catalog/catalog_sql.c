@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -31,6 +32,7 @@
 VDB_FUNCTION(vecdb_catalog_changed);
 VDB_FUNCTION(vecdb_cluster_id);
 VDB_FUNCTION(vecdb_local_group);
+VDB_FUNCTION(vecdb_database_id);
 VDB_FUNCTION(vecdb_is_internal);
 VDB_FUNCTION(vecdb_shard_of);
 VDB_FUNCTION(vecdb_group_of);
@@ -120,6 +122,12 @@ vecdb_local_group(PG_FUNCTION_ARGS)
 	if (cluster == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(cluster->local_group);
+}
+
+Datum
+vecdb_database_id(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_OID(MyDatabaseId);
 }
 
 Datum

@@ -63,6 +63,7 @@ typedef struct Stream
 
 typedef struct CopyRun
 {
+	MemoryContext context;		/* of all that lasts */
 	Relation	rel;
 	const VdbTable *table;
 	bool		binary;
@@ -121,6 +122,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	List	   *condition;
 	uint64		result;
 
+	run.context = CurrentMemoryContext;
 	run.rel = table_openrv(stmt->relation, RowExclusiveLock);
 	run.table = vdb_catalog_table(RelationGetRelid(run.rel));
 	check_options(stmt->options);
@@ -440,9 +442,12 @@ make_pending(CopyRun *run)
 {
 	static const char binary_end[2] = {(char) 0xff, (char) 0xff};
 	ErrorContextCallback *before = error_context_stack;
+	MemoryContext caller;
 
 	if (run->at_end)
 		return;
+	/* the caller's context lasts for a row */
+	caller = MemoryContextSwitchTo(run->context);
 	vdb_catalog_leave_local();
 	error_context_stack = &run->error_context;
 	while (!run->at_end && run->pending_length == 0)
@@ -458,6 +463,7 @@ make_pending(CopyRun *run)
 	}
 	error_context_stack = before;
 	vdb_catalog_enter_local();
+	MemoryContextSwitchTo(caller);
 	if (!run->at_end)
 	{
 		if (run->own)

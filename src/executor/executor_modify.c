@@ -242,8 +242,9 @@ keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
 static void
 keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch, MinimalTuple tuple)
 {
-	int			row = Min(batch->returned++, batch->rows - 1);
+	int			row = Min(batch->returned, batch->rows - 1);
 
+	batch->returned++;
 	if (writer->returned_count == writer->returned_size)
 	{
 		writer->returned_size = Max(64, writer->returned_size * 2);

@@ -40,6 +40,7 @@
 /* Constants of PostgreSQL's types up to this size are part of the text */
 #define LONGEST_LITERAL 256
 
+static void squeeze_blanks(char *text);
 static Node *take_out_mutator(Node *node, PlannerParams *params);
 static bool is_taken_out(Node *node, const PlannerParams *params);
 static bool has_outer_var(Node *node, const PlannerParams *params);
@@ -102,7 +103,37 @@ planner_text(Query *query)
 								 false);
 	text = pg_get_querydef(query, false);
 	AtEOXact_GUC(true, level);
+	squeeze_blanks(text);
 	return text;
+}
+
+/*
+ * Make one space of each run of blanks and line ends that is not quoted.
+ */
+static void
+squeeze_blanks(char *text)
+{
+	char	   *to = text;
+	char		quote = '\0';
+
+	for (const char *from = text; *from != '\0'; from++)
+	{
+		if (quote != '\0')
+		{
+			if (*from == quote)
+				quote = '\0';
+		}
+		else if (*from == '\'' || *from == '"')
+			quote = *from;
+		else if (*from == ' ' || *from == '\n')
+		{
+			if (to > text && to[-1] != ' ')
+				*to++ = ' ';
+			continue;
+		}
+		*to++ = *from;
+	}
+	*to = '\0';
 }
 
 /*

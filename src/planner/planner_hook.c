@@ -668,7 +668,9 @@ add_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
 		previous_upper_paths(root, stage, input, output, extra);
 	if (planning.local || !is_active())
 		return;
-	shard = input->fdwroutine == NULL ? planner_shard(input) : NULL;
+	shard = input && input->fdwroutine == NULL ? planner_shard(input) : NULL;
+	if (input)
+		planner_note_targets(input);
 	if (shard == NULL || !OidIsValid(shard->relid) || !shard->complete ||
 		IS_DUMMY_REL(input))
 		return;

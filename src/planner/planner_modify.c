@@ -308,15 +308,13 @@ read_table(Query *source, Query *subquery)
 {
 	RangeTblEntry *entry = makeNode(RangeTblEntry);
 	RangeTblRef *reference = makeNode(RangeTblRef);
-	ListCell   *cell;
 
 	entry->rtekind = RTE_SUBQUERY;
 	entry->subquery = subquery;
 	entry->eref = makeAlias("computed", NIL);
-	foreach(cell, subquery->targetList)
-		entry->eref->colnames =
-			lappend(entry->eref->colnames,
-					makeString(psprintf("a%d", foreach_current_index(cell) + 1)));
+	for (int i = 1; i <= list_length(subquery->targetList); i++)
+		entry->eref->colnames = lappend(entry->eref->colnames,
+										makeString(psprintf("a%d", i)));
 	entry->inFromCl = true;
 	source->rtable = lappend(source->rtable, entry);
 	reference->rtindex = list_length(source->rtable);

@@ -116,7 +116,12 @@ planner_has_member(List *variables, Node *node)
 
 extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
 									  PathTarget *target, double rows);
+extern void planner_note_targets(RelOptInfo *rel);
 extern int	planner_group_count(Oid relid);
+
+/* functions in planner_route.c */
+extern bool planner_is_equality(Oid operator, Oid collation, Oid type);
+extern Node *planner_strip(Node *node);
 
 /* functions in planner_scan.c */
 extern void planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,

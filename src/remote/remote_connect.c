@@ -187,8 +187,10 @@ remote_try_connect(RemoteConnection *c, char **why)
 		return true;
 	a = begin_attempt(c, true);
 	run_attempts(&a, 1);
+	if (a->state == ATTEMPT_SUCCEEDED)
+		return true;
 	*why = a->why.data;
-	return a->state == ATTEMPT_SUCCEEDED;
+	return false;
 }
 
 /*

@@ -43,6 +43,7 @@ static void commit_at(List *connections);
 static void commit_two_phase(List *writers, List *readers);
 static void check_answer(RemoteConnection *c, const char *command);
 static void commit_prepared(void);
+static void reach_committed(void);
 static void roll_back(void);
 static void release_savepoints(int level);
 static void roll_back_savepoints(int level);
@@ -369,7 +370,7 @@ commit_prepared(void)
 	}
 	if (sent == NIL)
 		return;
-	VDB_DEBUG_POINT("remote_committed");
+	reach_committed();
 	remote_error_quiet(true);
 	foreach(lc, sent)
 	{
@@ -394,6 +395,23 @@ commit_prepared(void)
 							   c->gid)));
 	}
 	remote_shared_request_recovery();
+}
+
+/*
+ * The debug point after the decision
+ *
+ * Interrupts are held here, which debug points take for a lock.
+ */
+static void
+reach_committed(void)
+{
+	uint32		held = InterruptHoldoffCount;
+
+	if (!vdb_debug_enabled)
+		return;
+	InterruptHoldoffCount = 0;
+	VDB_DEBUG_POINT("remote_committed");
+	InterruptHoldoffCount = held;
 }
 
 /* We have aborted: so do others */
@@ -584,6 +602,7 @@ static void
 without_throwing(void (*action) (void))
 {
 	MemoryContext context = CurrentMemoryContext;
+	uint32		held = InterruptHoldoffCount;
 	dlist_iter	iter;
 
 	PG_TRY();
@@ -592,6 +611,8 @@ without_throwing(void (*action) (void))
 	}
 	PG_CATCH();
 	{
+		/* an error lets interrupts in, which must wait until we are done */
+		InterruptHoldoffCount = held;
 		MemoryContextSwitchTo(context);
 		EmitErrorReport();
 		FlushErrorState();

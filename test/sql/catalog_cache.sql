@@ -13,16 +13,16 @@ INSERT INTO vecdb.catalog_cluster (cluster_id) VALUES ('6b0c4f4e-3a5d-4d7e-9b56-
 -- which group this is nobody has said
 SELECT vecdb.cluster_id();
 INSERT INTO vecdb.catalog_group VALUES (1), (2);
-INSERT INTO vecdb.catalog_local (cluster_id, group_id, system_identifier)
-	SELECT cluster_id, 1, '1' FROM vecdb.catalog_cluster;
+INSERT INTO vecdb.catalog_local (cluster_id, group_id)
+	SELECT cluster_id, 1 FROM vecdb.catalog_cluster;
 SELECT vecdb.cluster_id(), vecdb.local_group();
 ROLLBACK;
 SELECT vecdb.cluster_id(), vecdb.local_group();
 
 INSERT INTO vecdb.catalog_cluster (cluster_id) VALUES ('6b0c4f4e-3a5d-4d7e-9b56-0f8b6a6e2f01');
 INSERT INTO vecdb.catalog_group VALUES (1), (2), (3);
-INSERT INTO vecdb.catalog_local (cluster_id, group_id, system_identifier)
-	SELECT cluster_id, 2, '1' FROM vecdb.catalog_cluster;
+INSERT INTO vecdb.catalog_local (cluster_id, group_id)
+	SELECT cluster_id, 2 FROM vecdb.catalog_cluster;
 INSERT INTO vecdb.catalog_colocation VALUES (1, 'hash', 2, '{integer}'), (2, 'hash', 1, '{integer}');
 INSERT INTO vecdb.catalog_shard (colocation_id, shard, group_id) VALUES (1, 0, 1), (1, 1, 2), (2, 0, 3);
 CREATE TABLE items (id int, other int);
@@ -140,6 +140,17 @@ BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;
 SELECT ask();
 COMMIT;
 
+-- a copy of the database is not a member, until somebody says so
+UPDATE vecdb.catalog_local SET system_identifier = '1';
+SELECT vecdb.cluster_id(), vecdb.local_group();
+SELECT ask();
+SELECT vecdb.resume_membership();
+SELECT ask();
+UPDATE vecdb.catalog_local SET database_id = 1;
+SELECT ask();
+UPDATE vecdb.catalog_local SET database_id = vecdb.database_id();
+SELECT ask();
+
 -- is this session one that another node has begun?
 SELECT vecdb.is_internal();
 SET vecdb.internal = on;
@@ -150,8 +161,8 @@ DROP EXTENSION vecdb CASCADE;
 CREATE EXTENSION vecdb;
 SELECT vecdb.cluster_id() IS NULL AS none;
 INSERT INTO vecdb.catalog_cluster (cluster_id) VALUES ('6b0c4f4e-3a5d-4d7e-9b56-0f8b6a6e2f02');
-INSERT INTO vecdb.catalog_local (cluster_id, group_id, system_identifier)
-	SELECT cluster_id, 7, '1' FROM vecdb.catalog_cluster;
+INSERT INTO vecdb.catalog_local (cluster_id, group_id)
+	SELECT cluster_id, 7 FROM vecdb.catalog_cluster;
 SELECT vecdb.cluster_id(), vecdb.local_group();
 ROLLBACK;
 SELECT vecdb.cluster_id(), vecdb.local_group();

@@ -10,8 +10,8 @@ CREATE EXTENSION vecdb;
 
 INSERT INTO vecdb.catalog_cluster (cluster_id) VALUES ('6b0c4f4e-3a5d-4d7e-9b56-0f8b6a6e2f01');
 INSERT INTO vecdb.catalog_group VALUES (1), (2);
-INSERT INTO vecdb.catalog_local (cluster_id, group_id, system_identifier)
-	SELECT cluster_id, 1, '1' FROM vecdb.catalog_cluster;
+INSERT INTO vecdb.catalog_local (cluster_id, group_id)
+	SELECT cluster_id, 1 FROM vecdb.catalog_cluster;
 INSERT INTO vecdb.catalog_colocation VALUES
 	(1, 'hash', 256, '{bigint}'), (2, 'hash', 64, '{text}'),
 	(3, 'hash', 256, '{uuid,integer}'), (4, 'hash', 1, '{integer}');

@@ -11,8 +11,8 @@ SELECT count(*) FROM vecdb.groups;
 INSERT INTO vecdb.catalog_cluster (cluster_id, epoch) VALUES ('6b0c4f4e-3a5d-4d7e-9b56-0f8b6a6e2f01', 5);
 INSERT INTO vecdb.catalog_group VALUES (1, 'active'), (2, 'active'), (3, 'draining');
 INSERT INTO vecdb.catalog_host VALUES ('b', 5432, 1), ('a', 5433, 1), ('::1', 5434, 2);
-INSERT INTO vecdb.catalog_local (cluster_id, group_id, system_identifier)
-	SELECT cluster_id, 2, '1' FROM vecdb.catalog_cluster;
+INSERT INTO vecdb.catalog_local (cluster_id, group_id)
+	SELECT cluster_id, 2 FROM vecdb.catalog_cluster;
 INSERT INTO vecdb.catalog_colocation VALUES (1, 'hash', 4, '{integer}'), (2, 'range', 2, '{text}');
 INSERT INTO vecdb.catalog_shard VALUES
 	(1, 0, 1, NULL, NULL), (1, 1, 2, NULL, NULL), (1, 2, 1, NULL, NULL), (1, 3, 2, NULL, NULL),
@@ -40,6 +40,7 @@ DELETE FROM vecdb.catalog_table;
 TRUNCATE vecdb.catalog_shard;
 SELECT epoch FROM vecdb.catalog_cluster FOR UPDATE;
 SELECT * FROM vecdb.catalog_commit;
+SELECT vecdb.resume_membership();
 CREATE TEMP TABLE mine (a int);
 CREATE TRIGGER noise AFTER INSERT ON mine EXECUTE FUNCTION vecdb.catalog_changed();
 DROP TABLE mine;

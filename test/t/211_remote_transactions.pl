@@ -42,7 +42,7 @@ is(VecdbGroups::contents(@nodes), '5:e|1:a 2:b 3:c|4:d 6:f', 'the own group and 
 is(VecdbGroups::prepared(@nodes), 0, 'nothing is left prepared');
 is($one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), 2,
 	'two commit records');
-is($one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.recover_transactions()'), 0,
+is($one->safe_psql('postgres', 'SELECT vecdb.recover_transactions()'), '',
 	'a round of recovery has nothing to do');
 is($one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), 0,
 	'and clears the records');
