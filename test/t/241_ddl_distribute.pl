@@ -154,7 +154,7 @@ refused(1, "SELECT vecdb.distribute_table('excluded', 'a')", qr/exclusion constr
 refused(1, "SELECT vecdb.distribute_table('computed', 'b')", qr/generated/, 'a generated key');
 refused(1, "SELECT vecdb.distribute_table('nulls', 'a')", qr/null/, 'a key that is null');
 refused(1, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT vecdb.distribute_table(\'late\')', qr/READ COMMITTED only/, 'an old snapshot');
-$cluster->query(1, q{CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA vecdb TO stranger});
+$cluster->query(1, q{CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA vecdb TO stranger; GRANT CREATE ON SCHEMA public TO stranger});
 refused(1, "SET ROLE stranger; SELECT vecdb.distribute_table('mother')", qr/must be owner/, 'a stranger');
 refused(1, "SET ROLE stranger; SELECT vecdb.drop_cluster(true)", qr/permission denied/, 'who must not end the cluster, either');
 $cluster->query(1, q{

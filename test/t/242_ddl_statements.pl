@@ -67,15 +67,15 @@ $cluster->query(3, q{SET search_path = shop, public;
 	CREATE INDEX ON items USING hnsw (embedding vector_l2_ops);
 	CREATE INDEX ON items (title);
 	CREATE INDEX ON items (title);
-	CREATE UNIQUE INDEX both ON items (title, id);
+	CREATE UNIQUE INDEX both_idx ON items (title, id);
 	CREATE INDEX gone ON items (a);
 	ALTER INDEX gone RENAME TO going;
 	DROP INDEX going;});
-everywhere($indexes, 'both,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'indexes, with the same names');
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'indexes, with the same names');
 $cluster->query(1, q{
 	ALTER TABLE shop.items ADD CONSTRAINT sane CHECK (a > 0) NOT VALID;
 	ALTER TABLE shop.items VALIDATE CONSTRAINT sane;
-	ALTER TABLE shop.items ADD CONSTRAINT both UNIQUE USING INDEX both;
+	ALTER TABLE shop.items ADD CONSTRAINT both_idx UNIQUE USING INDEX both_idx;
 	COMMENT ON TABLE shop.items IS 'all';
 	COMMENT ON COLUMN shop.items.a IS 'a';
 	COMMENT ON CONSTRAINT sane ON shop.items IS 'sane';
@@ -83,7 +83,7 @@ $cluster->query(1, q{
 everywhere(q{SELECT (SELECT string_agg(conname || convalidated, ',' ORDER BY conname) FROM pg_constraint
 	WHERE conrelid = 'shop.items'::regclass AND contype <> 'n'),
 	obj_description('shop.items'::regclass), reloptions FROM pg_class WHERE oid = 'shop.items'::regclass},
-	'bothtrue,items_pkeytrue,sanetrue|all|{fillfactor=80}', 'constraints, comments and options');
+	'both_idxtrue,items_pkeytrue,sanetrue|all|{fillfactor=80}', 'constraints, comments and options');
 $cluster->query(2, q{
 	CREATE ROLE clerk; CREATE ROLE boss LOGIN PASSWORD 'x'; GRANT clerk TO boss; ALTER ROLE clerk NOINHERIT;
 	GRANT USAGE ON SCHEMA shop TO clerk;
@@ -130,12 +130,12 @@ is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wr
 $indexes =~ s/shop.items/things/;
 $cluster->query(2, 'CREATE INDEX CONCURRENTLY slow ON things (a)');
 $cluster->query(3, 'REINDEX INDEX CONCURRENTLY slow');
-everywhere($indexes, 'both,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1,slow', 'an index concurrently');
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1,slow', 'an index concurrently');
 $cluster->query(1, 'DROP INDEX CONCURRENTLY slow');
-everywhere($indexes, 'both,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'and dropped again');
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'and dropped again');
 on_node(3, 'UPDATE things SET a = 0 WHERE false; ALTER TABLE things DROP CONSTRAINT good; UPDATE things SET a = 0');
 refused(2, 'CREATE INDEX CONCURRENTLY slow ON things ((1 / a))', qr/division by zero/, 'when it fails in one group');
-everywhere($indexes, 'both,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'nothing is left in any');
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'nothing is left in any');
 on_node(3, 'UPDATE things SET a = 7; ALTER TABLE things ADD CONSTRAINT good CHECK (a > 0)');
 refused(1, 'CREATE INDEX CONCURRENTLY ON things (a)', qr/without a name.*HINT/s, 'it needs a name');
 refused(1, 'BEGIN; CREATE INDEX CONCURRENTLY x ON things (a)', qr/cannot run inside a transaction block/, 'and no transaction');
@@ -199,7 +199,7 @@ refused(1, 'CREATE TABLE child () INHERITS (things)', qr/shared by a cluster/, '
 refused(1, 'CREATE TABLE whole (number bigint) PARTITION BY LIST (number); ALTER TABLE whole ATTACH PARTITION others FOR VALUES IN (1)',
 	qr/shared by a cluster/, 'a partition');
 refused(1, 'CREATE RULE r AS ON DELETE TO things DO INSTEAD NOTHING', qr/rules.*HINT/s, 'rules');
-refused(1, 'CREATE SCHEMA both CREATE TABLE t (a int)', qr/together with its tables.*HINT/s, 'a schema with tables');
+refused(1, 'CREATE SCHEMA another CREATE TABLE t (a int)', qr/together with its tables.*HINT/s, 'a schema with tables');
 refused(1, 'GRANT SELECT ON things, own TO clerk', qr/one statement.*HINT/s, 'mixed grants');
 refused(1, 'DROP EXTENSION vecdb CASCADE', qr/belongs to a cluster.*HINT/s, 'our own extension');
 refused(1, 'SET ROLE boss; ALTER TABLE things ADD COLUMN z int', qr/must be owner/, 'who is not the owner');
