@@ -33,6 +33,9 @@
 
 #define MAX_OPTIONS 64
 
+/* A host that fails after that time is left alone for a while */
+#define SLOW_MS 1000
+
 typedef enum AttemptState
 {
 	ATTEMPT_CONNECTING,			/* PQconnectPoll() has the word */
@@ -271,6 +274,11 @@ remote_open(const char *host, int port)
 void
 remote_close(PGconn *pg)
 {
+	const char *host = PQhost(pg);
+	const char *port = PQport(pg);
+
+	if (host && port)
+		remote_shared_release(host, port);
 	PQfinish(pg);
 	ReleaseExternalFD();
 }
@@ -365,6 +373,11 @@ start_host(Attempt *a)
 
 	a->started = GetCurrentTimestamp();
 	a->deadline = TimestampTzPlusMilliseconds(a->started, a->budget_ms);
+	if (!remote_shared_acquire(host->host, psprintf("%d", host->port)))
+	{
+		fail_host(a, "there are already as many connections as vecdb.max_connections_per_host allows");
+		return false;
+	}
 	a->c->pg = start_connection(host->host, host->port);
 	if (PQstatus(a->c->pg) == CONNECTION_BAD)
 	{
@@ -389,9 +402,10 @@ fail_host(Attempt *a, const char *why)
 					 name_host(host), length, why);
 	if (a->c->pg)
 	{
-		remote_shared_failed(host->host, host->port,
-							 TimestampDifferenceMilliseconds(a->started,
-															 GetCurrentTimestamp()));
+		/* one that says no at once costs nobody anything */
+		if (TimestampDifferenceExceeds(a->started, GetCurrentTimestamp(),
+									   Min(a->budget_ms, SLOW_MS)))
+			remote_shared_failed(host->host, host->port);
 		remote_close(a->c->pg);
 		a->c->pg = NULL;
 	}
@@ -588,7 +602,8 @@ start_connection(const char *host, int port)
 		options = PQconninfoParse(remote_node_conninfo, NULL);
 	for (PQconninfoOption *o = options; o && o->keyword; o++)
 	{
-		if (o->val && n < MAX_OPTIONS)
+		if (o->val && n < MAX_OPTIONS && strcmp(o->keyword, "hostaddr") != 0 &&
+			strcmp(o->keyword, "service") != 0)
 		{
 			keywords[n] = o->keyword;
 			values[n++] = pstrdup(o->val);

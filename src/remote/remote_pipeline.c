@@ -29,6 +29,9 @@
 /* While waiting for what nobody wants any more: from when on to cancel it */
 #define PATIENCE_MS 5
 
+/* From one cancel to the next */
+#define REPEAT_MS 50
+
 static RemoteStep *add_step(RemoteConnection *c, RemoteStepKind kind,
 							VdbRequest *request);
 static void fail_to_send(RemoteConnection *c) pg_attribute_noreturn();
@@ -40,6 +43,7 @@ static void try_flush(RemoteConnection *c);
 static void flush_others(RemoteConnection *present);
 static bool wait_once(RemoteConnection *c, long timeout_ms);
 static bool is_forgotten(RemoteConnection *c);
+static void cancel_again(RemoteConnection *c);
 
 /*
  * remote_pipeline_command -- queue a command that gives no rows
@@ -89,6 +93,9 @@ remote_pipeline_statement(RemoteConnection *c, VdbRequest *request)
 			c->unconfirmed++;
 		}
 	}
+	/* confirm before, not with, the results of what may take long */
+	if (c->unconfirmed > 0 && !PQsendFlushRequest(c->pg))
+		fail_to_send(c);
 	if (name)
 		sent = PQsendQueryPrepared(c->pg, name, s->param_count, s->values,
 								   s->lengths, s->formats, s->binary ? 1 : 0);
@@ -400,22 +407,20 @@ remote_pipeline_drain(RemoteConnection *c)
 void
 remote_pipeline_settle(RemoteConnection *c)
 {
-	bool		forgotten = is_forgotten(c);
-
-	if (forgotten)
+	if (c->depth == 0 && is_forgotten(c))
 		remote_pipeline_absorb(c);
-	while (c->pg && !dlist_is_empty(&c->steps) &&
-		   (c->unconfirmed > 0 || (forgotten && is_forgotten(c))))
+	while (c->pg && !dlist_is_empty(&c->steps))
 	{
+		bool		forgotten = c->depth == 0 && is_forgotten(c);
+
+		if (c->unconfirmed == 0 && c->cancel == NULL && !forgotten)
+			break;
 		if (remote_pipeline_take(c))
 			continue;
-		if (is_forgotten(c) && c->depth == 0 && c->cancel == NULL &&
-			!wait_once(c, PATIENCE_MS))
-			c->cancel = remote_cancel_begin(c->pg);
-		else if (c->cancel)
-			(void) wait_once(c, 50);
-		else
+		if (!forgotten)
 			remote_pipeline_wait(c);
+		else if (!wait_once(c, c->cancel ? REPEAT_MS : PATIENCE_MS))
+			cancel_again(c);
 		CHECK_FOR_INTERRUPTS();
 	}
 	while (c->pg && c->cancel && !remote_cancel_is_over(c->cancel))
@@ -430,13 +435,29 @@ remote_pipeline_settle(RemoteConnection *c)
 	}
 }
 
-/* Is the command that the other node works on of interest to nobody? */
+/* Is all that the other node is asked for of interest to nobody? */
 static bool
 is_forgotten(RemoteConnection *c)
 {
-	return !dlist_is_empty(&c->steps) &&
-		dlist_head_element(RemoteStep, node, &c->steps)->request == NULL &&
-		c->unconfirmed == 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &c->steps)
+	{
+		if (dlist_container(RemoteStep, node, iter.cur)->request != NULL)
+			return false;
+	}
+	return !dlist_is_empty(&c->steps);
+}
+
+/* Cancel what the other node does, unless a cancel is still on its way */
+static void
+cancel_again(RemoteConnection *c)
+{
+	if (c->cancel && !remote_cancel_is_over(c->cancel))
+		return;
+	if (c->cancel)
+		remote_cancel_end(c->cancel);
+	c->cancel = remote_cancel_begin(c->pg);
 }
 
 /* remote_pipeline_forget -- a request is closed: its results go nowhere */

@@ -260,12 +260,13 @@ extern Oid	remote_record_table(void);
 /* functions in remote_shared.c */
 extern void remote_shared_init(void);
 extern bool remote_shared_may_try(const char *host, int port, int *wait_ms);
-extern void remote_shared_failed(const char *host, int port, long took_ms);
+extern void remote_shared_failed(const char *host, int port);
 extern void remote_shared_succeeded(const char *host, int port);
 extern void remote_shared_request_recovery(void);
 extern List *remote_shared_databases(void);
 extern void remote_shared_forget(Oid database);
-extern void remote_shared_set_launcher(Latch *latch);
+extern bool remote_shared_acquire(const char *host, const char *port);
+extern void remote_shared_release(const char *host, const char *port);
 
 /* functions in remote_worker.c */
 extern void remote_worker_init(void);

@@ -28,32 +28,36 @@
 #define HOST_SIZE 128
 #define MAX_DELAY_MS 30000
 
-/* A failure that took less time costs nobody anything: no need to avoid it */
-#define SLOW_MS 100
-
 typedef struct SharedHost
 {
 	char		name[HOST_SIZE];	/* host:port; empty: free */
 	int			failures;		/* in a row */
 	TimestampTz retry_at;
+	int			connections;	/* of this server to it */
 } SharedHost;
 
 typedef struct RemoteShared
 {
 	slock_t		mutex;			/* for all of it */
-	Latch	   *launcher;		/* of the launcher, or NULL */
 	int			database_count;
 	Oid			databases[MAX_DATABASES];	/* to be looked at */
 	SharedHost	hosts[MAX_HOSTS];
 } RemoteShared;
 
 static RemoteShared *shared;
+
+/* By place in hosts: connections of this backend */
+static int	held[MAX_HOSTS];
+static bool exit_registered;
+
 static shmem_request_hook_type previous_request_hook;
 static shmem_startup_hook_type previous_startup_hook;
 
 static void request_memory(void);
 static void set_up_memory(void);
 static SharedHost *find_host(const char *name, bool add);
+static void clear_unused(SharedHost *entry);
+static void release_all(int code, Datum arg);
 
 /* remote_shared_init -- ask for the memory; while libraries are preloaded */
 void
@@ -115,15 +119,15 @@ remote_shared_may_try(const char *host, int port, int *wait_ms)
 	return false;
 }
 
-/* remote_shared_failed -- a host could not be connected to, in that time */
+/* remote_shared_failed -- a host did not answer in time */
 void
-remote_shared_failed(const char *host, int port, long took_ms)
+remote_shared_failed(const char *host, int port)
 {
 	char		name[HOST_SIZE];
 	SharedHost *entry;
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (took_ms < SLOW_MS || remote_retry_delay == 0)
+	if (remote_retry_delay == 0)
 		return;
 	snprintf(name, sizeof(name), "%s:%d", host, port);
 	SpinLockAcquire(&shared->mutex);
@@ -151,8 +155,90 @@ remote_shared_succeeded(const char *host, int port)
 	SpinLockAcquire(&shared->mutex);
 	entry = find_host(name, false);
 	if (entry)
-		memset(entry, 0, sizeof(SharedHost));
+	{
+		entry->failures = 0;
+		entry->retry_at = 0;
+		clear_unused(entry);
+	}
 	SpinLockRelease(&shared->mutex);
+}
+
+/*
+ * remote_shared_acquire -- may another connection be made to a host?
+ *
+ * Counts it if so; remote_shared_release() or the end of the backend takes it
+ * back.
+ */
+bool
+remote_shared_acquire(const char *host, const char *port)
+{
+	char		name[HOST_SIZE];
+	SharedHost *entry;
+	bool		granted = true;
+
+	if (!exit_registered)
+	{
+		before_shmem_exit(release_all, (Datum) 0);
+		exit_registered = true;
+	}
+	snprintf(name, sizeof(name), "%s:%s", host, port);
+	SpinLockAcquire(&shared->mutex);
+	entry = find_host(name, true);
+	if (entry)
+	{
+		granted = remote_max_connections_per_host == 0 ||
+			entry->connections < remote_max_connections_per_host;
+		if (granted)
+		{
+			entry->connections++;
+			held[entry - shared->hosts]++;
+		}
+	}
+	SpinLockRelease(&shared->mutex);
+	return granted;
+}
+
+/* remote_shared_release -- a connection is closed */
+void
+remote_shared_release(const char *host, const char *port)
+{
+	char		name[HOST_SIZE];
+	SharedHost *entry;
+
+	snprintf(name, sizeof(name), "%s:%s", host, port);
+	SpinLockAcquire(&shared->mutex);
+	entry = find_host(name, false);
+	if (entry && held[entry - shared->hosts] > 0)
+	{
+		held[entry - shared->hosts]--;
+		entry->connections--;
+		clear_unused(entry);
+	}
+	SpinLockRelease(&shared->mutex);
+}
+
+/* The backend ends: so do its connections */
+static void
+release_all(int code, Datum arg)
+{
+	SpinLockAcquire(&shared->mutex);
+	for (int i = 0; i < MAX_HOSTS; i++)
+	{
+		if (held[i] == 0)
+			continue;
+		shared->hosts[i].connections -= held[i];
+		held[i] = 0;
+		clear_unused(&shared->hosts[i]);
+	}
+	SpinLockRelease(&shared->mutex);
+}
+
+/* Make the place of a host free if nothing is known of it any more */
+static void
+clear_unused(SharedHost *entry)
+{
+	if (entry->connections == 0 && entry->failures == 0)
+		memset(entry, 0, sizeof(SharedHost));
 }
 
 /* The entry of a host, or a free one for it; NULL if there is none */
