@@ -220,4 +220,7 @@ vdb_clear_permissions(RangeTblEntry *entry)
 }
 
 
+/* 18: a function that does not return is marked before, not behind. */
+#define VDB_NORETURN __attribute__((noreturn))
+
 #endif							/* VECDB_LIB_COMPAT_H */

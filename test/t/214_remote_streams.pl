@@ -63,8 +63,8 @@ is($session->query(q{SELECT two(2, 'SELECT * FROM changes', 'SELECT 1')}), '1 1'
 $two->restart;
 is($session->query(q{SELECT two(2, 'SELECT 1', 'SELECT 1')}), '1 1', 'after a restart');
 $session->query_until(qr/^go$/m, "\\echo go\nSELECT two(2, 'SELECT 1 FROM pg_sleep(1)', 'SELECT 1');\n");
-VecdbGroups::wait_for($two, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND application_name = 'vecdb'}, 'it works');
-$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vecdb'});
+VecdbGroups::wait_for($two, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND application_name ~ '^vecdb '}, 'it works');
+$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb '});
 like($session->query('SELECT 5'), qr/1 1\n5/, 'a read survives the end of its backend');
 $session->quit;
 
