@@ -290,8 +290,8 @@ static List *
 prepare_condition(ParseState *pstate, CopyStmt *stmt, Relation rel)
 {
 	ParseNamespaceItem *item =
-		addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL,
-									  false, false);
+	addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL,
+								  false, false);
 	List	   *vars;
 	List	   *columns = NIL;
 	ListCell   *cell;

@@ -35,9 +35,9 @@ typedef struct ModifyState
 } ModifyState;
 
 static void keep_result(ExecutorWriter *writer, ExecutorBatch *batch,
-						PGresult *result);
+						PGresult * result);
 static void keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
-					  const PGresult *result);
+					  const PGresult * result);
 static void keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch,
 					   MinimalTuple tuple);
 static int	compare_returned(const void *a, const void *b);
@@ -200,7 +200,7 @@ executor_writer_wait(ExecutorWriter *writer, int batches_left)
 
 /* Keep the rows of a result, and clear it. */
 static void
-keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result)
+keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult * result)
 {
 	PG_TRY();
 	{
@@ -218,20 +218,23 @@ keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result)
 
 static void
 keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
-		  const PGresult *result)
+		  const PGresult * result)
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
-	Datum	   *values = palloc(writer->desc->natts * sizeof(Datum));
-	bool	   *nulls = palloc(writer->desc->natts * sizeof(bool));
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(writer->desc,
+													&TTSOpsVirtual);
 
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		executor_columns_decode(writer->columns, result, i, values, nulls);
+		ExecClearTuple(slot);
+		executor_columns_decode(writer->columns, result, i, slot->tts_values,
+								slot->tts_isnull);
+		ExecStoreVirtualTuple(slot);
 		MemoryContextSwitchTo(writer->context);
-		keep_tuple(writer, batch,
-				   heap_form_minimal_tuple(writer->desc, values, nulls));
+		keep_tuple(writer, batch, ExecCopySlotMinimalTuple(slot));
 		MemoryContextSwitchTo(batch->context);
 	}
+	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextSwitchTo(before);
 }
 

@@ -199,7 +199,7 @@ can_merge(Query *query, Place *place, List *readers)
 												  table->keys[i]);
 			Place	   *where = place;
 			Var		   *var = entry ?
-				find_variable((Node *) entry->expr, &where) : NULL;
+			find_variable((Node *) entry->expr, &where) : NULL;
 
 			if (var == NULL ||
 				get_class(place->classes, where->query, var->varno,
@@ -652,10 +652,10 @@ compute_table(int index, Place *place)
 		Aggref	   *aggregate = castNode(Aggref, array->expr);
 		RangeTblFunction *function = makeNode(RangeTblFunction);
 		Param	   *param =
-			planner_make_value(place->values,
-							   (Expr *) makeVar(varno, array->resno,
-												aggregate->aggtype, -1,
-												aggregate->aggcollid, 0));
+		planner_make_value(place->values,
+						   (Expr *) makeVar(varno, array->resno,
+											aggregate->aggtype, -1,
+											aggregate->aggcollid, 0));
 		FuncExpr   *unnest = makeFuncExpr(F_UNNEST_ANYARRAY,
 										  linitial_oid(aggregate->aggargtypes),
 										  list_make1(param),
