@@ -144,6 +144,9 @@ vdb_all_settings(int *count)
 	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
+
+/* 18: a function that does not return is marked before, not behind. */
+#define VDB_NORETURN __attribute__((noreturn))
 /* 17: ALTER TABLE changes the expression of a generated column. */
 #if PG_VERSION_NUM >= 170000
 #define vdb_is_set_expression(subtype) ((subtype) == AT_SetExpression)
@@ -222,5 +225,6 @@ vdb_clear_permissions(RangeTblEntry *entry)
 
 /* 18: a function that does not return is marked before, not behind. */
 #define VDB_NORETURN __attribute__((noreturn))
+
 
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -229,7 +229,7 @@ extern void remote_rows_clear(VdbRequest *request);
 
 /* functions in remote_error.c */
 VDB_NORETURN extern void remote_error_throw(const PGresult *res, int group,
-							   const char *host, const char *sql);
+											const char *host, const char *sql);
 VDB_NORETURN extern void remote_error_lost(int group, const char *host);
 extern void remote_error_notice(void *arg, const PGresult *res);
 extern void remote_error_quiet(bool quiet);
