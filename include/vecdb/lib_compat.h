@@ -144,6 +144,7 @@ vdb_all_settings(int *count)
 	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
+
 /* 18: a function that does not return is marked before, not behind. */
 #define VDB_NORETURN __attribute__((noreturn))
 /* 17: ALTER TABLE changes the expression of a generated column. */
@@ -220,6 +221,10 @@ vdb_clear_permissions(RangeTblEntry *entry)
 	entry->updatedCols = NULL;
 #endif
 }
+
+
+/* 18: a function that does not return is marked before, not behind. */
+#define VDB_NORETURN __attribute__((noreturn))
 
 
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -69,7 +69,10 @@ ddl_decide(const DdlStatement *statement)
 			decide_create((CreateStmt *) parse, &decision);
 			break;
 		case T_AlterTableStmt:
-			ddl_decide_alter((AlterTableStmt *) parse, &decision);
+			if (((AlterTableStmt *) parse)->objtype == OBJECT_TYPE)
+				share_object(&decision, OBJECT_TYPE);
+			else
+				ddl_decide_alter((AlterTableStmt *) parse, &decision);
 			break;
 		case T_RenameStmt:
 			decide_rename((RenameStmt *) parse, &decision);

@@ -163,8 +163,14 @@ extern void ddl_check_relation(Relation rel);
  */
 extern void ddl_check_constraints(Oid relid);
 
-/* ddl_check_index -- the same for an index that is yet to be made */
+/*
+ * ddl_check_index, ddl_check_constraint -- the same for what is yet to be made
+ *
+ * Building an index or looking at all rows may take long, and may fail for
+ * another reason; so what can be said before is said before.
+ */
 extern void ddl_check_index(Oid relid, const IndexStmt *index);
+extern void ddl_check_constraint(Oid relid, const Constraint *constraint);
 
 /* ddl_check_ordinary -- the same for foreign keys of an ordinary table */
 extern void ddl_check_ordinary(Oid relid);

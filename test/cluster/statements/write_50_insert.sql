@@ -38,6 +38,8 @@ SELECT id FROM items ORDER BY embedding <-> made(1010, 16)::vector LIMIT 3;
 
 INSERT INTO categories VALUES (20, 'new category', 1);
 
+INSERT INTO categories SELECT 30 + (random() < 2)::int, 'computed once' || (random() < 2)::text;
+
 INSERT INTO categories SELECT g, 'more ' || g, 2 FROM generate_series(21, 25) g RETURNING id;
 
 INSERT INTO users (id, name) SELECT 500 + id, name FROM categories;
@@ -57,8 +59,6 @@ INSERT INTO users (id, name) VALUES (101, 'again');
 INSERT INTO users (id, name) VALUES (801, 'fine'), (102, 'not'), (803, 'fine');
 
 INSERT INTO users (id) VALUES (804);
-
-INSERT INTO users (id, name) VALUES (NULL, 'no key');
 
 INSERT INTO orders (user_id, id, amount) VALUES (1, 9000, -5);
 
