@@ -63,6 +63,7 @@ static void lock_reference_tables(void);
 static void add_rows(const char *host, int port, int group);
 static void copy_catalog(int group);
 static void copy_tables(int group);
+static void run_as_owner(int group, Oid relid, List *statements);
 static List *shared_tables(void);
 static bool has_reference(Oid relid);
 static const char *uuid_text(const pg_uuid_t *uuid);
@@ -550,18 +551,30 @@ copy_tables(int group)
 	}
 	foreach(cell, tables)
 	{
-		List	   *statements = ddl_describe_rest(lfirst_oid(cell));
+		Oid			relid = lfirst_oid(cell);
 
-		foreach(statement, statements)
+		run_as_owner(group, relid, ddl_describe_constraints(relid));
+		foreach(statement, ddl_describe_rest(relid))
 			(void) vdb_remote_execute(group, lfirst(statement));
 	}
 	foreach(cell, tables)
-	{
-		List	   *statements = ddl_describe_references(lfirst_oid(cell));
+		run_as_owner(group, lfirst_oid(cell),
+					 ddl_describe_references(lfirst_oid(cell)));
+}
 
-		foreach(statement, statements)
-			(void) vdb_remote_execute(group, lfirst(statement));
-	}
+/*
+ * run_as_owner -- statements by which a table's owner would get something run
+ */
+static void
+run_as_owner(int group, Oid relid, List *statements)
+{
+	ListCell   *cell;
+	DdlUser		user;
+
+	ddl_become_owner(&user, relid);
+	foreach(cell, statements)
+		(void) vdb_remote_execute(group, lfirst(cell));
+	ddl_become_user(&user);
 }
 
 /*

@@ -62,13 +62,6 @@ static const char *const rest_queries[] = {
 	" WHERE attrelid = %u AND attnum > 0 AND NOT attisdropped"
 	" AND attoptions IS NOT NULL ORDER BY attnum",
 
-	/* constraints but foreign keys, keys first */
-	"SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s',"
-	" conrelid::regclass, conname, pg_get_constraintdef(oid))"
-	" FROM pg_constraint WHERE conrelid = %u"
-	" AND contype IN ('p', 'u', 'x', 'c')"
-	" ORDER BY array_position('{p,u,x,c}'::\"char\"[], contype), conname",
-
 	/* indexes that no constraint made */
 	"SELECT pg_get_indexdef(indexrelid) FROM pg_index i"
 	" WHERE indrelid = %u AND indisvalid AND NOT EXISTS"
@@ -273,6 +266,23 @@ owner_statement(Oid relid)
 	return ddl_value(psprintf("SELECT format('ALTER TABLE %%s OWNER TO %%I',"
 							  " oid::regclass, pg_get_userbyid(relowner))"
 							  " FROM pg_class WHERE oid = %u", relid));
+}
+
+/*
+ * ddl_describe_constraints -- see ddl_private.h
+ *
+ * Keys come first.
+ */
+List *
+ddl_describe_constraints(Oid relid)
+{
+	return ddl_list(psprintf("SELECT format('ALTER TABLE %%s"
+							 " ADD CONSTRAINT %%I %%s', conrelid::regclass,"
+							 " conname, pg_get_constraintdef(oid))"
+							 " FROM pg_constraint WHERE conrelid = %u"
+							 " AND contype IN ('p', 'u', 'x', 'c')"
+							 " ORDER BY array_position('{p,u,x,c}'::\"char\"[],"
+							 " contype), conname", relid));
 }
 
 /*
