@@ -707,13 +707,13 @@ make_elsewhere(Oid relid)
 static void
 finish_elsewhere(Oid relid)
 {
-	List	   *constraints = ddl_describe_constraints(relid);
+	List	   *checks = ddl_describe_checks(relid);
 	List	   *rest = ddl_describe_rest(relid);
 	List	   *references = ddl_describe_references(relid);
 	DdlUser		user;
 
 	ddl_become_owner(&user, relid);
-	execute_elsewhere(constraints);
+	execute_elsewhere(checks);
 	ddl_become_user(&user);
 	execute_elsewhere(rest);
 	ddl_become_owner(&user, relid);

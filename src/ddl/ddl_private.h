@@ -123,14 +123,14 @@ extern char *ddl_table_name(Oid relid);
 extern List *ddl_describe_table(Oid relid, int group);
 
 /*
- * ddl_describe_constraints -- all but foreign keys, once rows are there
- * ddl_describe_rest -- indexes and all else
+ * ddl_describe_checks -- CHECK constraints, once rows are there
+ * ddl_describe_rest -- keys, indexes and all else
  * ddl_describe_references -- foreign keys, once all tables are there
  *
- * Constraints run what the owner wrote: execute them as owner.  PostgreSQL sees
- * to that by itself where indexes are built.
+ * Checks and foreign keys run what the owner wrote, and are to be executed as
+ * owner.  PostgreSQL sees to that by itself where indexes are built.
  */
-extern List *ddl_describe_constraints(Oid relid);
+extern List *ddl_describe_checks(Oid relid);
 extern List *ddl_describe_rest(Oid relid);
 extern List *ddl_describe_references(Oid relid);
 
