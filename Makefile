@@ -35,10 +35,12 @@ endif
 # PostgreSQL loads libraries with RTLD_GLOBAL.  The server's own -Wall stays.
 PG_CPPFLAGS = -Iinclude -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))'
+# Nodes talk to each other by libpq, and say which version they are.
+PG_CPPFLAGS += -I$(libpq_srcdir) -DVDB_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -O3 -MMD -MP -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 # XXH3 is compiled in from its header.
-SHLIB_LINK = -lm
+SHLIB_LINK = -lm $(libpq)
 
 # WERROR=1, and CI=true, make warnings errors.
 ifneq ($(filter 1 yes true,$(WERROR) $(CI)),)

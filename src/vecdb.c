@@ -12,14 +12,18 @@
 
 #include "fmgr.h"
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "vecdb/catalog.h"
 #include "vecdb/ddl.h"
 #include "vecdb/distance.h"
+#include "vecdb/executor.h"
 #include "vecdb/hnsw.h"
 #include "vecdb/inspect.h"
 #include "vecdb/lib_debug.h"
+#include "vecdb/planner.h"
+#include "vecdb/remote.h"
 
 PG_MODULE_MAGIC;
 
@@ -33,6 +37,12 @@ _PG_init(void)
 	vdb_hnsw_init();
 	vdb_inspect_init();
 	vdb_catalog_init();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		vdb_planner_init();
+		vdb_remote_init();
+		vdb_executor_init();
+	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");
 }

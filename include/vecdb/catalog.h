@@ -17,6 +17,7 @@
 
 #include "postgres.h"
 
+#include "access/attnum.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/uuid.h"
@@ -82,7 +83,6 @@ typedef struct VdbCluster
 	int			group_count;
 	VdbGroup   *groups;			/* in the order of their numbers */
 	int			virtual_nodes;	/* of each group, for vdb_catalog_place() */
-	char	   *system_identifier;	/* of this server, when it became a member */
 } VdbCluster;
 
 /* vdb_catalog_init -- settings and callbacks; from _PG_init */
@@ -91,11 +91,24 @@ extern void vdb_catalog_init(void);
 /*
  * vdb_catalog_cluster -- the cluster, or NULL where this database is in none
  *
+ * A copy of a member's database, restored elsewhere or upgraded, is in none
+ * until vecdb.resume_membership(); a WARNING says so once a session.
+ *
  * Cheap when nothing changed: the first thing that each hook asks.  Callable at
  * any time; in an aborted transaction, where nothing can be read, the answer is
  * that of before.
  */
 extern const VdbCluster *vdb_catalog_cluster(void);
+
+/*
+ * vdb_catalog_refresh -- notice what others have committed until now
+ *
+ * PostgreSQL does so by itself when a transaction begins and when it locks a
+ * table that it has not locked yet, but not for each statement of a
+ * transaction.  So whoever plans or executes a statement calls this first.
+ * Nothing happens where there is no cluster.
+ */
+extern void vdb_catalog_refresh(void);
 
 /* vdb_catalog_group -- a group by its number, or NULL */
 extern const VdbGroup *vdb_catalog_group(int group);

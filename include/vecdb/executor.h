@@ -29,6 +29,13 @@ extern void vdb_executor_init(void);
 extern uint64 vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt);
 
 /*
+ * vdb_executor_copy_to_query -- COPY of such a table TO, as COPY (SELECT) TO
+ *
+ * Returns a new statement, which the caller executes in place of the other.
+ */
+extern CopyStmt *vdb_executor_copy_to_query(const CopyStmt *stmt);
+
+/*
  * vdb_executor_run_local -- execute a statement in local mode, in this process
  *
  * Returns the rows processed.

@@ -94,7 +94,9 @@ StaticAssertDecl(sizeof(VdbHnswRef) == 8,
  *	   26		1	how values are stored, VDB_HNSW_STORAGE_...
  *	   27		1	how neighbours are coded, VDB_HNSW_CODES_...
  *	   28		1	layer of the entry point
- *	   29		3	zero
+ *	   29		1	zero
+ *	   30		2	bits of a code: a multiple of 64, at most the dimensions of
+ *					a coded value, or 0 when the index is not coded
  *	   32		8	seed of the random rotation
  *	   40		8	entry point, or none when the index is empty
  *	   48		4	page where the next TID container is looked for, or
@@ -120,7 +122,8 @@ typedef struct VdbHnswMetaPageData
 	uint8		storage;
 	uint8		codes;
 	uint8		entry_layer;
-	uint8		zero[3];
+	uint8		zero;
+	uint16		code_bits;
 	uint64		seed;
 	VdbHnswRef	entry;
 	BlockNumber container_page;
@@ -186,7 +189,8 @@ StaticAssertDecl(sizeof(VdbHnswPageOpaqueData) == 16,
  *	 covered bits					capacity / 8, only with codes; padded to 8
  *									together with the factors
  *	 value							value_size, padded to 8
- *	 codes							capacity * padded / 8, only with codes
+ *	 codes							capacity * code_bits / 8, only with
+ *									codes
  *
  * With body_pages > 0 the value and the codes are not in the record but are
  * the contents of those pages, laid end to end, each page full but the last.

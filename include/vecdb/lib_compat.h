@@ -18,6 +18,9 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/guc.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
 #include "utils/guc_tables.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -120,5 +123,81 @@ vdb_find_setting(const char *name)
 #define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, blkno, buf)
 #endif
+
+/* 16: all settings are asked for with their number, and sorted. */
+static inline struct config_generic **
+vdb_all_settings(int *count)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(count);
+#else
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
+
+/* 17: sets of events to wait for belong to a resource owner, or to nobody. */
+#if PG_VERSION_NUM >= 170000
+#define vdb_create_wait_event_set(count) CreateWaitEventSet(NULL, count)
+#else
+#define vdb_create_wait_event_set(count) \
+	CreateWaitEventSet(TopMemoryContext, count)
+#endif
+
+/* 17: ALTER TABLE changes the expression of a generated column. */
+#if PG_VERSION_NUM >= 170000
+#define vdb_is_set_expression(subtype) ((subtype) == AT_SetExpression)
+#else
+#define vdb_is_set_expression(subtype) false
+#endif
+
+/*
+ * 16: what permissions a table of a query needs is kept in a list beside the
+ * range table; before, in its entry.
+ *
+ * vdb_copy_permissions -- "to", a copy of "from", goes into a plan
+ * vdb_move_permissions -- an entry of a query becomes the only one of another
+ * vdb_clear_permissions -- an entry is none of a table any more
+ */
+static inline void
+vdb_copy_permissions(Query *query, RangeTblEntry *from, RangeTblEntry *to,
+					 PlannedStmt *plan)
+{
+#if PG_VERSION_NUM >= 160000
+	if (from->perminfoindex == 0)
+		return;
+	plan->permInfos = lappend(plan->permInfos,
+							  copyObject(list_nth(query->rteperminfos,
+												  from->perminfoindex - 1)));
+	to->perminfoindex = list_length(plan->permInfos);
+#endif
+}
+
+static inline void
+vdb_move_permissions(Query *from, Query *to, RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	if (entry->perminfoindex == 0)
+		return;
+	to->rteperminfos = list_make1(copyObject(list_nth(from->rteperminfos,
+													  entry->perminfoindex - 1)));
+	entry->perminfoindex = 1;
+#endif
+}
+
+static inline void
+vdb_clear_permissions(RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	entry->perminfoindex = 0;
+#else
+	entry->requiredPerms = 0;
+	entry->checkAsUser = InvalidOid;
+	entry->selectedCols = NULL;
+	entry->insertedCols = NULL;
+	entry->updatedCols = NULL;
+#endif
+}
+
 
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -25,7 +25,9 @@ typedef enum VdbPlanKind
 	VDB_PLAN_SELECT,			/* rows of all groups, merged if keys are given */
 	VDB_PLAN_MODIFY,			/* the same UPDATE, DELETE, MERGE or INSERT for
 								 * each group; rows are those of RETURNING */
-	VDB_PLAN_INSERT				/* rows of the plan below, each to its group */
+	VDB_PLAN_INSERT,			/* rows of the plan below, each to its group */
+	VDB_PLAN_PASS				/* rows of the plan below, as they are: gives
+								 * its columns the names they have above */
 } VdbPlanKind;
 
 /* Which groups a shard statement goes to */
@@ -33,7 +35,7 @@ typedef enum VdbTarget
 {
 	VDB_TARGET_ALL,				/* every group that owns a shard of "relid" */
 	VDB_TARGET_GROUPS,			/* "groups" */
-	VDB_TARGET_KEY,				/* the group of the key in key_params, found at
+	VDB_TARGET_KEY,				/* the group of the key in key_exprs, found at
 								 * execution: generic plans */
 	VDB_TARGET_ANY				/* one group, the own if possible: reference
 								 * tables only */
@@ -44,6 +46,8 @@ typedef struct VdbPlan
 	VdbPlanKind kind;
 	CmdType		command;
 	char	   *sql;			/* the shard statement; of INSERT: for one row */
+	int			param_count;	/* so many of custom_exprs are parameters of
+								 * the statement; others serve key_exprs */
 	bool		writes;			/* changes or locks rows */
 	Oid			relid;			/* a distributed table: its shards are meant */
 	VdbTarget	target;
@@ -58,12 +62,18 @@ typedef struct VdbPlan
 	Oid		   *sort_collations;
 	bool	   *sort_nulls_first;
 	bool		returning;		/* INSERT: rows come back */
+	bool		few_rows;		/* so few that they may come in one piece */
+	int			limit_param;	/* number of the parameter that is the limit of
+								 * rows of a group, or 0 */
 } VdbPlan;
 
 /*
  * Parameters of the shard statement, $1 and so on, are the expressions in
- * CustomScan.custom_exprs, in this order, evaluated at the start of each scan.
- * Rows are those of CustomScan.custom_scan_tlist.
+ * CustomScan.custom_exprs, the first param_count in this order, evaluated at
+ * the start of each scan.  Rows are those of CustomScan.custom_scan_tlist.
+ *
+ * A key that is null has no group: of VDB_TARGET_KEY one group gets the
+ * statement then, since no row anywhere is equal to null.
  */
 
 /* vdb_planner_init -- hooks and settings; from _PG_init when preloaded */

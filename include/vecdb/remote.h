@@ -25,6 +25,7 @@
 #include "postgres.h"
 
 #include "libpq-fe.h"
+#include "utils/uuid.h"
 
 /*
  * A shard statement for one group.  The text and the values have to stay until
@@ -41,6 +42,9 @@ typedef struct VdbStatement
 	bool		binary;			/* results in binary form? */
 	bool		writes;			/* locks or changes rows: needs a transaction */
 	bool		once;			/* do not keep it prepared */
+	bool		few_rows;		/* all rows in one result: a LIMIT that fits into
+								 * memory many times */
+	Oid			role;			/* who executes it; InvalidOid: current user */
 } VdbStatement;
 
 typedef struct VdbRequest VdbRequest;
@@ -67,6 +71,20 @@ extern VdbRequest *vdb_remote_send(int group, const VdbStatement *statement);
  * hint, and with the group in the context.
  */
 extern PGresult *vdb_remote_row(VdbRequest *request);
+
+/*
+ * vdb_remote_connect -- connect to several groups at once
+ *
+ * vdb_remote_send() connects by itself, to one group after the other.
+ */
+extern void vdb_remote_connect(const int *groups, int count);
+
+/*
+ * vdb_remote_wait_any -- wait until one of several requests is ready
+ *
+ * Returns its place in the array; requests may be NULL, but not all.
+ */
+extern int	vdb_remote_wait_any(VdbRequest *const *requests, int count);
 
 /* vdb_remote_is_ready -- would vdb_remote_row() return without waiting? */
 extern bool vdb_remote_is_ready(VdbRequest *request);
@@ -138,5 +156,16 @@ extern VdbPeer *vdb_remote_probe(const char *host, int port);
  * Used to make a node a member.
  */
 extern void vdb_remote_run_on(const char *host, int port, const char *sql);
+
+/*
+ * vdb_remote_run_alone -- a statement that must be the only one of its
+ * transaction, such as VACUUM, over a connection of its own
+ *
+ * "settings" is a query that is executed before it.  While the statement runs
+ * this session holds no snapshot of its catalogs, which CREATE INDEX
+ * CONCURRENTLY on the same server would wait for.
+ */
+extern void vdb_remote_run_alone(const char *host, int port,
+								 const char *settings, const char *sql);
 
 #endif							/* VECDB_REMOTE_H */

@@ -29,16 +29,26 @@ COMMENT ON COLUMN vecdb.catalog_cluster.epoch IS
 COMMENT ON COLUMN vecdb.catalog_cluster.virtual_nodes IS
 	'points of each group on the ring of consistent hashing';
 
+CREATE FUNCTION vecdb.database_id() RETURNS oid
+	AS 'MODULE_PATHNAME', 'vecdb_database_id'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vecdb.database_id() IS
+	'the identity of this database within its server';
+
 CREATE TABLE vecdb.catalog_local (
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	cluster_id uuid NOT NULL REFERENCES vecdb.catalog_cluster (cluster_id),
 	group_id integer NOT NULL CHECK (group_id BETWEEN 1 AND 1000000),
 	system_identifier text NOT NULL
+		DEFAULT (pg_catalog.pg_control_system()).system_identifier,
+	database_id oid NOT NULL DEFAULT vecdb.database_id()
 );
 COMMENT ON TABLE vecdb.catalog_local IS
 	'one row: which group of the cluster this database is; differs between groups';
 COMMENT ON COLUMN vecdb.catalog_local.system_identifier IS
-	'pg_control_system() of the server when it became a member';
+	'of the server that is the member; any other has a copy of the database';
+COMMENT ON COLUMN vecdb.catalog_local.database_id IS
+	'of the database that is the member; any other is a copy of it';
 
 CREATE TABLE vecdb.catalog_group (
 	group_id integer PRIMARY KEY CHECK (group_id BETWEEN 1 AND 1000000),
@@ -175,6 +185,22 @@ CREATE FUNCTION vecdb.local_group() RETURNS integer
 COMMENT ON FUNCTION vecdb.local_group() IS
 	'the group that this database is, null if it is in no cluster';
 
+CREATE FUNCTION vecdb.resume_membership() RETURNS integer
+	AS 'UPDATE vecdb.catalog_local
+		SET system_identifier = DEFAULT, database_id = DEFAULT
+		RETURNING group_id'
+	LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION vecdb.resume_membership() FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.resume_membership() IS
+	'makes this copy of a database the group of the cluster that the original was, after pg_upgrade or a restore in its place';
+
+CREATE FUNCTION vecdb.is_internal() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'vecdb_is_internal'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vecdb.is_internal() IS
+	'whether this session works for another node of the cluster; an error if it says so and may not';
+
 CREATE FUNCTION vecdb.shard_of("table" regclass, VARIADIC key "any") RETURNS integer
 	AS 'MODULE_PATHNAME', 'vecdb_shard_of'
 	LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE;
@@ -197,7 +223,8 @@ COMMENT ON FUNCTION vecdb.plan_placement(integer, integer[], integer[]) IS
 
 CREATE VIEW vecdb.groups AS
 	SELECT g.group_id, g.state, g.group_id = l.group_id AS is_local,
-		ARRAY(SELECT h.host || ':' || h.port
+		ARRAY(SELECT CASE WHEN h.host LIKE '%:%' THEN '[' || h.host || ']'
+						  ELSE h.host END || ':' || h.port
 			  FROM vecdb.catalog_host h WHERE h.group_id = g.group_id
 			  ORDER BY h.host, h.port) AS hosts,
 		(SELECT count(*) FROM vecdb.catalog_shard s

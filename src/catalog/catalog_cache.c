@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -63,6 +64,7 @@ static MemoryContext retired = NULL;
 static TimestampTz retired_in = 0;
 
 static void read_again(void);
+static void warn_of_copy(const VdbCluster *cluster);
 static void note_change(Datum arg, Oid relid);
 static void retire(MemoryContext context);
 static bool is_ours(Oid relid);
@@ -70,9 +72,8 @@ static void fill_slot(TableSlot *slot);
 static CatalogEntry *find_entry(Oid relid);
 static VdbTable *make_table(Oid relid, const CatalogEntry *entry,
 							MemoryContext context);
+static void find_shards(VdbTable *table, const CatalogEntry *entry);
 static void find_keys(VdbTable *table, const CatalogEntry *entry);
-static pg_noinline void complain_about_entry(const CatalogEntry *entry,
-											 const CatalogColocation *colocation);
 
 /*
  * is_current -- is what we have what there is?
@@ -93,6 +94,13 @@ vdb_catalog_cluster(void)
 	if (!is_current())
 		read_again();
 	return contents != NULL ? &contents->cluster : NULL;
+}
+
+void
+vdb_catalog_refresh(void)
+{
+	if (contents != NULL && IsTransactionState())
+		AcceptInvalidationMessages();
 }
 
 const VdbGroup *
@@ -184,6 +192,12 @@ read_again(void)
 	relid = catalog_relation();
 	if (OidIsValid(relid))
 		fresh = catalog_read(relid);
+	if (fresh != NULL && fresh->is_copy)
+	{
+		warn_of_copy(&fresh->cluster);
+		MemoryContextDelete(fresh->context);
+		fresh = NULL;
+	}
 	if (fresh != NULL)
 	{
 		HASHCTL		control = {0};
@@ -212,6 +226,28 @@ read_again(void)
 	contents = fresh;
 	cluster_relation = relid;
 	read_at = begun_at;
+}
+
+/*
+ * warn_of_copy -- say once a session that this database only was a member
+ *
+ * It must not act for the cluster: a dump of production that somebody restores
+ * elsewhere names the hosts of production.
+ */
+static void
+warn_of_copy(const VdbCluster *cluster)
+{
+	static bool warned = false;
+
+	if (warned || IsParallelWorker())
+		return;
+	warned = true;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("this database is a copy of group %d of a cluster, and is not treated as its member",
+					cluster->local_group),
+			 errdetail("Its distributed tables are ordinary tables here, with the rows that the group had."),
+			 errhint("If it replaces the original, execute SELECT vecdb.resume_membership(); if not, TRUNCATE vecdb.catalog_local.")));
 }
 
 /*
@@ -345,22 +381,45 @@ make_table(Oid relid, const CatalogEntry *entry, MemoryContext context)
 	table->kind = entry->kind;
 	if (entry->kind == VDB_TABLE_DISTRIBUTED)
 	{
-		CatalogColocation *colocation;
+		find_keys(table, entry);
+		find_shards(table, entry);
+	}
+	MemoryContextSwitchTo(old);
+	return table;
+}
 
-		colocation = hash_search(contents->colocations, &entry->colocation,
-								 HASH_FIND, NULL);
-		if (colocation == NULL || colocation->orphan >= 0)
-			complain_about_entry(entry, colocation);
+/*
+ * find_shards -- how the key is cut into shards, and whose they are
+ */
+static void
+find_shards(VdbTable *table, const CatalogEntry *entry)
+{
+	CatalogColocation *colocation;
+
+	colocation = hash_search(contents->colocations, &entry->colocation,
+							 HASH_FIND, NULL);
+	if (colocation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("table \"%s\" is distributed by colocation %d, which does not exist",
+						NameStr(entry->name.table), entry->colocation),
+				 errhint("Correct vecdb.catalog_table on all groups.")));
+	else if (colocation->orphan >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("shard %d of table \"%s\" belongs to no group of the cluster",
+						colocation->orphan, NameStr(entry->name.table)),
+				 errhint("Correct vecdb.catalog_shard for colocation %d on all groups.",
+						 colocation->id)));
+	else
+	{
 		table->colocation = colocation->id;
 		table->strategy = colocation->strategy;
 		table->shard_count = colocation->shard_count;
 		table->shard_groups = colocation->shard_groups;
-		find_keys(table, entry);
 		table->function = catalog_make_function(colocation,
 												entry->shard_function);
 	}
-	MemoryContextSwitchTo(old);
-	return table;
 }
 
 /*
@@ -386,25 +445,4 @@ find_keys(VdbTable *table, const CatalogEntry *entry)
 		table->keys[i] = number;
 		table->key_types[i] = get_atttype(table->relid, number);
 	}
-}
-
-/*
- * complain_about_entry -- a table's colocation is missing or not complete
- */
-static void
-complain_about_entry(const CatalogEntry *entry,
-					 const CatalogColocation *colocation)
-{
-	if (colocation == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("table \"%s\" is distributed by colocation %d, which does not exist",
-						NameStr(entry->name.table), entry->colocation),
-				 errhint("Correct vecdb.catalog_table on all groups.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("shard %d of table \"%s\" belongs to no group of the cluster",
-					colocation->orphan, NameStr(entry->name.table)),
-			 errhint("Correct vecdb.catalog_shard for colocation %d on all groups.",
-					 colocation->id)));
 }

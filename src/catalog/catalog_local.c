@@ -55,9 +55,13 @@ vdb_catalog_init(void)
 bool
 vdb_catalog_local_mode(void)
 {
-	if (unlikely(internal))
-		return internal_allowed || may_be_internal();
-	return entered_count > 0;
+	return entered_count > 0 || catalog_is_internal();
+}
+
+bool
+catalog_is_internal(void)
+{
+	return unlikely(internal) && (internal_allowed || may_be_internal());
 }
 
 void
@@ -74,7 +78,7 @@ vdb_catalog_enter_local(void)
 		}
 		else
 		{
-			entered = repalloc(entered, 2 * entered_room * sizeof(int));
+			entered = repalloc(entered, sizeof(int) * 2 * entered_room);
 			entered_room *= 2;
 		}
 	}

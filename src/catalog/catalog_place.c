@@ -40,10 +40,22 @@ typedef struct Member
 	int			share;			/* shards it is to have */
 } Member;
 
+/* Shards without a group of those that take part have this owner */
+#define NOBODY (-1)
+
+typedef struct Placement
+{
+	int			shard_count;
+	uint64	   *points;			/* by shard */
+	int		   *owners;			/* by shard: index of a member, or NOBODY */
+	int			member_count;
+	Member	   *members;		/* by number of the group */
+} Placement;
+
 typedef struct VirtualNode
 {
 	uint64		point;
-	Member	   *member;
+	int			member;
 } VirtualNode;
 
 typedef struct Ring
@@ -59,15 +71,18 @@ typedef struct Seeker
 	int			shard;
 } Seeker;
 
-static void spread(int shard_count, int *owners, Member *members,
-				   int member_count);
-static void count_loads(int shard_count, int *owners, Member *members,
-						int member_count);
-static void set_shares(int shard_count, Member *members, int member_count);
-static void make_ring(Ring *ring, Member *members, int member_count);
-static const VirtualNode *find_room(const Ring *ring, uint64 point);
-static Member *find_member(Member *members, int count, int id);
-static Member *make_members(const int *groups, int group_count);
+static void begin_placement(Placement *placement, int shard_count,
+							const int *groups, int group_count);
+static int *end_placement(Placement *placement);
+static void spread(Placement *placement);
+static int	find_seekers(const Placement *placement, const Ring *ring,
+						 Seeker *seekers);
+static bool is_seeking(const Placement *placement, int shard);
+static void set_loads(Placement *placement);
+static void make_ring(Ring *ring, const Placement *placement);
+static const VirtualNode *find_room(const Ring *ring,
+									const Placement *placement, uint64 point);
+static int	find_member(const Placement *placement, int id);
 static int	compare_members(const void *a, const void *b);
 static int	compare_loads(const void *a, const void *b);
 static int	compare_nodes(const void *a, const void *b);
@@ -76,132 +91,212 @@ static int	compare_seekers(const void *a, const void *b);
 int *
 vdb_catalog_place(int shard_count, const int *groups, int group_count)
 {
-	Member	   *members = make_members(groups, group_count);
-	int		   *owners = palloc0(shard_count * sizeof(int));
+	Placement	placement;
 
+	begin_placement(&placement, shard_count, groups, group_count);
+	for (int i = 0; i < shard_count; i++)
+		placement.owners[i] = NOBODY;
 	for (int i = 1; i <= group_count; i++)
-		spread(shard_count, owners, members, i);
-	pfree(members);
-	return owners;
+	{
+		placement.member_count = i;
+		spread(&placement);
+	}
+	return end_placement(&placement);
 }
 
 int *
 vdb_catalog_adjust(int shard_count, const int *current, const int *groups,
 				   int group_count)
 {
-	Member	   *members = make_members(groups, group_count);
-	int		   *owners = palloc(shard_count * sizeof(int));
+	Placement	placement;
 
-	memcpy(owners, current, shard_count * sizeof(int));
-	spread(shard_count, owners, members, group_count);
-	pfree(members);
-	return owners;
+	begin_placement(&placement, shard_count, groups, group_count);
+	for (int i = 0; i < shard_count; i++)
+		placement.owners[i] = find_member(&placement, current[i]);
+	spread(&placement);
+	return end_placement(&placement);
+}
+
+/*
+ * begin_placement -- all but the owners
+ */
+static void
+begin_placement(Placement *placement, int shard_count, const int *groups,
+				int group_count)
+{
+	Member	   *members;
+
+	if (group_count < 1 || group_count > VDB_MAX_GROUPS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("shards can be spread over 1 to %d groups, not %d",
+						VDB_MAX_GROUPS, group_count)));
+	members = palloc0(group_count * sizeof(Member));
+	for (int i = 0; i < group_count; i++)
+		members[i].id = groups[i];
+	qsort(members, group_count, sizeof(Member), compare_members);
+	for (int i = 1; i < group_count; i++)
+	{
+		if (members[i].id == members[i - 1].id)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("group %d is named more than once",
+							members[i].id)));
+	}
+
+	placement->member_count = group_count;
+	placement->members = members;
+	placement->shard_count = shard_count;
+	placement->owners = palloc(shard_count * sizeof(int));
+	placement->points = palloc(shard_count * sizeof(uint64));
+	for (int i = 0; i < shard_count; i++)
+		placement->points[i] = hash_bytes_uint32_extended(i, SHARD_SEED);
+}
+
+/*
+ * end_placement -- the numbers of the owners' groups, by shard
+ */
+static int *
+end_placement(Placement *placement)
+{
+	int		   *groups = placement->owners;
+
+	for (int i = 0; i < placement->shard_count; i++)
+		groups[i] = placement->members[placement->owners[i]].id;
+	pfree(placement->members);
+	pfree(placement->points);
+	return groups;
 }
 
 /*
  * spread -- change as few owners as possible, so that each member has its share
- *
- * "owners" may name groups that are no members; those lose all.
  */
 static void
-spread(int shard_count, int *owners, Member *members, int member_count)
+spread(Placement *placement)
 {
+	Member	   *members = placement->members;
 	Ring		ring;
 	Seeker	   *seekers;
-	int			seeker_count = 0;
+	int			seeker_count;
 
-	count_loads(shard_count, owners, members, member_count);
-	set_shares(shard_count, members, member_count);
-	make_ring(&ring, members, member_count);
-
-	/* without an owner: distance 0, so these come first */
-	seekers = palloc(shard_count * sizeof(Seeker));
-	for (int i = 0; i < shard_count; i++)
-	{
-		Member	   *owner = find_member(members, member_count, owners[i]);
-		uint64		point;
-
-		if (owner != NULL && owner->load <= owner->share)
-			continue;
-		point = hash_bytes_uint32_extended(i, SHARD_SEED);
-		seekers[seeker_count].shard = i;
-		seekers[seeker_count].distance = owner == NULL || ring.count == 0 ? 0 :
-			find_room(&ring, point)->point - point;
-		seeker_count++;
-	}
-	qsort(seekers, seeker_count, sizeof(Seeker), compare_seekers);
+	set_loads(placement);
+	make_ring(&ring, placement);
+	seekers = palloc(placement->shard_count * sizeof(Seeker));
+	seeker_count = find_seekers(placement, &ring, seekers);
 
 	for (int i = 0; i < seeker_count; i++)
 	{
 		int			shard = seekers[i].shard;
-		Member	   *owner = find_member(members, member_count, owners[shard]);
-		Member	   *taker;
+		int			owner = placement->owners[shard];
+		int			taker;
 
 		CHECK_FOR_INTERRUPTS();
-		if (owner != NULL && owner->load <= owner->share)
+		/* its group may have got rid of enough others */
+		if (!is_seeking(placement, shard))
 			continue;
-		taker = find_room(&ring,
-						  hash_bytes_uint32_extended(shard,
-													 SHARD_SEED))->member;
-		if (owner != NULL)
-			owner->load--;
-		taker->load++;
-		owners[shard] = taker->id;
+		taker = find_room(&ring, placement, placement->points[shard])->member;
+		if (owner != NOBODY)
+			members[owner].load--;
+		members[taker].load++;
+		placement->owners[shard] = taker;
 	}
 	pfree(seekers);
 	pfree(ring.nodes);
 }
 
-static void
-count_loads(int shard_count, int *owners, Member *members, int member_count)
+/*
+ * find_seekers -- shards that may have to move, in the order in which they do:
+ * those of nobody, then those that are near to a group with room
+ *
+ * Returns their number.
+ */
+static int
+find_seekers(const Placement *placement, const Ring *ring, Seeker *seekers)
 {
-	for (int i = 0; i < member_count; i++)
-		members[i].load = 0;
-	for (int i = 0; i < shard_count; i++)
-	{
-		Member	   *owner = find_member(members, member_count, owners[i]);
+	int			count = 0;
 
-		if (owner != NULL)
-			owner->load++;
+	for (int i = 0; i < placement->shard_count; i++)
+	{
+		uint64		point = placement->points[i];
+
+		if (!is_seeking(placement, i))
+			continue;
+		seekers[count].shard = i;
+		seekers[count].distance = placement->owners[i] == NOBODY ? 0 :
+			find_room(ring, placement, point)->point - point;
+		count++;
 	}
+	CHECK_FOR_INTERRUPTS();
+	qsort(seekers, count, sizeof(Seeker), compare_seekers);
+	return count;
 }
 
 /*
- * set_shares -- what is left over goes to those that have most already
+ * is_seeking -- has the shard no group, or one with too many?
+ */
+static bool
+is_seeking(const Placement *placement, int shard)
+{
+	int			owner = placement->owners[shard];
+
+	return owner == NOBODY ||
+		placement->members[owner].load > placement->members[owner].share;
+}
+
+/*
+ * set_loads -- what each member has, and what it is to have
+ *
+ * What the division leaves over goes to those that have most already.
  */
 static void
-set_shares(int shard_count, Member *members, int member_count)
+set_loads(Placement *placement)
 {
-	int			rest = shard_count % member_count;
+	int			count = placement->member_count;
+	int			rest = placement->shard_count % count;
+	Member	  **order = palloc(count * sizeof(Member *));
 
-	qsort(members, member_count, sizeof(Member), compare_loads);
-	for (int i = 0; i < member_count; i++)
-		members[i].share = shard_count / member_count + (i < rest ? 1 : 0);
-	qsort(members, member_count, sizeof(Member), compare_members);
+	for (int i = 0; i < count; i++)
+	{
+		placement->members[i].load = 0;
+		order[i] = &placement->members[i];
+	}
+	for (int i = 0; i < placement->shard_count; i++)
+	{
+		if (placement->owners[i] != NOBODY)
+			placement->members[placement->owners[i]].load++;
+	}
+	qsort(order, count, sizeof(Member *), compare_loads);
+	for (int i = 0; i < count; i++)
+		order[i]->share = placement->shard_count / count + (i < rest ? 1 : 0);
+	pfree(order);
 }
 
 /*
  * make_ring -- virtual nodes of the members that have room
  */
 static void
-make_ring(Ring *ring, Member *members, int member_count)
+make_ring(Ring *ring, const Placement *placement)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
-	int			each = cluster != NULL ? cluster->virtual_nodes :
-		VDB_DEFAULT_VIRTUAL_NODES;
+	int			each = VDB_DEFAULT_VIRTUAL_NODES;
 
+	if (cluster != NULL)
+		each = cluster->virtual_nodes;
 	ring->count = 0;
-	ring->nodes = palloc(member_count * each * sizeof(VirtualNode));
-	for (int i = 0; i < member_count; i++)
+	ring->nodes = palloc_extended(sizeof(VirtualNode) * each *
+								  placement->member_count, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < placement->member_count; i++)
 	{
-		if (members[i].load >= members[i].share)
+		const Member *member = &placement->members[i];
+
+		if (member->load >= member->share)
 			continue;
 		for (int j = 0; j < each; j++)
 		{
 			VirtualNode *node = &ring->nodes[ring->count++];
 
-			node->point = hash_bytes_uint32_extended(j, members[i].id);
-			node->member = &members[i];
+			node->point = hash_bytes_uint32_extended(j, member->id);
+			node->member = i;
 		}
 	}
 	qsort(ring->nodes, ring->count, sizeof(VirtualNode), compare_nodes);
@@ -210,10 +305,11 @@ make_ring(Ring *ring, Member *members, int member_count)
 /*
  * find_room -- the first virtual node at or after a point whose member has room
  *
- * There is one.
+ * There is one: who seeks has a group with too many or none, so another has too
+ * few.
  */
 static const VirtualNode *
-find_room(const Ring *ring, uint64 point)
+find_room(const Ring *ring, const Placement *placement, uint64 point)
 {
 	int			low = 0;
 	int			high = ring->count;
@@ -230,50 +326,27 @@ find_room(const Ring *ring, uint64 point)
 	for (int i = 0; i < ring->count; i++)
 	{
 		const VirtualNode *node = &ring->nodes[(low + i) % ring->count];
+		const Member *member = &placement->members[node->member];
 
-		if (node->member->load < node->member->share)
+		if (member->load < member->share)
 			return node;
 	}
 	elog(ERROR, "no group has room for a shard");
 }
 
 /*
- * find_member -- by binary search, as members are sorted by number
+ * find_member -- the index of a group, by binary search, or NOBODY
  */
-static Member *
-find_member(Member *members, int count, int id)
+static int
+find_member(const Placement *placement, int id)
 {
 	Member		key = {0};
+	Member	   *member;
 
 	key.id = id;
-	return bsearch(&key, members, count, sizeof(Member), compare_members);
-}
-
-/*
- * make_members -- the groups, sorted
- */
-static Member *
-make_members(const int *groups, int group_count)
-{
-	Member	   *members = palloc0(Max(group_count, 1) * sizeof(Member));
-
-	if (group_count < 1 || group_count > VDB_MAX_GROUPS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("shards can be spread over 1 to %d groups, not %d",
-						VDB_MAX_GROUPS, group_count)));
-	for (int i = 0; i < group_count; i++)
-		members[i].id = groups[i];
-	qsort(members, group_count, sizeof(Member), compare_members);
-	for (int i = 1; i < group_count; i++)
-	{
-		if (members[i].id == members[i - 1].id)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("group %d is named more than once",
-							members[i].id)));
-	}
-	return members;
+	member = bsearch(&key, placement->members, placement->member_count,
+					 sizeof(Member), compare_members);
+	return member == NULL ? NOBODY : (int) (member - placement->members);
 }
 
 static int
@@ -291,12 +364,12 @@ compare_members(const void *a, const void *b)
 static int
 compare_loads(const void *a, const void *b)
 {
-	const Member *left = a;
-	const Member *right = b;
+	const Member *left = *(Member *const *) a;
+	const Member *right = *(Member *const *) b;
 
 	if (left->load != right->load)
 		return right->load - left->load;
-	return compare_members(a, b);
+	return compare_members(left, right);
 }
 
 static int
@@ -307,7 +380,7 @@ compare_nodes(const void *a, const void *b)
 
 	if (left->point != right->point)
 		return left->point < right->point ? -1 : 1;
-	return compare_members(left->member, right->member);
+	return left->member - right->member;
 }
 
 static int

@@ -26,7 +26,8 @@ enum CatalogClusterColumn
 };
 enum CatalogLocalColumn
 {
-	LOCAL_ONE = 1, LOCAL_CLUSTER_ID, LOCAL_GROUP, LOCAL_SYSTEM_IDENTIFIER
+	LOCAL_ONE = 1, LOCAL_CLUSTER_ID, LOCAL_GROUP, LOCAL_SYSTEM_IDENTIFIER,
+	LOCAL_DATABASE
 };
 enum CatalogGroupColumn
 {
@@ -94,6 +95,8 @@ typedef struct CatalogContents
 {
 	MemoryContext context;
 	VdbCluster	cluster;
+	bool		is_copy;		/* the member is another database; of the
+								 * cluster there is the identity only */
 	HTAB	   *colocations;	/* CatalogColocation */
 	HTAB	   *entries;		/* CatalogEntry */
 	HTAB	   *tables;			/* of catalog_cache.c, by Oid */
@@ -106,6 +109,15 @@ typedef struct CatalogContents
  * belongs to our extension; else InvalidOid
  */
 extern Oid	catalog_relation(void);
+
+/* functions in catalog_local.c */
+
+/*
+ * catalog_is_internal -- did another node open this session?
+ *
+ * An ERROR says that it claims so and its user may not.
+ */
+extern bool catalog_is_internal(void);
 
 /* functions in catalog_read.c */
 

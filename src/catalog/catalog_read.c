@@ -21,7 +21,9 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -43,6 +45,7 @@ static bool read_identity(CatalogContents *contents, Oid cluster_relation,
 						  Oid namespace, Snapshot snapshot);
 static bool read_local(CatalogContents *contents, Oid namespace,
 					   Snapshot snapshot);
+static bool is_this_database(TableScan *scan);
 static void read_groups(CatalogContents *contents, Oid namespace,
 						Snapshot snapshot);
 static void read_hosts(CatalogContents *contents, Oid namespace,
@@ -65,6 +68,8 @@ static bool begin_scan(TableScan *scan, Oid relid, Snapshot snapshot);
 static bool next_row(TableScan *scan);
 static void end_scan(TableScan *scan);
 static Datum column(TableScan *scan, int number, bool *isnull);
+static bool uuid_column(TableScan *scan, int number, pg_uuid_t *id);
+static bool name_column(TableScan *scan, int number, NameData *name);
 static int	int_column(TableScan *scan, int number);
 static char *text_column(TableScan *scan, int number);
 static char **array_column(TableScan *scan, int number, int *count);
@@ -89,7 +94,7 @@ catalog_read(Oid cluster_relation)
 	snapshot = RegisterSnapshot(GetCatalogSnapshot(cluster_relation));
 	found = read_identity(contents, cluster_relation, namespace, snapshot) &&
 		read_local(contents, namespace, snapshot);
-	if (found)
+	if (found && !contents->is_copy)
 	{
 		read_groups(contents, namespace, snapshot);
 		read_hosts(contents, namespace, snapshot);
@@ -121,10 +126,9 @@ read_identity(CatalogContents *contents, Oid cluster_relation, Oid namespace,
 
 	if (!begin_scan(&scan, cluster_relation, snapshot))
 		return false;
-	found = next_row(&scan);
+	found = next_row(&scan) && uuid_column(&scan, CLUSTER_ID, &cluster->id);
 	if (found)
 	{
-		cluster->id = *DatumGetUUIDP(column(&scan, CLUSTER_ID, &isnull));
 		cluster->epoch = DatumGetInt64(column(&scan, CLUSTER_EPOCH, &isnull));
 		cluster->virtual_nodes = int_column(&scan, CLUSTER_VIRTUAL_NODES);
 	}
@@ -140,22 +144,36 @@ read_local(CatalogContents *contents, Oid namespace, Snapshot snapshot)
 {
 	VdbCluster *cluster = &contents->cluster;
 	TableScan	scan;
-	bool		isnull;
+	pg_uuid_t	id;
 	bool		found = false;
 
 	if (!begin_scan(&scan, get_relname_relid("catalog_local", namespace),
 					snapshot))
 		return false;
-	if (next_row(&scan))
+	if (next_row(&scan) && uuid_column(&scan, LOCAL_CLUSTER_ID, &id))
 	{
-		found = memcmp(DatumGetUUIDP(column(&scan, LOCAL_CLUSTER_ID, &isnull)),
-					   &cluster->id, sizeof(pg_uuid_t)) == 0;
+		found = memcmp(&id, &cluster->id, sizeof(pg_uuid_t)) == 0;
 		cluster->local_group = int_column(&scan, LOCAL_GROUP);
-		cluster->system_identifier =
-			text_column(&scan, LOCAL_SYSTEM_IDENTIFIER);
+		contents->is_copy = !is_this_database(&scan);
 	}
 	end_scan(&scan);
 	return found;
+}
+
+/*
+ * is_this_database -- is it this database that the row of catalog_local means?
+ */
+static bool
+is_this_database(TableScan *scan)
+{
+	const char *stored = text_column(scan, LOCAL_SYSTEM_IDENTIFIER);
+	char		actual[32];
+	bool		isnull;
+	Datum		database = column(scan, LOCAL_DATABASE, &isnull);
+
+	snprintf(actual, sizeof(actual), UINT64_FORMAT, GetSystemIdentifier());
+	return stored != NULL && strcmp(stored, actual) == 0 &&
+		!isnull && DatumGetObjectId(database) == MyDatabaseId;
 }
 
 static void
@@ -177,9 +195,10 @@ read_groups(CatalogContents *contents, Oid namespace, Snapshot snapshot)
 			cluster->groups = repalloc(cluster->groups,
 									   room * sizeof(VdbGroup));
 		}
-		memset(&cluster->groups[cluster->group_count], 0, sizeof(VdbGroup));
-		cluster->groups[cluster->group_count++].id =
-			int_column(&scan, GROUP_ID);
+		cluster->groups[cluster->group_count].id = int_column(&scan, GROUP_ID);
+		cluster->groups[cluster->group_count].host_count = 0;
+		cluster->groups[cluster->group_count].hosts = NULL;
+		cluster->group_count++;
 	}
 	end_scan(&scan);
 	qsort(cluster->groups, cluster->group_count, sizeof(VdbGroup),
@@ -334,13 +353,9 @@ read_tables(CatalogContents *contents, Oid namespace, Snapshot snapshot)
 		CatalogEntry *entry;
 		bool		isnull;
 
-		/* namestrcpy() fills up with zeros, so names are hashed as bytes */
-		namestrcpy(&name.schema, NameStr(*DatumGetName(column(&scan,
-															  TABLE_SCHEMA,
-															  &isnull))));
-		namestrcpy(&name.table, NameStr(*DatumGetName(column(&scan,
-															 TABLE_NAME,
-															 &isnull))));
+		if (!name_column(&scan, TABLE_SCHEMA, &name.schema) ||
+			!name_column(&scan, TABLE_NAME, &name.table))
+			continue;
 		entry = hash_search(contents->entries, &name, HASH_ENTER, NULL);
 		entry->kind = DatumGetChar(column(&scan, TABLE_KIND, &isnull));
 		entry->colocation = int_column(&scan, TABLE_COLOCATION);
@@ -447,6 +462,35 @@ column(TableScan *scan, int number, bool *isnull)
 {
 	return heap_getattr(scan->tuple, number, RelationGetDescr(scan->rel),
 						isnull);
+}
+
+/*
+ * uuid_column -- false for null
+ */
+static bool
+uuid_column(TableScan *scan, int number, pg_uuid_t *id)
+{
+	bool		isnull;
+	Datum		value = column(scan, number, &isnull);
+
+	if (!isnull)
+		*id = *DatumGetUUIDP(value);
+	return !isnull;
+}
+
+/*
+ * name_column -- false for null; filled up with zeros, so that names can be
+ * hashed as bytes
+ */
+static bool
+name_column(TableScan *scan, int number, NameData *name)
+{
+	bool		isnull;
+	Datum		value = column(scan, number, &isnull);
+
+	if (!isnull)
+		namestrcpy(name, NameStr(*DatumGetName(value)));
+	return !isnull;
 }
 
 /*

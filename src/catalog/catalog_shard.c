@@ -255,7 +255,10 @@ add_lists(const VdbTable *table, VdbShardFunction *function)
 	for (int i = 0; i < table->shard_count; i++)
 	{
 		if (bounds[i].values == NULL)
+		{
 			function->other_shard = i;
+			continue;
+		}
 		for (int j = 0; j < bounds[i].value_count; j++)
 		{
 			ShardValue *value = &function->values[function->value_count++];
@@ -395,6 +398,7 @@ static int
 call_custom(const VdbTable *table, const Datum *values)
 {
 	VdbShardFunction *function = table->function;
+
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
 	Datum		result;
 

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -31,6 +32,8 @@
 VDB_FUNCTION(vecdb_catalog_changed);
 VDB_FUNCTION(vecdb_cluster_id);
 VDB_FUNCTION(vecdb_local_group);
+VDB_FUNCTION(vecdb_database_id);
+VDB_FUNCTION(vecdb_is_internal);
 VDB_FUNCTION(vecdb_shard_of);
 VDB_FUNCTION(vecdb_group_of);
 VDB_FUNCTION(vecdb_plan_placement);
@@ -122,6 +125,18 @@ vecdb_local_group(PG_FUNCTION_ARGS)
 }
 
 Datum
+vecdb_database_id(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_OID(MyDatabaseId);
+}
+
+Datum
+vecdb_is_internal(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(catalog_is_internal());
+}
+
+Datum
 vecdb_shard_of(PG_FUNCTION_ARGS)
 {
 	int			shard;
@@ -173,10 +188,11 @@ shard_argument(FunctionCallInfo fcinfo, int *shard)
 	if (count != table->key_count)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the distribution key of table %s has %d columns, not %d",
+				 errmsg("wrong number of values for the distribution key of table %s",
 						DatumGetCString(DirectFunctionCall1(regclassout,
-															PG_GETARG_DATUM(0))),
-						table->key_count, count)));
+															PG_GETARG_DATUM(0)))),
+				 errdetail("Values: %d, columns in the key: %d.", count,
+						   table->key_count)));
 	for (int i = 0; i < count; i++)
 	{
 		if (!nulls[i])

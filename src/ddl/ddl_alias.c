@@ -19,48 +19,22 @@
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
-#include "tcop/utility.h"
 
-#include "vecdb/ddl.h"
+#include "ddl_private.h"
 
-static ProcessUtility_hook_type prev_process_utility = NULL;
-
-static void process_utility(PlannedStmt *pstmt, const char *query_string,
-							bool read_only_tree,
-							ProcessUtilityContext context,
-							ParamListInfo params, QueryEnvironment *query_env,
-							DestReceiver *dest, QueryCompletion *qc);
 static bool lacks_cascade(Node *statement);
 static PlannedStmt *add_cascade(PlannedStmt *pstmt);
 
-void
-vdb_ddl_init(void)
-{
-	prev_process_utility = ProcessUtility_hook;
-	ProcessUtility_hook = process_utility;
-}
-
 /*
- * process_utility -- our ProcessUtility_hook
+ * ddl_alias_adjust -- CREATE EXTENSION vector with CASCADE; else the statement
+ * as it is
  *
- * Changes nothing but a CREATE EXTENSION vector without CASCADE, and that in
- * a copy, because the tree may belong to a plan cache.
+ * What is changed is a copy, because the tree may belong to a plan cache.
  */
-static void
-process_utility(PlannedStmt *pstmt, const char *query_string,
-				bool read_only_tree, ProcessUtilityContext context,
-				ParamListInfo params, QueryEnvironment *query_env,
-				DestReceiver *dest, QueryCompletion *qc)
+PlannedStmt *
+ddl_alias_adjust(PlannedStmt *pstmt)
 {
-	ProcessUtility_hook_type next = prev_process_utility;
-
-	if (lacks_cascade(pstmt->utilityStmt))
-		pstmt = add_cascade(pstmt);
-
-	if (next == NULL)
-		next = standard_ProcessUtility;
-	next(pstmt, query_string, read_only_tree, context, params, query_env,
-		 dest, qc);
+	return lacks_cascade(pstmt->utilityStmt) ? add_cascade(pstmt) : pstmt;
 }
 
 /*

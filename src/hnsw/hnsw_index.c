@@ -102,7 +102,7 @@ fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
 
 		memcpy(signs, cache->signs, signs_size);
 		index->signs = signs;
-		index->code_size = cache->meta.padded / 8;
+		index->code_size = cache->meta.code_bits / 8;
 		index->value_size = hnsw_coded_value_size(&cache->meta);
 		index->scratch = palloc(sizeof(float) * 2 * cache->meta.padded);
 	}
@@ -177,7 +177,7 @@ hnsw_meta_init(VdbHnswMetaPageData *meta, Relation rel)
 		memset(&index, 0, sizeof(index));
 		index.meta = *meta;
 		index.coded = true;
-		index.code_size = meta->padded / 8;
+		index.code_size = meta->code_bits / 8;
 		meta->capacity = coded_capacity(&index);
 	}
 }
@@ -239,7 +239,9 @@ hnsw_meta_problem(const VdbHnswMetaPageData *meta)
 		meta->codes > VDB_HNSW_CODES_RABITQ ||
 		meta->storage > VDB_HNSW_STORAGE_FLOAT32 || plain == coded ||
 		(coded && meta->dimensions > VDB_VECTOR_MAX_DIM) ||
-		meta->padded != (coded ? TYPEALIGN(64, meta->dimensions) : 0))
+		meta->padded != (coded ? TYPEALIGN(64, meta->dimensions) : 0) ||
+		(meta->code_bits > 0) != coded || meta->code_bits % 64 != 0 ||
+		meta->code_bits > meta->padded)
 		return "The metapage contradicts itself";
 	return NULL;
 }

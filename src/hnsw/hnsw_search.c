@@ -92,9 +92,9 @@ ref_key(VdbHnswRef ref)
 int
 hnsw_search_beam(const HnswIndex *index, int ef_search)
 {
-	if (!index->coded || index->meta.padded >= EVEN_BITS)
+	if (!index->coded || index->meta.code_bits >= EVEN_BITS)
 		return ef_search;
-	return ef_search * (1 + (EVEN_BITS - index->meta.padded) / 128.0);
+	return ef_search * (1 + (EVEN_BITS - index->meta.code_bits) / 128.0);
 }
 
 /*

@@ -42,6 +42,9 @@
 
 #define ROTATION_ROUNDS 4
 
+/* More bits than this are worth less than more neighbours: decisions/0003 */
+#define MAX_CODE_BITS	512
+
 /* Halves of a value are below 2 to this power */
 #define HALF_EXPONENT	15
 
@@ -81,6 +84,7 @@ hnsw_choose_form(VdbHnswMetaPageData *meta, Relation rel)
 	meta->storage = storage;
 	meta->padded = codes == VDB_HNSW_CODES_NONE ? 0 :
 		TYPEALIGN(64, meta->dimensions);
+	meta->code_bits = Min(meta->padded, MAX_CODE_BITS);
 }
 
 /* Dense values, and a distance that follows from inner products */

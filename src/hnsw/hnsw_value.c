@@ -13,6 +13,11 @@
  * product <q, r> is estimated without bias as <q, s> |r|^2 / |r|_1.  Coding
  * relative to each vertex is SymphonyQG's idea (arXiv 2411.12229).
  *
+ * A code has at most 512 bits.  Those of longer values are the signs of the
+ * first 512 elements of r; s is zero in the others, and |r|_1 the sum over
+ * those that s has.  The estimate is still without bias: what s has besides
+ * its share of r points anywhere, as the rotation was drawn at random.
+ *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_value.c
  *
@@ -189,7 +194,7 @@ set_steps(const HnswIndex *index, HnswQuery *query)
 	query->step = steps->scale;
 	query->steps = steps->code;
 	query->steps_sum = 0;
-	for (int i = 0; i < padded; i++)
+	for (int i = 0; i < index->meta.code_bits; i++)
 		query->steps_sum += steps->code[i];
 }
 
@@ -420,14 +425,18 @@ void
 hnsw_encode_edge(const HnswIndex *index, const float *base,
 				 const float *target, VdbHnswFactors *factors, uint8 *code)
 {
+	int			bits = index->meta.code_bits;
 	float		l1;
 	float		l2_squared;
 	float		base_dot;
 	float		rescale;
 	float		add;
 
-	vdb_distance->encode_residual(index->meta.padded, base, target, code,
-								  &l1, &l2_squared, &base_dot);
+	vdb_distance->encode_residual(bits, base, target, code, &l1, &l2_squared,
+								  &base_dot);
+	if (bits < index->meta.padded)
+		l2_squared += vdb_distance->l2_squared(index->meta.padded - bits,
+											   base + bits, target + bits);
 
 	factors->rescale = VdbBfloat16FromFloat(l1 > 0 ? l2_squared / l1 : 0);
 	rescale = VdbBfloat16ToFloat(factors->rescale);
@@ -455,7 +464,7 @@ hnsw_estimate(const HnswIndex *index, const HnswQuery *query, float distance,
 	float		factor = index->meta.metric == VDB_METRIC_IP ? 1 : 2;
 	bool		add = index->meta.metric != VDB_METRIC_IP;
 
-	vdb_distance->code_sums(index->meta.padded, query->steps, record->codes,
+	vdb_distance->code_sums(index->meta.code_bits, query->steps, record->codes,
 							index->code_size, count, sums);
 
 	for (int i = 0; i < count; i++)
@@ -529,9 +538,9 @@ add_signed_sums(const HnswIndex *index, const HnswRecord *record,
 	int			count = record->head->count;
 	int32		steps_sum = 0;
 
-	vdb_distance->code_sums(index->meta.padded, steps->code, record->codes,
+	vdb_distance->code_sums(index->meta.code_bits, steps->code, record->codes,
 							index->code_size, count, sums);
-	for (int i = 0; i < index->meta.padded; i++)
+	for (int i = 0; i < index->meta.code_bits; i++)
 		steps_sum += steps->code[i];
 	for (int i = 0; i < count; i++)
 		products[i] += steps->scale * (2 * sums[i] - steps_sum);

@@ -253,12 +253,9 @@ verify_meta_against_catalog(HnswVerify *verify)
 										 has_norm))
 		hnsw_verify_report(verify, 2, VDB_HNSW_METAPAGE, 0,
 						   "The metapage is of another metric than the operator class");
-	for (int i = 0; i < lengthof(meta->zero); i++)
-	{
-		if (meta->zero[i] != 0)
-			hnsw_verify_report(verify, 2, VDB_HNSW_METAPAGE, 0,
-							   "Reserved bytes of the metapage are not zero");
-	}
+	if (meta->zero != 0)
+		hnsw_verify_report(verify, 2, VDB_HNSW_METAPAGE, 0,
+						   "Reserved bytes of the metapage are not zero");
 
 	/* ALTER INDEX changes options, which take effect when it is built again */
 	hnsw_choose_form(&now, rel);

@@ -129,12 +129,15 @@ hnsw_verify_edge(HnswVerify *verify, const HnswCopy *from, int at,
 		double		x = xs[i];
 		double		y = ys[i];
 		double		r = y - x;
-		bool		bit = (code[i / 8] & (1 << (i % 8))) != 0;
+		bool		bit;
 		double		slack = half_a_step(index, target->scale, y) +
 		1e-6 * (fabs(x) + fabs(y));
 
-		l1 += fabs(r);
 		l2_squared += r * r;
+		if (i >= index->meta.code_bits)
+			continue;
+		bit = (code[i / 8] & (1 << (i % 8))) != 0;
+		l1 += fabs(r);
 		base_dot += bit ? x : -x;
 		base_l1 += fabs(x);
 		if (bit != (r > 0) && fabs(r) > slack)
@@ -166,7 +169,7 @@ factors_problem(const HnswVerify *verify, const VdbHnswFactors *factors,
 				double base_l1, double error)
 {
 	double		l2 = sqrt(l2_squared);
-	double		l1_error = sqrt(verify->index.meta.padded) * error;
+	double		l1_error = sqrt(verify->index.meta.code_bits) * error;
 	double		least = Max(l2 - error, 0) * Max(l2 - error, 0);
 	double		most = (l2 + error) * (l2 + error);
 	double		add = VdbBfloat16ToFloat(factors->add);

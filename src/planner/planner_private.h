@@ -14,19 +14,163 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/planner.h"
 
 #include "vecdb/catalog.h"
 #include "vecdb/planner.h"
+#include "vecdb/planner_write.h"
 
 /* functions in planner_deparse.c */
+
+/* What planner_take_out() has taken out of an expression or a query */
+typedef struct PlannerParams
+{
+	Relids		relids;			/* columns of these stay; NULL: all */
+	List	   *exprs;			/* $1, $2, ... */
+} PlannerParams;
 
 /*
  * planner_deparse -- the text of a shard statement
  *
- * Var-free parts that are not immutable, parameters, and nothing else become
- * $1, $2, ...; *params is set to those expressions.  The query is not changed.
+ * Stable expressions without columns, parameters, vectors and long constants
+ * become $1, $2, ...; *params is set to those expressions.  Volatile ones stay
+ * in the text.  The query is not changed.
  */
 extern char *planner_deparse(const Query *query, List **params);
+extern Node *planner_take_out(Node *node, PlannerParams *params);
+extern char *planner_text(Query *query);
+
+/* functions in planner_push.c */
+
+/*
+ * planner_is_pushable -- may a group compute an expression for us?
+ *
+ * Columns have to be of relids.  With outer, those of other relations are
+ * allowed as well, as they become parameters.
+ */
+extern bool planner_is_pushable(Node *node, Relids relids, bool outer,
+								bool aggregates);
+extern bool planner_is_safe_statement(Query *query);
+extern bool planner_is_transferable(Oid type);
+
+/* functions in planner_shard.c */
+
+/*
+ * What groups do for a relation of the planner: a shard statement in the
+ * making.  That of a base or join relation is in RelOptInfo.fdw_private, which
+ * PostgreSQL leaves alone for ordinary tables; that of a path is all that its
+ * custom_private holds.
+ */
+typedef struct PlannerShard
+{
+	Relids		relids;			/* numbers in the range table */
+	Oid			relid;			/* a distributed table among them, or
+								 * InvalidOid: reference tables only */
+	int			colocation;		/* of the distributed tables */
+	List	   *keys;			/* by key column: a list of Vars, all equal */
+	List	   *from;			/* RangeTblRefs and JoinExprs */
+	List	   *quals;			/* WHERE, bare clauses */
+	bool		complete;		/* all clauses are in it: more can be pushed */
+	double		work;			/* cost of the statement at one group */
+
+	/* grouping */
+	bool		grouped;		/* the rest of the statement sees groups */
+	List	   *group_clause;	/* SortGroupClauses */
+	List	   *group_exprs;	/* their expressions */
+	List	   *columns;		/* columns of a grouped statement */
+	List	   *having;			/* clauses */
+
+	/* order and limit */
+	List	   *sort_clause;	/* SortGroupClauses */
+	List	   *sort_exprs;		/* their expressions */
+	Node	   *limit;			/* rows wanted of each group */
+	LimitOption limit_option;
+} PlannerShard;
+
+/* A relation's shard statement, or NULL */
+static inline PlannerShard *
+planner_shard(const RelOptInfo *rel)
+{
+	return (PlannerShard *) rel->fdw_private;
+}
+
+/* Is a node one of a list of Vars? */
+static inline bool
+planner_has_member(List *variables, Node *node)
+{
+	ListCell   *cell;
+
+	if (node == NULL || !IsA(node, Var))
+		return false;
+	foreach(cell, variables)
+	{
+		Var		   *var = lfirst_node(Var, cell);
+
+		if (var->varno == ((Var *) node)->varno &&
+			var->varattno == ((Var *) node)->varattno &&
+			((Var *) node)->varlevelsup == 0)
+			return true;
+	}
+	return false;
+}
+
+extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
+									  PathTarget *target, double rows);
+extern int	planner_group_count(Oid relid);
+
+/* functions in planner_scan.c */
+extern void planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
+							   RangeTblEntry *rte, const VdbTable *table);
+
+/* functions in planner_join.c */
+extern void planner_join_paths(PlannerInfo *root, RelOptInfo *joinrel,
+							   RelOptInfo *outer, RelOptInfo *inner,
+							   JoinType type, JoinPathExtraData *extra);
+
+/* functions in planner_upper.c */
+extern void planner_ordered_paths(PlannerInfo *root, RelOptInfo *input,
+								  RelOptInfo *output);
+extern void planner_final_paths(PlannerInfo *root, RelOptInfo *input,
+								RelOptInfo *output,
+								FinalPathExtraData *extra);
+
+/* functions in planner_aggregate.c */
+extern void planner_group_paths(PlannerInfo *root, RelOptInfo *input,
+								RelOptInfo *output,
+								GroupPathExtraData *extra);
+
+/* functions in planner_hook.c */
+extern const CustomScanMethods *planner_fanout_methods;
+extern const CustomScanMethods *planner_insert_methods;
+
+/*
+ * planner_lock -- how rows of a table are to be locked where they are read
+ *
+ * NULL: not at all.
+ */
+extern const RowMarkClause *planner_lock(Oid relid);
+
+/*
+ * planner_statement -- a plan of one node that runs a shard statement
+ *
+ * For statements sent whole: query is what the client sent, rewritten.  Plan
+ * has kind, command, target, groups and relid set; sql and param_count are set
+ * here.  Keys are the expressions of VDB_TARGET_KEY.
+ */
+extern PlannedStmt *planner_statement(Query *query, VdbPlan *plan, List *keys);
+
+/*
+ * planner_standard -- have a query planned by the next planner in the chain
+ *
+ * The local form plans all tables as ordinary ones.
+ */
+extern PlannedStmt *planner_standard(Query *query, const char *query_string,
+									 int cursor_options,
+									 ParamListInfo bound_params);
+extern PlannedStmt *planner_standard_local(Query *query,
+										   const char *query_string,
+										   int cursor_options,
+										   ParamListInfo bound_params);
 
 /* functions in planner_modify.c */
 
@@ -38,6 +182,40 @@ extern PlannedStmt *planner_modify(Query *query, const char *query_string,
 								   int cursor_options,
 								   ParamListInfo bound_params);
 
+extern void planner_check_writes(Query *query);
+
+/*
+ * Parameters of a shard statement that stand for values computed before it is
+ * sent have numbers above this, which no client uses.
+ */
+#define PLANNER_VALUE_PARAM	1000000
+
+/* A statement that writes, while it is planned */
+typedef struct PlannerWrite
+{
+	VdbWritePlan plan;
+	Query	   *shard;			/* the shard statement */
+	List	   *values;			/* expressions: PLANNER_VALUE_PARAM + 1, ... */
+	List	   *columns;		/* INSERT: those of the table that get them */
+	Query	   *source;			/* SELECT that gives the parameters */
+	List	   *range_table;	/* of the statement */
+	List	   *returned;		/* what the shard statement returns */
+	List	   *target_list;	/* RETURNING, computed from that */
+} PlannerWrite;
+
+extern void planner_check_keys_kept(const VdbTable *table, List *target_list,
+									int target, int excluded);
+extern void planner_clear_source(Query *source);
+extern RangeTblEntry *planner_make_empty_entry(void);
+extern Param *planner_make_value(List **values, Expr *value);
+
+/* functions in planner_insert.c */
+extern void planner_insert(PlannerWrite *write, Query *query);
+extern void planner_check_conflict(const VdbTable *table, Query *query);
+
+/* functions in planner_colocate.c */
+extern Query *planner_make_local(Query *query, List **values, List **tables);
+
 /* functions in planner_route.c */
 
 /*
@@ -48,5 +226,14 @@ extern PlannedStmt *planner_modify(Query *query, const char *query_string,
  */
 extern bool planner_route(Query *query, ParamListInfo bound_params,
 						  VdbPlan *plan, List **keys);
+
+/*
+ * planner_prune -- the groups that hold the rows that quals let through
+ *
+ * Keys are as in PlannerShard.  Sets target and groups of the plan, which has
+ * its relid, or returns the values of the key, to be known at execution.
+ */
+extern List *planner_prune(VdbPlan *plan, List *quals, List *keys,
+						   Relids relids);
 
 #endif							/* PLANNER_PRIVATE_H */

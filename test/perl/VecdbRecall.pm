@@ -58,9 +58,9 @@ my @kinds = map {
 	[ 'sparsevec_l1', 'sparsevec', 12, 'sparsevec_l1_ops', '<+>' ],
 	[ 'bit_hamming', 'bit', 40, 'bit_hamming_ops', '<~>' ],
 	[ 'bit_jaccard', 'bit', 40, 'bit_jaccard_ops', '<%>' ],
-	[ 'wide_l2', 'vector', 3072, 'vector_l2_ops', '<->' ],
-	[ 'wide_half_ip', 'halfvec', 5000, 'halfvec_ip_ops', '<#>' ],
-	[ 'wide_float32_l2', 'vector', 1536, 'vector_l2_ops', '<->', 'storage = float32' ]);
+	[ 'wide_l2', 'vector', 3072, 'vector_l2_ops', '<->', 'storage = float32' ],
+	[ 'wide_half_ip', 'halfvec', 5000, 'halfvec_ip_ops', '<#>', 'storage = float16' ],
+	[ 'wide_float32_l2', 'vector', 2000, 'vector_l2_ops', '<->', 'storage = float32' ]);
 
 # all kinds; the wide ones are slow, and are asked for by name
 sub kinds

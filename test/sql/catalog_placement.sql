@@ -7,7 +7,7 @@ SELECT vecdb.plan_placement(8, '{1,2,3}');
 SELECT vecdb.plan_placement(256, '{5,9,2}') = vecdb.plan_placement(256, '{2,5,9}') AS same;
 SELECT vecdb.plan_placement(3, '{7}'), vecdb.plan_placement(1, '{2,1}'), array_length(vecdb.plan_placement(65536, '{1,2,3}'), 1);
 
-CREATE FUNCTION spread(placement int[]) RETURNS TABLE (least bigint, most bigint, groups bigint) LANGUAGE sql AS
+CREATE FUNCTION spread(placement int[]) RETURNS TABLE (fewest bigint, most bigint, groups bigint) LANGUAGE sql AS
 	'SELECT min(n), max(n), count(*) FROM (SELECT count(*) AS n FROM unnest($1) g GROUP BY g) c';
 CREATE FUNCTION moved(a int[], b int[]) RETURNS bigint LANGUAGE sql AS
 	'SELECT count(*) FROM unnest($1, $2) p (a, b) WHERE a <> b';

@@ -3,10 +3,15 @@
 --
 -- A cluster of two groups is written into the catalog by hand.
 --
+SELECT current_database() AS before \gset
+CREATE DATABASE catalog_shards;
+\c catalog_shards
+CREATE EXTENSION vecdb;
+
 INSERT INTO vecdb.catalog_cluster (cluster_id) VALUES ('6b0c4f4e-3a5d-4d7e-9b56-0f8b6a6e2f01');
 INSERT INTO vecdb.catalog_group VALUES (1), (2);
-INSERT INTO vecdb.catalog_local (cluster_id, group_id, system_identifier)
-	SELECT cluster_id, 1, '1' FROM vecdb.catalog_cluster;
+INSERT INTO vecdb.catalog_local (cluster_id, group_id)
+	SELECT cluster_id, 1 FROM vecdb.catalog_cluster;
 INSERT INTO vecdb.catalog_colocation VALUES
 	(1, 'hash', 256, '{bigint}'), (2, 'hash', 64, '{text}'),
 	(3, 'hash', 256, '{uuid,integer}'), (4, 'hash', 1, '{integer}');
@@ -147,3 +152,6 @@ INSERT INTO vecdb.catalog_table VALUES ('public', 'by_json', 'd', 1, '{j}');
 SELECT vecdb.shard_of('by_json', '{}');
 UPDATE vecdb.catalog_table SET colocation_id = 20, key_columns = '{p}' WHERE table_name = 'by_json';
 SELECT vecdb.shard_of('by_json', '(1,2)');
+
+\c :before
+DROP DATABASE catalog_shards;

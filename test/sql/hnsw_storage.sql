@@ -154,17 +154,17 @@ WHERE (dimensions > 1 OR metric = 'l2') AND (dimensions = 100 OR type = 'vector'
 DROP FUNCTION wrong;
 
 -- records larger than a page
-CREATE TABLE wide (id int, v vector(1500), h halfvec(2100));
-INSERT INTO wide SELECT g, numbers(g, 1500), numbers(g, 2100) FROM generate_series(1, 60) g;
+CREATE TABLE wide (id int, v vector(2000), h halfvec(2100));
+INSERT INTO wide SELECT g, numbers(g, 2000), numbers(g, 2100) FROM generate_series(1, 60) g;
 CREATE INDEX wide_v16 ON wide USING hnsw (v vector_cosine_ops) WITH (storage = float16);
 CREATE INDEX wide_v32 ON wide USING hnsw (v vector_l2_ops) WITH (storage = float32);
 CREATE INDEX wide_h32 ON wide USING hnsw (h halfvec_ip_ops) WITH (storage = float32);
-INSERT INTO wide SELECT g, numbers(g, 1500), numbers(g, 2100) FROM generate_series(61, 90) g;
+INSERT INTO wide SELECT g, numbers(g, 2000), numbers(g, 2100) FROM generate_series(61, 90) g;
 DELETE FROM wide WHERE id % 4 = 0;
 VACUUM wide;
-INSERT INTO wide SELECT g, numbers(g, 1500), numbers(g, 2100) FROM generate_series(91, 100) g;
-SELECT cardinality(ids), ids[1] FROM (SELECT ARRAY(SELECT id FROM wide ORDER BY v <=> numbers(71, 1500)::vector LIMIT 1000) AS ids) s;
-SELECT cardinality(ids), ids[1] FROM (SELECT ARRAY(SELECT id FROM wide ORDER BY v <-> numbers(73, 1500)::vector LIMIT 1000) AS ids) s;
+INSERT INTO wide SELECT g, numbers(g, 2000), numbers(g, 2100) FROM generate_series(91, 100) g;
+SELECT cardinality(ids), ids[1] FROM (SELECT ARRAY(SELECT id FROM wide ORDER BY v <=> numbers(71, 2000)::vector LIMIT 1000) AS ids) s;
+SELECT cardinality(ids), ids[1] FROM (SELECT ARRAY(SELECT id FROM wide ORDER BY v <-> numbers(73, 2000)::vector LIMIT 1000) AS ids) s;
 SELECT count(DISTINCT id) FROM (SELECT id FROM wide ORDER BY h <#> numbers(75, 2100)::halfvec LIMIT 1000) s;
 SELECT i, p.problem FROM unnest(ARRAY['wide_v16', 'wide_v32', 'wide_h32']) i, vecdb.verify_index(i::regclass, true, true) p
 WHERE severity = 'error';

@@ -1,0 +1,773 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_distribute.c
+ *	  vecdb.distribute_table(), replicate_table() and undistribute_table().
+ *
+ * An ordinary table becomes a table of the cluster in one transaction over
+ * all groups: it is written into the catalogs, made in each other group,
+ * and its rows move.  Readers go on meanwhile, on what there was before.
+ * Only the very end waits for them: a statement that was planned for the
+ * ordinary table must not be executed when the rows are gone.
+ *
+ * IDENTIFICATION
+ *	  src/ddl/ddl_distribute.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/typcache.h"
+
+#include "vecdb/remote.h"
+#include "ddl_private.h"
+
+VDB_FUNCTION(vecdb_distribute_table);
+VDB_FUNCTION(vecdb_replicate_table);
+VDB_FUNCTION(vecdb_undistribute_table);
+
+/* The arguments of distribute_table() */
+typedef struct Wish
+{
+	Oid			relid;
+	List	   *key;			/* names of columns */
+	char	   *strategy;
+	int			shard_count;	/* 0: not given */
+	Oid			colocate_with;
+	ArrayType  *bounds;
+	Oid			function;
+} Wish;
+
+static bool is_alone(Oid relid);
+static Relation open_for_sharing(Oid relid);
+static List *key_names(ArrayType *array);
+static List *primary_key(Relation rel);
+static void check_key(Relation rel, List *key, const char *strategy);
+static int	choose_colocation(Relation rel, Wish *wish);
+static int	join_colocation(Relation rel, const Wish *wish);
+static int	new_colocation(Relation rel, Wish *wish);
+static char *shard_rows(int colocation, Wish *wish, Oid key_type);
+static List *text_members(ArrayType *array);
+static char *check_bound(Oid type, const char *value);
+static char *custom_function(const Wish *wish, int key_count);
+static char *key_array(List *key);
+static char *type_array(Relation rel, List *key);
+static void share_table(Relation rel, char kind);
+static void refuse_clashes(Oid relid);
+static void make_elsewhere(Oid relid);
+static void finish_elsewhere(Oid relid);
+static void execute_elsewhere(List *statements);
+static void wait_for_readers(Relation rel);
+
+/*
+ * vecdb_distribute_table -- see sql/parts/ddl.sql
+ */
+Datum
+vecdb_distribute_table(PG_FUNCTION_ARGS)
+{
+	Wish		wish = {0};
+	Relation	rel;
+	DdlUser		user;
+	int			colocation;
+	char	   *function;
+
+	for (int i = 0; i < 3; i += 2)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null",
+							i == 0 ? "table" : "strategy")));
+	}
+	wish.relid = PG_GETARG_OID(0);
+	wish.key = PG_ARGISNULL(1) ? NIL : key_names(PG_GETARG_ARRAYTYPE_P(1));
+	wish.strategy = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	wish.shard_count = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+	wish.colocate_with = PG_ARGISNULL(4) ? InvalidOid : PG_GETARG_OID(4);
+	wish.bounds = PG_ARGISNULL(5) ? NULL : PG_GETARG_ARRAYTYPE_P(5);
+	wish.function = PG_ARGISNULL(6) ? InvalidOid : PG_GETARG_OID(6);
+
+	if (is_alone(wish.relid))
+		PG_RETURN_VOID();
+	rel = open_for_sharing(wish.relid);
+	if (wish.key == NIL)
+		wish.key = primary_key(rel);
+	check_key(rel, wish.key, wish.strategy);
+	function = custom_function(&wish, list_length(wish.key));
+	refuse_clashes(wish.relid);
+
+	ddl_become_superuser(&user);
+	colocation = choose_colocation(rel, &wish);
+	ddl_everywhere(psprintf("INSERT INTO vecdb.catalog_table (schema_name,"
+							" table_name, kind, colocation_id, key_columns,"
+							" shard_function) VALUES (%s, %s, 'd', %d, %s, %s)",
+							quote_literal_cstr(get_namespace_name(RelationGetNamespace(rel))),
+							quote_literal_cstr(RelationGetRelationName(rel)),
+							colocation, key_array(wish.key),
+							function == NULL ? "NULL" :
+							quote_literal_cstr(function)));
+	share_table(rel, VDB_TABLE_DISTRIBUTED);
+	ddl_become_user(&user);
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
+/*
+ * vecdb_replicate_table -- see sql/parts/ddl.sql
+ */
+Datum
+vecdb_replicate_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel;
+	DdlUser		user;
+
+	if (is_alone(relid))
+		PG_RETURN_VOID();
+	rel = open_for_sharing(relid);
+	refuse_clashes(relid);
+	ddl_become_superuser(&user);
+	ddl_everywhere(psprintf("INSERT INTO vecdb.catalog_table (schema_name,"
+							" table_name, kind) VALUES (%s, %s, 'r')",
+							quote_literal_cstr(get_namespace_name(RelationGetNamespace(rel))),
+							quote_literal_cstr(RelationGetRelationName(rel))));
+	share_table(rel, VDB_TABLE_REFERENCE);
+	ddl_become_user(&user);
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
+/*
+ * vecdb_undistribute_table -- see sql/parts/ddl.sql
+ *
+ * All groups are locked, since their tables go away.
+ */
+Datum
+vecdb_undistribute_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel;
+	const VdbTable *table;
+	char	   *name;
+	bool		distributed;
+	uint64		rows = 0;
+	DdlUser		user;
+
+	if (is_alone(relid))
+		PG_RETURN_VOID();
+	ddl_lock_cluster();
+	rel = table_open(relid, AccessExclusiveLock);
+	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
+					   RelationGetRelationName(rel));
+	table = vdb_catalog_table(relid);
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is an ordinary table of this node",
+						RelationGetRelationName(rel))));
+	distributed = table->kind == VDB_TABLE_DISTRIBUTED;
+	name = ddl_table_name(relid);
+
+	ddl_become_superuser(&user);
+	vdb_remote_local_write();
+	vdb_remote_execute_all(psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
+									name));
+	if (distributed)
+		rows = ddl_fetch_rows(rel);
+	ddl_unshare_sequences(relid);
+	ddl_everywhere(psprintf("DELETE FROM vecdb.catalog_table"
+							" WHERE schema_name = %s AND table_name = %s",
+							quote_literal_cstr(get_namespace_name(RelationGetNamespace(rel))),
+							quote_literal_cstr(RelationGetRelationName(rel))));
+	/* without CASCADE: what still references it keeps it from leaving */
+	vdb_remote_execute_all(psprintf("DROP TABLE %s", name));
+	(void) ddl_forget_tables();
+	ddl_check_ordinary(relid);
+	ddl_grow_epoch();
+	CacheInvalidateRelcache(rel);
+	ddl_become_user(&user);
+	if (distributed)
+		ereport(NOTICE,
+				(errmsg("%llu rows of table \"%s\" came back from other groups",
+						(unsigned long long) rows,
+						RelationGetRelationName(rel))));
+	table_close(rel, NoLock);
+	PG_RETURN_VOID();
+}
+
+/*
+ * is_alone -- is this database in no cluster?  Then say so
+ *
+ * Migrations run on laptops, too.
+ */
+static bool
+is_alone(Oid relid)
+{
+	if (vdb_catalog_cluster() != NULL)
+	{
+		(void) ddl_need_cluster();
+		return false;
+	}
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	ereport(NOTICE,
+			(errmsg("table \"%s\" stays as it is, because this database belongs to no cluster",
+					get_rel_name(relid))));
+	return true;
+}
+
+/*
+ * open_for_sharing -- lock the cluster and the table, and look at it
+ *
+ * Writers are kept out from here on.
+ */
+static Relation
+open_for_sharing(Oid relid)
+{
+	Relation	rel;
+
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("the rows of a table can be moved in transactions of isolation level READ COMMITTED only"),
+				 errhint("Rows that others have committed since the transaction began would be left behind.")));
+	ddl_lock_cluster();
+	rel = table_open(relid, ShareRowExclusiveLock);
+	ddl_check_relation(rel);
+	CheckTableNotInUse(rel, "distribute");
+	return rel;
+}
+
+static List *
+text_members(ArrayType *array)
+{
+	Datum	   *members;
+	bool	   *nulls;
+	int			count;
+	List	   *list = NIL;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &members,
+					  &nulls, &count);
+	for (int i = 0; i < count; i++)
+		list = lappend(list, nulls[i] ? NULL :
+					   TextDatumGetCString(members[i]));
+	return list;
+}
+
+static List *
+key_names(ArrayType *array)
+{
+	List	   *list = text_members(array);
+
+	if (list == NIL || list_member_ptr(list, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the distribution key must be one or more columns")));
+	return list;
+}
+
+/*
+ * primary_key -- the names of its columns
+ */
+static List *
+primary_key(Relation rel)
+{
+	List	   *key;
+
+	key = ddl_list(psprintf("SELECT a.attname FROM pg_catalog.pg_index,"
+							" pg_catalog.unnest(indkey) WITH ORDINALITY u (n, o)"
+							" JOIN pg_catalog.pg_attribute a"
+							" ON a.attnum OPERATOR(pg_catalog.=) u.n"
+							" WHERE indrelid OPERATOR(pg_catalog.=) %u"
+							" AND a.attrelid OPERATOR(pg_catalog.=) indrelid"
+							" AND indisprimary"
+							" AND o OPERATOR(pg_catalog.<=) indnkeyatts"
+							" ORDER BY o", RelationGetRelid(rel)));
+	if (key == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("table \"%s\" has no primary key to distribute it by",
+						RelationGetRelationName(rel)),
+				 errhint("Name the columns of the distribution key: vecdb.distribute_table('%s', 'column').",
+						 RelationGetRelationName(rel))));
+	return key;
+}
+
+/*
+ * check_key -- columns that can decide where a row is
+ */
+static void
+check_key(Relation rel, List *key, const char *strategy)
+{
+	ListCell   *cell;
+
+	foreach(cell, key)
+	{
+		char	   *name = lfirst(cell);
+		AttrNumber	number = get_attnum(RelationGetRelid(rel), name);
+		Form_pg_attribute column;
+		TypeCacheEntry *type;
+
+		if (number <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							name, RelationGetRelationName(rel))));
+		column = TupleDescAttr(RelationGetDescr(rel), number - 1);
+		if (column->attgenerated != '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" cannot be in the distribution key, because it is generated",
+							name),
+					 errhint("Distribute by the columns that it is made of.")));
+		type = lookup_type_cache(column->atttypid,
+								 TYPECACHE_HASH_EXTENDED_PROC |
+								 TYPECACHE_CMP_PROC);
+		if (strcmp(strategy, "hash") == 0 &&
+			!OidIsValid(type->hash_extended_proc))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("column \"%s\" of type %s cannot be in the distribution key",
+							name, format_type_be(column->atttypid)),
+					 errdetail("The type has no extended hash function."),
+					 errhint("Distribute by another column.")));
+		if ((strcmp(strategy, "range") == 0 || strcmp(strategy, "list") == 0) &&
+			!OidIsValid(type->cmp_proc))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("column \"%s\" of type %s cannot be in the distribution key",
+							name, format_type_be(column->atttypid)),
+					 errdetail("The type has no order."),
+					 errhint("Distribute by another column.")));
+		for (ListCell *other = list_head(key); other != cell;
+			 other = lnext(key, other))
+		{
+			if (strcmp(lfirst(other), name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" is in the distribution key twice",
+								name)));
+		}
+	}
+}
+
+/*
+ * choose_colocation -- the number of the row that says how keys are cut
+ */
+static int
+choose_colocation(Relation rel, Wish *wish)
+{
+	if (OidIsValid(wish->colocate_with))
+		return join_colocation(rel, wish);
+	return new_colocation(rel, wish);
+}
+
+/*
+ * join_colocation -- be cut as another table is
+ */
+static int
+join_colocation(Relation rel, const Wish *wish)
+{
+	const VdbTable *other = vdb_catalog_table(wish->colocate_with);
+	bool		same;
+	ListCell   *cell;
+	int			i = 0;
+
+	if (other == NULL || other->kind != VDB_TABLE_DISTRIBUTED)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is not distributed",
+						get_rel_name(wish->colocate_with)),
+				 errhint("Distribute it first.")));
+	if (wish->shard_count != 0 || wish->bounds != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("colocate_with cannot be combined with shard_count or bounds"),
+				 errdetail("Colocated tables share their shards.")));
+	same = list_length(wish->key) == other->key_count;
+	foreach(cell, wish->key)
+	{
+		if (same)
+			same = get_atttype(RelationGetRelid(rel),
+							   get_attnum(RelationGetRelid(rel),
+										  lfirst(cell))) ==
+				other->key_types[i++];
+	}
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("table \"%s\" cannot be colocated with \"%s\"",
+						RelationGetRelationName(rel),
+						get_rel_name(wish->colocate_with)),
+				 errdetail("Their distribution keys differ in number or types of columns."),
+				 errhint("Name a key with the same types.")));
+	return other->colocation;
+}
+
+/*
+ * new_colocation -- write a new row, and one for each shard
+ */
+static int
+new_colocation(Relation rel, Wish *wish)
+{
+	int			id;
+	char	   *shards;
+	Oid			key_type = get_atttype(RelationGetRelid(rel),
+									   get_attnum(RelationGetRelid(rel),
+												  linitial(wish->key)));
+
+	id = atoi(ddl_value("SELECT next_colocation_id FROM vecdb.catalog_cluster"));
+	ddl_everywhere("UPDATE vecdb.catalog_cluster"
+				   " SET next_colocation_id = next_colocation_id + 1");
+	shards = shard_rows(id, wish, key_type);
+	ddl_everywhere(psprintf("INSERT INTO vecdb.catalog_colocation"
+							" (colocation_id, strategy, shard_count, key_types)"
+							" VALUES (%d, %s, %d, %s)", id,
+							quote_literal_cstr(wish->strategy),
+							wish->shard_count, type_array(rel, wish->key)));
+	ddl_everywhere(shards);
+	return id;
+}
+
+/*
+ * shard_rows -- the INSERT for the shards of a new colocation
+ *
+ * Sets wish->shard_count.
+ */
+static char *
+shard_rows(int colocation, Wish *wish, Oid key_type)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	List	   *bounds = wish->bounds ? text_members(wish->bounds) : NIL;
+	bool		range = strcmp(wish->strategy, "range") == 0;
+	bool		list = strcmp(wish->strategy, "list") == 0;
+	int		   *groups = palloc(cluster->group_count * sizeof(int));
+	int		   *owners;
+	StringInfoData text;
+
+	if (!range && !list && strcmp(wish->strategy, "hash") != 0 &&
+		strcmp(wish->strategy, "custom") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("strategy \"%s\" does not exist", wish->strategy),
+				 errhint("Strategies are hash, range, list and custom.")));
+	if ((range || list) && (bounds == NIL || list_length(wish->key) != 1 ||
+							wish->shard_count != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("strategy %s takes one column and bounds, and no shard_count",
+						wish->strategy),
+				 errhint("Bounds are an array: the first value of each shard but the first for range, a literal '{value,...}' of the values of each shard for list.")));
+	if (!range && !list && bounds != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("strategy %s takes no bounds", wish->strategy)));
+	if (range || list)
+		wish->shard_count = list_length(bounds) + (range ? 1 : 0);
+	else if (wish->shard_count == 0)
+		wish->shard_count = VDB_DEFAULT_SHARD_COUNT;
+	if (wish->shard_count < 1 || wish->shard_count > VDB_MAX_SHARD_COUNT ||
+		(strcmp(wish->strategy, "hash") == 0 &&
+		 (wish->shard_count & (wish->shard_count - 1)) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("shard_count cannot be %d", wish->shard_count),
+				 errhint("It is from 1 to %d, and a power of two with strategy hash.",
+						 VDB_MAX_SHARD_COUNT)));
+
+	for (int i = 0; i < cluster->group_count; i++)
+		groups[i] = cluster->groups[i].id;
+	owners = vdb_catalog_place(wish->shard_count, groups,
+							   cluster->group_count);
+	initStringInfo(&text);
+	appendStringInfoString(&text, "INSERT INTO vecdb.catalog_shard"
+						   " (colocation_id, shard, group_id, low, high,"
+						   " list_values) VALUES ");
+	for (int i = 0; i < wish->shard_count; i++)
+	{
+		char	   *low = "NULL";
+		char	   *high = "NULL";
+		char	   *values = "NULL";
+
+		if (range && i > 0)
+			low = check_bound(key_type, list_nth(bounds, i - 1));
+		if (range && i < wish->shard_count - 1)
+			high = check_bound(key_type, list_nth(bounds, i));
+		if (list && list_nth(bounds, i) != NULL)
+			values = check_bound(get_array_type(key_type),
+								 list_nth(bounds, i));
+		appendStringInfo(&text, "%s(%d, %d, %d, %s, %s, %s)",
+						 i > 0 ? ", " : "", colocation, i, owners[i], low,
+						 high, values);
+	}
+	return text.data;
+}
+
+/*
+ * check_bound -- a bound as a literal, if the type of the key can read it
+ */
+static char *
+check_bound(Oid type, const char *value)
+{
+	Oid			function;
+	Oid			parameter;
+
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("bounds must not be null")));
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the type of the distribution key has no arrays")));
+	getTypeInputInfo(type, &function, &parameter);
+	(void) OidInputFunctionCall(function, pstrdup(value), parameter, -1);
+	return quote_literal_cstr(value);
+}
+
+/*
+ * custom_function -- the name of the user's function, for the catalog
+ *
+ * It has to exist in the other groups as well, and is made there, since
+ * pg_depend does not connect it with the table.
+ */
+static char *
+custom_function(const Wish *wish, int key_count)
+{
+	bool		custom = strcmp(wish->strategy, "custom") == 0;
+	char	   *name;
+	DdlUser		user;
+
+	if (!custom || !OidIsValid(wish->function))
+	{
+		if (custom || OidIsValid(wish->function))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("strategy custom, and no other, takes a shard_function")));
+		return NULL;
+	}
+	if (get_func_rettype(wish->function) != INT4OID ||
+		func_volatile(wish->function) != PROVOLATILE_IMMUTABLE ||
+		get_func_nargs(wish->function) != key_count)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function %s cannot choose shards",
+						format_procedure(wish->function)),
+				 errdetail("It has to be immutable, return integer, and take the columns of the key.")));
+	ddl_become_superuser(&user);
+	name = format_procedure_qualified(wish->function);
+	execute_elsewhere(ddl_list(psprintf("SELECT pg_get_functiondef(p.oid)"
+										" FROM pg_proc p WHERE oid = %u"
+										" AND NOT EXISTS (SELECT FROM pg_depend"
+										" WHERE classid = 'pg_proc'::regclass"
+										" AND objid = p.oid AND deptype = 'e')",
+										wish->function)));
+	ddl_become_user(&user);
+	return name;
+}
+
+/*
+ * key_array -- names of columns as a literal of type name[]
+ */
+static char *
+key_array(List *key)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, key)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 quote_literal_cstr(lfirst(cell)));
+	return psprintf("ARRAY[%s]::name[]", text.data);
+}
+
+/*
+ * type_array -- the types of the columns, by full names
+ */
+static char *
+type_array(Relation rel, List *key)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, key)
+	{
+		Oid			type = get_atttype(RelationGetRelid(rel),
+									   get_attnum(RelationGetRelid(rel),
+												  lfirst(cell)));
+
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
+						 quote_literal_cstr(format_type_be_qualified(type)));
+	}
+	return psprintf("ARRAY[%s]::text[]", text.data);
+}
+
+/*
+ * share_table -- make the table elsewhere and bring the rows there
+ *
+ * The catalog knows it by now.  Indexes are built when the rows are there.
+ */
+static void
+share_table(Relation rel, char kind)
+{
+	Oid			relid = RelationGetRelid(rel);
+	const VdbTable *table;
+	uint64		rows;
+
+	table = vdb_catalog_table(relid);
+	if (table == NULL || table->kind != kind)
+		elog(ERROR, "table \"%s\" did not get into the catalog",
+			 RelationGetRelationName(rel));
+	ddl_check_constraints(relid);
+	make_elsewhere(relid);
+	ddl_share_sequences(relid);
+	if (kind == VDB_TABLE_DISTRIBUTED)
+		rows = ddl_send_rows(rel, table);
+	else
+		rows = ddl_send_all_rows(rel, 0);
+	finish_elsewhere(relid);
+	ddl_grow_epoch();
+	wait_for_readers(rel);
+	if (rows > 0)
+		ereport(NOTICE,
+				(errmsg("%llu rows of table \"%s\" went to other groups",
+						(unsigned long long) rows,
+						RelationGetRelationName(rel)),
+				 kind == VDB_TABLE_DISTRIBUTED ?
+				 errhint("VACUUM the table to free the space that they took here.") : 0));
+}
+
+/*
+ * refuse_clashes -- an ERROR if a group has something of that name
+ */
+static void
+refuse_clashes(Oid relid)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	char	   *name = ddl_table_name(relid);
+	char	   *query = psprintf("SELECT pg_catalog.to_regclass(%s)",
+								 quote_literal_cstr(name));
+
+	for (int i = 0; i < cluster->group_count; i++)
+	{
+		int			group = cluster->groups[i].id;
+
+		if (group != cluster->local_group && ddl_ask(group, query) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("relation %s exists in group %d already", name,
+							group),
+					 errhint("Drop or rename it there, in a session on that node.")));
+	}
+}
+
+/*
+ * make_elsewhere -- the bare table in each other group
+ */
+static void
+make_elsewhere(Oid relid)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+
+	/* what exists already is nothing to tell anyone */
+	vdb_remote_execute_all("SET LOCAL client_min_messages = warning");
+	execute_elsewhere(ddl_describe_needs(relid));
+	vdb_remote_execute_all("SET LOCAL client_min_messages TO DEFAULT");
+	for (int i = 0; i < cluster->group_count; i++)
+	{
+		int			group = cluster->groups[i].id;
+		List	   *statements;
+		ListCell   *cell;
+
+		if (group == cluster->local_group)
+			continue;
+		statements = ddl_describe_table(relid, group);
+		foreach(cell, statements)
+			(void) vdb_remote_execute(group, lfirst(cell));
+	}
+}
+
+/*
+ * finish_elsewhere -- all else, in all groups at once
+ */
+static void
+finish_elsewhere(Oid relid)
+{
+	execute_elsewhere(ddl_describe_rest(relid));
+	execute_elsewhere(ddl_describe_references(relid));
+}
+
+static void
+execute_elsewhere(List *statements)
+{
+	ListCell   *cell;
+
+	foreach(cell, statements)
+		vdb_remote_execute_all(lfirst(cell));
+}
+
+/*
+ * wait_for_readers -- nobody has a plan for the table that it was
+ *
+ * Whoever has planned a statement holds a lock until it is executed.
+ */
+static void
+wait_for_readers(Relation rel)
+{
+	LockRelation(rel, AccessExclusiveLock);
+	CacheInvalidateRelcache(rel);
+}
+
+/*
+ * ddl_forget_tables -- see ddl_private.h
+ *
+ * What was dropped is missed by name.  A colocation goes with its last table.
+ */
+bool
+ddl_forget_tables(void)
+{
+	List	   *gone;
+	ListCell   *cell;
+	bool		found;
+
+	gone = ddl_list("SELECT format('schema_name = %L AND table_name = %L',"
+					" schema_name, table_name) FROM vecdb.catalog_table"
+					" WHERE to_regclass(format('%I.%I', schema_name,"
+					" table_name)) IS NULL");
+	found = gone != NIL;
+	foreach(cell, gone)
+		ddl_everywhere(psprintf("DELETE FROM vecdb.catalog_table WHERE %s",
+								(char *) lfirst(cell)));
+	gone = ddl_list("SELECT colocation_id FROM vecdb.catalog_colocation c"
+					" WHERE NOT EXISTS (SELECT FROM vecdb.catalog_table t"
+					" WHERE t.colocation_id = c.colocation_id)");
+	foreach(cell, gone)
+	{
+		ddl_everywhere(psprintf("DELETE FROM vecdb.catalog_shard"
+								" WHERE colocation_id = %s",
+								(char *) lfirst(cell)));
+		ddl_everywhere(psprintf("DELETE FROM vecdb.catalog_colocation"
+								" WHERE colocation_id = %s",
+								(char *) lfirst(cell)));
+	}
+	return found;
+}

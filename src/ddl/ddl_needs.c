@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_needs.c
+ *	  What a table needs in another group before it can be made there.
+ *
+ * While a cluster exists, schemas, types, functions and extensions are made
+ * on all nodes alike.  What is older than the cluster, or than a group, is
+ * found through pg_depend, from the table, its defaults, constraints,
+ * indexes, triggers and policies.  What a function calls in its body is not
+ * in pg_depend, and so is not found.
+ *
+ * All statements can be repeated: what exists is left as it is.
+ *
+ * IDENTIFICATION
+ *	  src/ddl/ddl_needs.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "ddl_private.h"
+
+/* What a table consists of, where the walk begins */
+#define ROOTS_OF_TABLE \
+	"SELECT 'pg_class'::regclass::oid, %u::oid" \
+	" UNION SELECT 'pg_attrdef'::regclass, oid FROM pg_attrdef" \
+	"  WHERE adrelid = %u" \
+	" UNION SELECT 'pg_constraint'::regclass, oid FROM pg_constraint" \
+	"  WHERE conrelid = %u" \
+	" UNION SELECT 'pg_class'::regclass, indexrelid FROM pg_index" \
+	"  WHERE indrelid = %u" \
+	" UNION SELECT 'pg_trigger'::regclass, oid FROM pg_trigger" \
+	"  WHERE tgrelid = %u AND NOT tgisinternal" \
+	" UNION SELECT 'pg_policy'::regclass, oid FROM pg_policy" \
+	"  WHERE polrelid = %u"
+
+/*
+ * What all nodes have alike; but functions that name tables, which a node may
+ * not have
+ */
+#define ROOTS_OF_DATABASE \
+	"SELECT 'pg_namespace'::regclass::oid, oid FROM pg_namespace" \
+	"  WHERE oid >= 16384 AND nspname !~ '^pg_'" \
+	" UNION SELECT 'pg_extension'::regclass, oid FROM pg_extension" \
+	" UNION SELECT 'pg_type'::regclass, oid FROM pg_type WHERE oid >= 16384" \
+	"  AND typtype IN ('c', 'd', 'e')" \
+	" UNION SELECT 'pg_proc'::regclass, oid FROM pg_proc p" \
+	"  WHERE oid >= 16384 AND prokind = 'f' AND NOT EXISTS (SELECT" \
+	"   FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass" \
+	"   AND d.objid = p.oid AND (refclassid = 'pg_class'::regclass" \
+	"    OR (refclassid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t" \
+	"     JOIN pg_class c ON c.oid = typrelid WHERE relkind <> 'c'" \
+	"     AND refobjid IN (t.oid, t.typarray)))))"
+
+/*
+ * The objects that the roots depend on, and how far away they are.  The depth
+ * ends walks in circles, as of a type and its input function.
+ */
+#define NEEDS \
+	"WITH RECURSIVE need (classid, objid, depth) AS (" \
+	" SELECT v.classid, v.objid, 0 FROM (%s) v (classid, objid)" \
+	" UNION" \
+	" SELECT refclassid, refobjid, depth + 1 FROM need n" \
+	"  JOIN pg_depend d ON d.classid = n.classid AND d.objid = n.objid" \
+	"  WHERE depth < 12 AND (refclassid IN ('pg_type'::regclass," \
+	"   'pg_proc'::regclass, 'pg_extension'::regclass," \
+	"   'pg_namespace'::regclass)" \
+	"   OR (refclassid = 'pg_class'::regclass AND EXISTS (SELECT" \
+	"    FROM pg_class WHERE oid = refobjid AND relkind IN ('c', 'S')))))," \
+	" mine AS (SELECT n.classid, n.objid, max(depth) AS depth FROM need n" \
+	"  WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = n.classid" \
+	"   AND e.objid = n.objid AND e.deptype = 'e') GROUP BY 1, 2) "
+
+/* How each kind is made; all have the text of NEEDS before them */
+static const char *const need_queries[] = {
+	"SELECT format('CREATE SCHEMA IF NOT EXISTS %I AUTHORIZATION %I',"
+	" nspname, pg_get_userbyid(nspowner)) FROM mine"
+	" JOIN pg_namespace s ON s.oid = objid"
+	" WHERE classid = 'pg_namespace'::regclass AND s.oid >= 16384",
+
+	"SELECT format('CREATE SCHEMA IF NOT EXISTS %I', nspname) FROM mine"
+	" JOIN pg_extension e ON e.oid = objid"
+	" JOIN pg_namespace s ON s.oid = extnamespace"
+	" WHERE classid = 'pg_extension'::regclass AND s.oid >= 16384"
+	" AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = s.oid"
+	" AND d.classid = 'pg_namespace'::regclass AND deptype = 'e')",
+
+	"SELECT format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I VERSION %L"
+	" CASCADE', extname, nspname, extversion) FROM mine"
+	" JOIN pg_extension e ON e.oid = objid"
+	" JOIN pg_namespace s ON s.oid = extnamespace"
+	" WHERE classid = 'pg_extension'::regclass AND extname <> 'vecdb'",
+
+	/* enums, domains, composite types and functions, the deepest first */
+	"SELECT CASE WHEN classid = 'pg_proc'::regclass"
+	" THEN pg_get_functiondef(objid) ELSE (SELECT format("
+	" 'DO $vecdb$BEGIN IF to_regtype(%L) IS NULL THEN %s;"
+	" END IF; END$vecdb$', t.oid::regtype, CASE typtype"
+	" WHEN 'e' THEN format('CREATE TYPE %s AS ENUM (%s)', t.oid::regtype,"
+	"  (SELECT string_agg(quote_literal(enumlabel), ', '"
+	"   ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))"
+	" WHEN 'd' THEN format('CREATE DOMAIN %s AS %s%s%s%s', t.oid::regtype,"
+	"  format_type(typbasetype, typtypmod), ' DEFAULT ' || typdefault,"
+	"  CASE WHEN typnotnull THEN ' NOT NULL' END,"
+	"  (SELECT string_agg(format(' CONSTRAINT %I %s', conname,"
+	"   pg_get_constraintdef(c.oid)), '') FROM pg_constraint c"
+	"   WHERE contypid = t.oid AND contype = 'c'))"
+	" ELSE format('CREATE TYPE %s AS (%s)', t.oid::regtype,"
+	"  (SELECT string_agg(format('%I %s', attname,"
+	"   format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)"
+	"   FROM pg_attribute WHERE attrelid = typrelid AND NOT attisdropped))"
+	" END) FROM pg_type t WHERE t.oid = objid AND (typtype IN ('e', 'd')"
+	"  OR (typtype = 'c' AND EXISTS (SELECT FROM pg_class r"
+	"   WHERE r.oid = typrelid AND relkind = 'c')))) END FROM mine"
+	" WHERE objid >= 16384 AND (classid = 'pg_type'::regclass"
+	"  OR (classid = 'pg_proc'::regclass AND EXISTS (SELECT FROM pg_proc p"
+	"   WHERE p.oid = objid AND prokind = 'f')))"
+	" ORDER BY depth DESC"
+};
+
+/* Roles, with the verifiers of their passwords, and who is member of what */
+static const char *const role_queries[] = {
+	"SELECT format('DO $vecdb$BEGIN IF to_regrole(%L) IS NULL THEN"
+	" CREATE ROLE %I %s; END IF; END$vecdb$', quote_ident(rolname), rolname,"
+	" concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END,"
+	" CASE WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END,"
+	" CASE WHEN rolcreaterole THEN 'CREATEROLE' END,"
+	" CASE WHEN rolcreatedb THEN 'CREATEDB' END,"
+	" CASE WHEN rolcanlogin THEN 'LOGIN' END,"
+	" CASE WHEN rolreplication THEN 'REPLICATION' END,"
+	" CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,"
+	" 'CONNECTION LIMIT ' || rolconnlimit,"
+	" 'PASSWORD ' || quote_literal(rolpassword),"
+	" 'VALID UNTIL ' || quote_literal(rolvaliduntil)))"
+	" FROM pg_authid WHERE oid >= 16384 ORDER BY rolname",
+
+	"SELECT format('GRANT %I TO %I%s', pg_get_userbyid(roleid),"
+	" pg_get_userbyid(member),"
+	" CASE WHEN admin_option THEN ' WITH ADMIN OPTION' END)"
+	" FROM pg_auth_members WHERE member >= 16384"
+};
+
+static List *describe_needs(const char *roots);
+
+/*
+ * ddl_describe_needs -- see ddl_private.h
+ */
+List *
+ddl_describe_needs(Oid relid)
+{
+	return describe_needs(psprintf(ROOTS_OF_TABLE, relid, relid, relid, relid,
+								   relid, relid));
+}
+
+/*
+ * ddl_describe_database -- see ddl_private.h
+ */
+List *
+ddl_describe_database(void)
+{
+	List	   *statements = NIL;
+
+	for (int i = 0; i < lengthof(role_queries); i++)
+		statements = list_concat(statements, ddl_list(role_queries[i]));
+	return list_concat(statements, describe_needs(ROOTS_OF_DATABASE));
+}
+
+static List *
+describe_needs(const char *roots)
+{
+	char	   *needs = psprintf(NEEDS, roots);
+	List	   *statements = list_make1("SET LOCAL check_function_bodies = off");
+
+	for (int i = 0; i < lengthof(need_queries); i++)
+		statements = list_concat(statements,
+								 ddl_list(psprintf("%s%s", needs,
+												   need_queries[i])));
+	return statements;
+}

@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_private.h
+ *	  What the files of the ddl room share.
+ *
+ * IDENTIFICATION
+ *	  src/ddl/ddl_private.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DDL_PRIVATE_H
+#define DDL_PRIVATE_H
+
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
+#include "tcop/cmdtag.h"
+#include "utils/relcache.h"
+
+#include "vecdb/catalog.h"
+#include "vecdb/lib_compat.h"
+
+/* Was the library loaded by shared_preload_libraries?  Set by vdb_ddl_init. */
+extern bool ddl_is_preloaded;
+
+/* The setting vecdb.share_ddl */
+extern bool ddl_share;
+
+/* A statement that is on its way through the hook */
+typedef struct DdlStatement
+{
+	PlannedStmt *pstmt;
+	Node	   *parse;			/* the statement proper */
+	const char *text;			/* its own part of the query string */
+	bool		top_level;		/* as PreventInTransactionBlock() wants it */
+} DdlStatement;
+
+/* What the hook does with a statement */
+typedef enum DdlPlan
+{
+	DDL_ALONE,					/* nothing: it concerns this node only */
+	DDL_SHARED,					/* here, then the same in all groups */
+	DDL_CHECKED,				/* here, then see what it has declared */
+	DDL_OUTSIDE,				/* in all groups, outside of transactions */
+	DDL_COPY_FROM,
+	DDL_COPY_TO
+} DdlPlan;
+
+typedef struct DdlDecision
+{
+	DdlPlan		plan;
+	/* the rest is for DDL_SHARED and DDL_OUTSIDE */
+	char	   *text;			/* for other groups; NULL: as it was typed */
+	List	   *tables;			/* distributed and reference tables it names */
+	bool		drops;			/* may drop such tables? */
+	Oid			unnamed_index_of;	/* makes an index and does not name it */
+} DdlDecision;
+
+/* Who we were before ddl_become_superuser() */
+typedef struct DdlUser
+{
+	Oid			user;
+	int			context;
+	int			settings;		/* nest level */
+} DdlUser;
+
+/* functions in ddl_alias.c */
+extern PlannedStmt *ddl_alias_adjust(PlannedStmt *pstmt);
+
+/* functions in ddl_run.c */
+
+/*
+ * What the cluster's own tables need is done as superuser, with nothing but
+ * pg_catalog in the search_path, so that names are printed in full.  An error
+ * sets both back by itself.
+ */
+extern void ddl_become_superuser(DdlUser *saved);
+extern void ddl_become_user(const DdlUser *saved);
+
+/* ddl_local -- execute a statement in this group; returns rows processed */
+extern uint64 ddl_local(const char *sql);
+
+/* ddl_everywhere -- execute a statement in this group and in all others */
+extern void ddl_everywhere(const char *sql);
+
+/* ddl_list -- the first column of a query's rows, text; without nulls */
+extern List *ddl_list(const char *sql);
+
+/* ddl_value -- the only value of a query, or NULL */
+extern char *ddl_value(const char *sql);
+
+/* ddl_ask -- ddl_value() of another group */
+extern char *ddl_ask(int group, const char *sql);
+
+/*
+ * ddl_need_cluster -- the cluster, or an ERROR for callers that cannot do
+ * without; also one if the library was not preloaded
+ */
+extern const VdbCluster *ddl_need_cluster(void);
+extern void ddl_need_preload(void);
+
+/*
+ * ddl_lock_cluster -- be the only one who changes the schema of the cluster,
+ * until the end of the transaction
+ */
+extern void ddl_lock_cluster(void);
+
+/* ddl_grow_epoch -- the catalog has changed; call with the lock held */
+extern void ddl_grow_epoch(void);
+
+/* ddl_table_name -- a relation's name in full, quoted */
+extern char *ddl_table_name(Oid relid);
+
+/* functions in ddl_describe.c */
+
+/* ddl_describe_table -- statements that make the bare table in a group */
+extern List *ddl_describe_table(Oid relid, int group);
+
+/* ddl_describe_rest -- indexes, constraints and all else, once rows are there */
+extern List *ddl_describe_rest(Oid relid);
+
+/* ddl_describe_references -- foreign keys, once all tables are there */
+extern List *ddl_describe_references(Oid relid);
+
+/* functions in ddl_needs.c */
+
+/* ddl_describe_needs -- what has to exist before the table */
+extern List *ddl_describe_needs(Oid relid);
+
+/* ddl_describe_database -- what all nodes have alike, tables aside */
+extern List *ddl_describe_database(void);
+
+/* functions in ddl_sequence.c */
+
+/* ddl_sequences -- OIDs of the sequences that fill columns of a table */
+extern List *ddl_sequences(Oid relid);
+
+/* ddl_sequence_options -- the part of a sequence's range that a group gets */
+extern char *ddl_sequence_options(Oid relid, Oid sequence, int group);
+
+/* ddl_sequence_statements -- make a table's other sequences in a group */
+extern List *ddl_sequence_statements(Oid relid, int group);
+
+/* ddl_sequence_owners -- and tie them to the columns that own them */
+extern List *ddl_sequence_owners(Oid relid);
+
+/* ddl_share_sequences -- give this group its part */
+extern void ddl_share_sequences(Oid relid);
+
+/* ddl_unshare_sequences -- give this group the whole range again */
+extern void ddl_unshare_sequences(Oid relid);
+
+/* functions in ddl_check.c */
+
+/* ddl_check_relation -- an ERROR unless this can become a shared table */
+extern void ddl_check_relation(Relation rel);
+
+/*
+ * ddl_check_constraints -- an ERROR if the table has a constraint or a unique
+ * index that the groups cannot enforce, each for itself
+ *
+ * For tables that are in the catalog.
+ */
+extern void ddl_check_constraints(Oid relid);
+
+/* ddl_check_index -- the same for an index that is yet to be made */
+extern void ddl_check_index(Oid relid, const IndexStmt *index);
+
+/* ddl_check_ordinary -- the same for foreign keys of an ordinary table */
+extern void ddl_check_ordinary(Oid relid);
+
+/* functions in ddl_move.c */
+
+/* ddl_send_rows -- the rows of a table to the groups that own them */
+extern uint64 ddl_send_rows(Relation rel, const VdbTable *table);
+
+/* ddl_send_all_rows -- all rows to one group, or to all others if it is 0 */
+extern uint64 ddl_send_all_rows(Relation rel, int group);
+
+/* ddl_fetch_rows -- the rows of all other groups into the local table */
+extern uint64 ddl_fetch_rows(Relation rel);
+
+/* functions in ddl_distribute.c */
+
+/*
+ * ddl_forget_tables -- take tables that are no more out of the catalog
+ *
+ * Returns whether there were any.
+ */
+extern bool ddl_forget_tables(void);
+
+/* functions in ddl_decide.c */
+
+/* ddl_decide -- what a statement is to the cluster; ERROR: refused */
+extern DdlDecision ddl_decide(const DdlStatement *statement);
+
+/* ddl_shared_table -- the shared table that a name means, or InvalidOid */
+extern Oid	ddl_shared_table(const RangeVar *name);
+
+/* ddl_check_statement -- after DDL_CHECKED: an ordinary table's constraints */
+extern void ddl_check_statement(Node *parse);
+
+/* ddl_refuse -- an ERROR: this cannot be done with a shared table */
+extern void ddl_refuse(const char *what, Oid relid, const char *hint);
+
+/* functions in ddl_alter.c */
+
+/* ddl_decide_alter -- ALTER TABLE and ALTER INDEX */
+extern void ddl_decide_alter(AlterTableStmt *alter, DdlDecision *decision);
+
+/* functions in ddl_outside.c */
+
+/*
+ * ddl_run_outside -- do a statement in all other groups, or in all
+ *
+ * Returns true if it is still to be done here.
+ */
+extern bool ddl_run_outside(const DdlStatement *statement,
+							const DdlDecision *decision);
+
+/* functions in ddl_copy.c */
+extern void ddl_copy_from(const DdlStatement *statement,
+						  const char *query_string, QueryCompletion *qc);
+extern PlannedStmt *ddl_copy_to(PlannedStmt *pstmt);
+
+#endif							/* DDL_PRIVATE_H */

@@ -1,0 +1,311 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor_fanout.c
+ *	  The plan node "Fan-out": rows of a shard statement, of all its groups.
+ *
+ * Nothing happens until the first row is asked for.  Then parameters are
+ * evaluated, the statement is sent to all other groups, and the own group's
+ * share is begun.  Rows are merged if the plan has sort keys; else they come
+ * as they arrive, the own group's while others are waited for.
+ *
+ * A rescan begins anew, with what parameters are then.
+ *
+ * The node also passes on the rows of a plan below it (VDB_PLAN_PASS), where
+ * PostgreSQL finishes what groups have computed in part.
+ *
+ * IDENTIFICATION
+ *	  src/executor/executor_fanout.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "vecdb/executor.h"
+#include "executor_private.h"
+
+static Node *create_state(CustomScan *scan);
+static void fanout_begin(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *fanout_execute(CustomScanState *node);
+static TupleTableSlot *fanout_next(ScanState *node);
+static bool fanout_recheck(ScanState *node, TupleTableSlot *slot);
+static void fanout_start(ExecutorFanout *fanout);
+static ExecutorSource *next_arrived(ExecutorFanout *fanout);
+static void fanout_end(CustomScanState *node);
+static void fanout_rescan(CustomScanState *node);
+static void fanout_stop(ExecutorFanout *fanout);
+static void pass_begin(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *pass_execute(CustomScanState *node);
+static TupleTableSlot *pass_next(ScanState *node);
+static void pass_end(CustomScanState *node);
+static void pass_rescan(CustomScanState *node);
+
+const CustomScanMethods executor_fanout_methods = {
+	.CustomName = "Fan-out",
+	.CreateCustomScanState = create_state
+};
+
+static const CustomExecMethods fanout_exec_methods = {
+	.CustomName = "Fan-out",
+	.BeginCustomScan = fanout_begin,
+	.ExecCustomScan = fanout_execute,
+	.EndCustomScan = fanout_end,
+	.ReScanCustomScan = fanout_rescan,
+	.ExplainCustomScan = executor_explain
+};
+
+static const CustomExecMethods pass_exec_methods = {
+	.CustomName = "Fan-out Result",
+	.BeginCustomScan = pass_begin,
+	.ExecCustomScan = pass_execute,
+	.EndCustomScan = pass_end,
+	.ReScanCustomScan = pass_rescan
+};
+
+/*
+ * vdb_executor_init -- register plan nodes; from _PG_init when preloaded
+ */
+void
+vdb_executor_init(void)
+{
+	DefineCustomBoolVariable("vecdb.partial_results",
+							 "Returns what other groups have when a group cannot be reached.",
+							 "A WARNING says which group is missing. Statements that write or lock rows fail all the same.",
+							 &executor_partial_results, false, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	RegisterCustomScanMethods(&executor_fanout_methods);
+	RegisterCustomScanMethods(&executor_insert_methods);
+	vdb_planner_set_methods(&executor_fanout_methods,
+							&executor_insert_methods);
+}
+
+/* CreateCustomScanState: each kind of plan has its own state. */
+static Node *
+create_state(CustomScan *scan)
+{
+	VdbPlan    *plan = vdb_plan_read(scan->custom_private);
+	ExecutorFanout *fanout;
+
+	if (plan->kind == VDB_PLAN_MODIFY)
+		return executor_modify_create(scan, plan);
+
+	fanout = (ExecutorFanout *) palloc0(sizeof(ExecutorFanout));
+	NodeSetTag(fanout, T_CustomScanState);
+	fanout->node.methods = plan->kind == VDB_PLAN_PASS ? &pass_exec_methods :
+		&fanout_exec_methods;
+	fanout->plan = plan;
+	return (Node *) fanout;
+}
+
+/* BeginCustomScan */
+static void
+fanout_begin(CustomScanState *node, EState *estate, int eflags)
+{
+	ExecutorFanout *fanout = (ExecutorFanout *) node;
+	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	fanout->columns =
+		executor_columns_create(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor);
+	fanout->params = executor_params_create(scan->custom_exprs,
+											fanout->plan->param_count,
+											&node->ss.ps);
+	fanout->context = AllocSetContextCreate(estate->es_query_cxt,
+											"fan-out",
+											ALLOCSET_SMALL_SIZES);
+	if (fanout->plan->sort_count > 0)
+		executor_merge_create(fanout);
+}
+
+/* ExecCustomScan */
+static TupleTableSlot *
+fanout_execute(CustomScanState *node)
+{
+	return ExecScan(&node->ss, fanout_next, fanout_recheck);
+}
+
+/* The next row as it comes from the groups */
+static TupleTableSlot *
+fanout_next(ScanState *node)
+{
+	ExecutorFanout *fanout = (ExecutorFanout *) node;
+	TupleTableSlot *slot = node->ss_ScanTupleSlot;
+	int			count = slot->tts_tupleDescriptor->natts;
+	MemoryContext old;
+
+	ExecClearTuple(slot);
+	if (!fanout->started)
+		fanout_start(fanout);
+
+	old = MemoryContextSwitchTo(fanout->context);
+	fanout->current = fanout->heap ? executor_merge_next(fanout) :
+		next_arrived(fanout);
+	MemoryContextSwitchTo(old);
+	if (fanout->current == NULL)
+		return slot;
+
+	memcpy(slot->tts_values, fanout->current->values, count * sizeof(Datum));
+	memcpy(slot->tts_isnull, fanout->current->nulls, count * sizeof(bool));
+	return ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * Rows are not read again when another transaction has changed them: their
+ * groups have locked them, or they are kept whole.
+ */
+static bool
+fanout_recheck(ScanState *node, TupleTableSlot *slot)
+{
+	return true;
+}
+
+/* Evaluate parameters, send, and go to the first rows. */
+static void
+fanout_start(ExecutorFanout *fanout)
+{
+	MemoryContext old;
+
+	vdb_catalog_refresh();
+	executor_params_evaluate(fanout->params,
+							 fanout->node.ss.ps.ps_ExprContext);
+	fanout->started = true;
+	executor_sources_open(fanout);
+
+	/* one source needs no merge */
+	if (fanout->plan->sort_count > 0 && fanout->source_count > 1)
+	{
+		old = MemoryContextSwitchTo(fanout->context);
+		executor_merge_begin(fanout);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/*
+ * The source that is at the next row in order of arrival, or NULL at the end.
+ * What has been received comes first, then the own group's rows, and only then
+ * is there waiting.
+ */
+static ExecutorSource *
+next_arrived(ExecutorFanout *fanout)
+{
+	for (;;)
+	{
+		ExecutorSource *source = NULL;
+		bool		waiting = false;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < fanout->source_count; i++)
+		{
+			ExecutorSource *candidate = &fanout->sources[i];
+
+			if (candidate->done)
+				continue;
+			if (candidate->local)
+			{
+				if (source == NULL)
+					source = candidate;
+			}
+			else if ((candidate->result &&
+					  candidate->next < PQntuples(candidate->result)) ||
+					 vdb_remote_is_ready(candidate->request))
+			{
+				source = candidate;
+				break;
+			}
+			else
+				waiting = true;
+		}
+		if (source == NULL)
+		{
+			if (!waiting)
+				return NULL;
+			source = &fanout->sources[vdb_remote_wait_any(fanout->requests,
+														  fanout->source_count)];
+		}
+		if (executor_source_next(fanout, source))
+			return source;
+	}
+}
+
+/* EndCustomScan */
+static void
+fanout_end(CustomScanState *node)
+{
+	fanout_stop((ExecutorFanout *) node);
+}
+
+/* ReScanCustomScan */
+static void
+fanout_rescan(CustomScanState *node)
+{
+	fanout_stop((ExecutorFanout *) node);
+	ExecScanReScan(&node->ss);
+}
+
+/* Close the sources, whether read to the end or not. */
+static void
+fanout_stop(ExecutorFanout *fanout)
+{
+	if (!fanout->started)
+		return;
+	executor_sources_close(fanout);
+	MemoryContextReset(fanout->context);
+	fanout->started = false;
+	fanout->current = NULL;
+	fanout->heap = NULL;
+}
+
+/* BeginCustomScan of what passes rows on */
+static void
+pass_begin(CustomScanState *node, EState *estate, int eflags)
+{
+	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
+
+	node->custom_ps = list_make1(ExecInitNode(linitial(scan->custom_plans),
+											  estate, eflags));
+}
+
+static TupleTableSlot *
+pass_execute(CustomScanState *node)
+{
+	return ExecScan(&node->ss, pass_next, fanout_recheck);
+}
+
+static TupleTableSlot *
+pass_next(ScanState *node)
+{
+	CustomScanState *state = (CustomScanState *) node;
+	TupleTableSlot *below = ExecProcNode(linitial(state->custom_ps));
+	TupleTableSlot *slot = node->ss_ScanTupleSlot;
+	int			count = slot->tts_tupleDescriptor->natts;
+
+	ExecClearTuple(slot);
+	if (TupIsNull(below))
+		return slot;
+	slot_getallattrs(below);
+	memcpy(slot->tts_values, below->tts_values, count * sizeof(Datum));
+	memcpy(slot->tts_isnull, below->tts_isnull, count * sizeof(bool));
+	return ExecStoreVirtualTuple(slot);
+}
+
+static void
+pass_end(CustomScanState *node)
+{
+	ExecEndNode(linitial(node->custom_ps));
+}
+
+static void
+pass_rescan(CustomScanState *node)
+{
+	PlanState  *below = linitial(node->custom_ps);
+
+	if (node->ss.ps.chgParam)
+		UpdateChangedParamSet(below, node->ss.ps.chgParam);
+	if (below->chgParam == NULL)
+		ExecReScan(below);
+	ExecScanReScan(&node->ss);
+}

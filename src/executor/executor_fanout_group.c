@@ -1,0 +1,93 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor_fanout_group.c
+ *	  Where a shard statement goes.
+ *
+ * IDENTIFICATION
+ *	  src/executor/executor_fanout_group.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor_private.h"
+
+static List *owner_groups(const VdbTable *table);
+static List *key_group(const VdbPlan *plan, const VdbTable *table,
+					   const ExecutorParams *params);
+
+/*
+ * executor_groups -- numbers of the groups that a plan goes to
+ *
+ * Params has been evaluated.
+ */
+List *
+executor_groups(const VdbPlan *plan, const ExecutorParams *params)
+{
+	const VdbTable *table;
+
+	switch (plan->target)
+	{
+		case VDB_TARGET_GROUPS:
+			return list_copy(plan->groups);
+		case VDB_TARGET_ANY:
+			return list_make1_int(vdb_catalog_cluster()->local_group);
+		default:
+			break;
+	}
+
+	table = vdb_catalog_table(plan->relid);
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
+		elog(ERROR, "relation %u is not distributed", plan->relid);
+	return plan->target == VDB_TARGET_KEY ?
+		key_group(plan, table, params) : owner_groups(table);
+}
+
+/* All groups that own shards of a table, the own one last */
+static List *
+owner_groups(const VdbTable *table)
+{
+	bool		seen[VDB_MAX_GROUPS + 1] = {false};
+	int			own = vdb_catalog_cluster()->local_group;
+	bool		own_seen = false;
+	List	   *groups = NIL;
+
+	for (int i = 0; i < table->shard_count; i++)
+	{
+		int			group = table->shard_groups[i];
+
+		if (group == own)
+			own_seen = true;
+		else if (group > VDB_MAX_GROUPS)
+			groups = list_append_unique_int(groups, group);
+		else if (!seen[group])
+		{
+			seen[group] = true;
+			groups = lappend_int(groups, group);
+		}
+	}
+	return own_seen ? lappend_int(groups, own) : groups;
+}
+
+/* The group of the key whose values follow the parameters */
+static List *
+key_group(const VdbPlan *plan, const VdbTable *table,
+		  const ExecutorParams *params)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+	ListCell   *cell;
+
+	foreach(cell, plan->key_exprs)
+	{
+		int			i = foreach_current_index(cell);
+		int			number = lfirst_int(cell);
+
+		if (params->nulls[number])
+			return list_make1_int(vdb_catalog_cluster()->local_group);
+		values[i] = params->datums[number];
+		nulls[i] = false;
+	}
+	return list_make1_int(table->shard_groups[vdb_catalog_shard(table, values,
+																nulls)]);
+}

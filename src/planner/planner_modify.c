@@ -1,0 +1,512 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner_modify.c
+ *	  Plans of INSERT, UPDATE, DELETE and MERGE over several groups.
+ *
+ * Such a plan is one node, VDB_WRITE_NODE, over a plan that PostgreSQL makes
+ * of a SELECT: the values that the shard statement gets as parameters.  For
+ * INSERT that is a row for each row to be inserted, planner_insert.c; for the
+ * other commands it is one row, with everything that has to be known before
+ * the statement is sent to the groups: var-free stable expressions, and
+ * subqueries that read other rows than those which the groups have at hand.
+ *
+ * The SELECT keeps the range table of the statement, so that permissions,
+ * locks and read-only transactions are dealt with as for any statement.
+ *
+ * IDENTIFICATION
+ *	  src/planner/planner_modify.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "vecdb/planner_write.h"
+#include "planner_private.h"
+
+static void check_common_tables(Query *query);
+static void check_returning(List *returning);
+static void split_returning(PlannerWrite *write, Query *query);
+static Node *replace_returned(Node *node, PlannerWrite *write);
+static void plan_update(PlannerWrite *write, Query *query);
+static void read_table(Query *source, Query *subquery);
+static Node *fill_in_values(Node *node, List *values);
+static void set_parameters(PlannerWrite *write, List *params);
+static PlannedStmt *put_on_top(PlannerWrite *write, Query *query,
+							   PlannedStmt *stmt);
+static bool note_functions(Node *node, PlannedStmt *stmt);
+
+PlannedStmt *
+planner_modify(Query *query, const char *query_string, int cursor_options,
+			   ParamListInfo bound_params)
+{
+	PlannerWrite write = {0};
+	PlannedStmt *stmt;
+	List	   *params;
+
+	planner_check_writes(query);
+	check_returning(query->returningList);
+
+	write.plan.command = query->commandType;
+	write.plan.relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+	if (query->commandType == CMD_INSERT)
+		planner_insert(&write, query);
+	else
+		plan_update(&write, query);
+	split_returning(&write, query);
+
+	write.plan.sql = planner_deparse(write.shard, &params);
+	set_parameters(&write, params);
+
+	/* what is below may be parallel or scrollable by itself, not with this */
+	cursor_options &= ~(CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_SCROLL);
+	stmt = planner(write.source, query_string, cursor_options, bound_params);
+	return put_on_top(&write, query, stmt);
+}
+
+/*
+ * planner_check_writes -- refuse what no plan can do
+ *
+ * To be called for every statement that writes a distributed or reference
+ * table, or may do so in a WITH clause, also when it is pinned to one group.
+ */
+void
+planner_check_writes(Query *query)
+{
+	const VdbTable *table;
+	ListCell   *cell;
+
+	check_common_tables(query);
+	if (query->resultRelation == 0)
+		return;
+	table = vdb_catalog_table(rt_fetch(query->resultRelation,
+									   query->rtable)->relid);
+	if (table == NULL)
+		return;
+
+	foreach(cell, query->withCheckOptions)
+	{
+		if (lfirst_node(WithCheckOption, cell)->kind == WCO_VIEW_CHECK)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot write to distributed table \"%s\" through a view with a check option",
+							get_rel_name(table->relid)),
+					 errhint("Write to the table itself.")));
+	}
+	if (table->kind != VDB_TABLE_DISTRIBUTED)
+		return;
+	if (query->commandType == CMD_UPDATE)
+		planner_check_keys_kept(table, query->targetList,
+								query->resultRelation, 0);
+	if (query->commandType == CMD_INSERT && query->onConflict)
+		planner_check_conflict(table, query);
+	if (query->commandType == CMD_MERGE)
+	{
+		foreach(cell, query->mergeActionList)
+		{
+			MergeAction *action = lfirst_node(MergeAction, cell);
+
+			if (action->commandType == CMD_UPDATE)
+				planner_check_keys_kept(table, action->targetList,
+										query->resultRelation, 0);
+		}
+	}
+}
+
+/* A WITH clause may write ordinary tables only. */
+static void
+check_common_tables(Query *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, cell);
+		Query	   *inner = castNode(Query, cte->ctequery);
+		Oid			relid;
+
+		if (inner->commandType == CMD_SELECT || inner->resultRelation == 0)
+			continue;
+		relid = rt_fetch(inner->resultRelation, inner->rtable)->relid;
+		if (vdb_catalog_table(relid) == NULL)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to distributed table \"%s\" in a WITH clause",
+						get_rel_name(relid)),
+				 errhint("Write it in a statement of its own, in the same transaction.")));
+	}
+}
+
+/*
+ * planner_check_keys_kept -- an UPDATE must not change a distribution key
+ *
+ * Setting the key to itself, or to that of the row which was to be inserted
+ * ("excluded", 0 if there is none), is what some clients do and is harmless.
+ */
+void
+planner_check_keys_kept(const VdbTable *table, List *target_list, int target,
+						int excluded)
+{
+	ListCell   *cell;
+
+	foreach(cell, target_list)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		Var		   *var = (Var *) strip_implicit_coercions((Node *) entry->expr);
+
+		if (entry->resjunk)
+			continue;
+		if (IsA(var, Var) && var->varlevelsup == 0 &&
+			var->varattno == entry->resno &&
+			(var->varno == target || (excluded && var->varno == excluded)))
+			continue;
+		for (int i = 0; i < table->key_count; i++)
+		{
+			if (table->keys[i] == entry->resno)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot change column \"%s\" of table \"%s\", which is in its distribution key",
+								get_attname(table->relid, entry->resno, false),
+								get_rel_name(table->relid)),
+						 errhint("Delete the row and insert it with its new key, in one transaction.")));
+		}
+	}
+}
+
+/* RETURNING is computed at this node, from columns of the rows written. */
+static void
+check_returning(List *returning)
+{
+	if (checkExprHasSubLink((Node *) returning))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("subqueries in RETURNING are not supported for distributed tables"),
+				 errhint("Return the columns, and run the subquery as a statement of its own.")));
+}
+
+/*
+ * The shard statement returns the columns that RETURNING needs, and the rest
+ * is done here: functions are called once for each row, by this node.
+ */
+static void
+split_returning(PlannerWrite *write, Query *query)
+{
+	List	   *list = NIL;
+	ListCell   *cell;
+
+	if (query->returningList == NIL)
+		return;
+	write->returned = pull_var_clause((Node *) query->returningList, 0);
+	foreach(cell, write->returned)
+	{
+		Var		   *var = lfirst_node(Var, cell);
+
+		if (var->varattno != TableOidAttributeNumber)
+			list = list_append_unique(list, var);
+	}
+	/* "RETURNING 1" wants rows, too */
+	if (list == NIL)
+		list = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+									Int32GetDatum(1), false, true));
+	write->returned = list;
+	write->shard->returningList = NIL;
+	foreach(cell, list)
+		write->shard->returningList =
+			lappend(write->shard->returningList,
+					makeTargetEntry(copyObject(lfirst(cell)),
+									foreach_current_index(cell) + 1, NULL,
+									false));
+
+	write->range_table = query->rtable;
+	write->target_list = (List *)
+		replace_returned((Node *) query->returningList, write);
+	write->target_list = (List *)
+		eval_const_expressions(NULL, (Node *) write->target_list);
+	fix_opfuncids((Node *) write->target_list);
+}
+
+/*
+ * Variables of RETURNING become columns of what the shard statement returns.
+ * The OID of a table is that of this node's.
+ */
+static Node *
+replace_returned(Node *node, PlannerWrite *write)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		ListCell   *cell;
+
+		if (var->varattno == TableOidAttributeNumber)
+			return (Node *)
+				makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+						  ObjectIdGetDatum(rt_fetch(var->varno,
+													write->range_table)->relid),
+						  false, true);
+		foreach(cell, write->returned)
+		{
+			if (equal(lfirst(cell), var))
+				return (Node *) makeVar(INDEX_VAR,
+										foreach_current_index(cell) + 1,
+										var->vartype, var->vartypmod,
+										var->varcollid, 0);
+		}
+		elog(ERROR, "variable %d.%d of RETURNING is not known",
+			 (int) var->varno, var->varattno);
+	}
+	return expression_tree_mutator(node, replace_returned, (void *) write);
+}
+
+/*
+ * UPDATE, DELETE and MERGE: the same statement for every group.
+ *
+ * The source is a SELECT without FROM, that has nothing but the parameters.
+ */
+static void
+plan_update(PlannerWrite *write, Query *query)
+{
+	const VdbTable *table = vdb_catalog_table(write->plan.relid);
+	List	   *tables = NIL;
+	ListCell   *cell;
+
+	write->plan.target = table->kind == VDB_TABLE_REFERENCE ?
+		VDB_WRITE_EVERYWHERE : VDB_WRITE_OWNERS;
+	write->shard = planner_make_local(query, &write->values, &tables);
+	write->shard->withCheckOptions = NIL;
+
+	write->source = copyObject(query);
+	planner_clear_source(write->source);
+	write->source->jointree = makeFromExpr(NIL, NULL);
+	write->source->cteList = NIL;
+	foreach(cell, write->source->rtable)
+	{
+		if (lfirst_node(RangeTblEntry, cell)->rtekind != RTE_RELATION)
+			lfirst(cell) = planner_make_empty_entry();
+	}
+	foreach(cell, tables)
+		read_table(write->source, lfirst_node(Query, cell));
+}
+
+/* Have the source read a subquery, too. */
+static void
+read_table(Query *source, Query *subquery)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+	RangeTblRef *reference = makeNode(RangeTblRef);
+
+	entry->rtekind = RTE_SUBQUERY;
+	entry->subquery = subquery;
+	entry->eref = makeAlias("computed", NIL);
+	for (int i = 1; i <= list_length(subquery->targetList); i++)
+		entry->eref->colnames = lappend(entry->eref->colnames,
+										makeString(psprintf("a%d", i)));
+	entry->inFromCl = true;
+	source->rtable = lappend(source->rtable, entry);
+	reference->rtindex = list_length(source->rtable);
+	source->jointree->fromlist = lappend(source->jointree->fromlist,
+										 reference);
+}
+
+/*
+ * planner_clear_source -- make a SELECT of a copy of a statement that writes
+ *
+ * The caller sets its target list, and where it reads from.
+ */
+void
+planner_clear_source(Query *source)
+{
+	source->commandType = CMD_SELECT;
+	source->resultRelation = 0;
+	source->onConflict = NULL;
+	source->mergeActionList = NIL;
+	source->returningList = NIL;
+	source->withCheckOptions = NIL;
+	source->targetList = NIL;
+	source->override = OVERRIDING_NOT_SET;
+}
+
+/* planner_make_empty_entry -- takes the place of an entry nothing refers to */
+RangeTblEntry *
+planner_make_empty_entry(void)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+
+	entry->rtekind = RTE_RESULT;
+	entry->eref = makeAlias("*RESULT*", NIL);
+	return entry;
+}
+
+/* planner_make_value -- a parameter of the shard statement, see set_parameters */
+Param *
+planner_make_value(List **values, Expr *value)
+{
+	Param	   *param = makeNode(Param);
+
+	*values = lappend(*values, value);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = PLANNER_VALUE_PARAM + list_length(*values);
+	param->paramtype = exprType((Node *) value);
+	param->paramtypmod = exprTypmod((Node *) value);
+	param->paramcollid = exprCollation((Node *) value);
+	param->location = -1;
+	return param;
+}
+
+/*
+ * The parameters of the shard statement are the target list of the source, in
+ * their order.  Some are our own values, others planner_deparse() found.
+ */
+static void
+set_parameters(PlannerWrite *write, List *params)
+{
+	bool		in_order = true;
+	ListCell   *cell;
+
+	foreach(cell, params)
+	{
+		Param	   *param = (Param *) lfirst(cell);
+		int			index = foreach_current_index(cell) + 1;
+		Node	   *value = fill_in_values((Node *) param, write->values);
+
+		write->source->targetList =
+			lappend(write->source->targetList,
+					makeTargetEntry((Expr *) value, index, NULL, false));
+		if (index <= write->plan.row_params &&
+			!(IsA(param, Param) && param->paramkind == PARAM_EXTERN &&
+			  param->paramid == PLANNER_VALUE_PARAM + index))
+			in_order = false;
+	}
+	if (!in_order || list_length(params) < write->plan.row_params)
+		elog(ERROR, "parameters of the shard statement are not in order");
+	write->source->hasSubLinks =
+		checkExprHasSubLink((Node *) write->source->targetList) ||
+		write->source->hasSubLinks;
+}
+
+/* Replace parameters that stand for values by those. */
+static Node *
+fill_in_values(Node *node, List *values)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Param))
+	{
+		Param	   *param = (Param *) node;
+
+		if (param->paramkind == PARAM_EXTERN &&
+			param->paramid > PLANNER_VALUE_PARAM)
+			return copyObject(list_nth(values, param->paramid -
+									   PLANNER_VALUE_PARAM - 1));
+	}
+	if (IsA(node, Query))
+		return (Node *) query_tree_mutator((Query *) node, fill_in_values,
+										   (void *) values, 0);
+	return expression_tree_mutator(node, fill_in_values, (void *) values);
+}
+
+/* Make the plan of the source one of the statement. */
+static PlannedStmt *
+put_on_top(PlannerWrite *write, Query *query, PlannedStmt *stmt)
+{
+	CustomScan *node = makeNode(CustomScan);
+	Plan	   *below = stmt->planTree;
+	ListCell   *cell;
+
+	node->methods = GetCustomScanMethods(VDB_WRITE_NODE, false);
+	node->custom_plans = list_make1(below);
+	node->custom_private = vdb_write_plan_write(&write->plan);
+	node->scan.plan.targetlist = write->target_list;
+	foreach(cell, write->returned)
+		node->custom_scan_tlist =
+			lappend(node->custom_scan_tlist,
+					makeTargetEntry(lfirst(cell),
+									foreach_current_index(cell) + 1, NULL,
+									false));
+	/* rows of the target list are named as the client expects */
+	foreach(cell, node->scan.plan.targetlist)
+		lfirst_node(TargetEntry, cell)->resjunk = false;
+	node->scan.plan.startup_cost = below->startup_cost;
+	node->scan.plan.total_cost = below->total_cost +
+		below->plan_rows * cpu_tuple_cost;
+	node->scan.plan.plan_rows = write->returned ? below->plan_rows : 0;
+	node->scan.plan.plan_width = below->plan_width;
+	node->scan.plan.plan_node_id = PG_INT32_MAX;
+	node->scan.plan.extParam = bms_copy(below->extParam);
+	node->scan.plan.allParam = bms_copy(below->allParam);
+
+	stmt->planTree = (Plan *) node;
+	stmt->commandType = query->commandType;
+	stmt->hasReturning = query->returningList != NIL;
+	stmt->canSetTag = query->canSetTag;
+	stmt->queryId = query->queryId;
+	stmt->stmt_location = query->stmt_location;
+	stmt->stmt_len = query->stmt_len;
+	note_functions((Node *) query->returningList, stmt);
+	return stmt;
+}
+
+/* Functions that RETURNING may have inlined make the plan stale. */
+static bool
+note_functions(Node *node, PlannedStmt *stmt)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) &&
+		((FuncExpr *) node)->funcid >= FirstUnpinnedObjectId)
+	{
+		PlanInvalItem *item = makeNode(PlanInvalItem);
+
+		item->cacheId = PROCOID;
+		item->hashValue =
+			GetSysCacheHashValue1(PROCOID,
+								  ObjectIdGetDatum(((FuncExpr *) node)->funcid));
+		stmt->invalItems = lappend(stmt->invalItems, item);
+	}
+	return expression_tree_walker(node, note_functions, (void *) stmt);
+}
+
+List *
+vdb_write_plan_write(const VdbWritePlan *plan)
+{
+	List	   *numbers = NIL;
+
+	numbers = lappend_int(numbers, plan->command);
+	numbers = lappend_int(numbers, plan->target);
+	numbers = lappend_int(numbers, plan->materialise);
+	numbers = lappend_int(numbers, plan->together);
+	numbers = lappend_int(numbers, plan->row_params);
+	return list_make4(numbers, list_make1_oid(plan->relid),
+					  makeString(plan->sql), plan->keys);
+}
+
+VdbWritePlan *
+vdb_write_plan_read(List *custom_private)
+{
+	VdbWritePlan *plan = palloc(sizeof(VdbWritePlan));
+	List	   *numbers = linitial(custom_private);
+
+	plan->command = list_nth_int(numbers, 0);
+	plan->target = list_nth_int(numbers, 1);
+	plan->materialise = list_nth_int(numbers, 2);
+	plan->together = list_nth_int(numbers, 3);
+	plan->row_params = list_nth_int(numbers, 4);
+	plan->relid = linitial_oid(lsecond(custom_private));
+	plan->sql = strVal(lthird(custom_private));
+	plan->keys = lfourth(custom_private);
+	return plan;
+}

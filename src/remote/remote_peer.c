@@ -1,0 +1,247 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote_peer.c
+ *	  Who is at the other end: is it the group that is meant, and what is a
+ *	  host that may become a member?
+ *
+ * IDENTIFICATION
+ *	  src/remote/remote_peer.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/uuid.h"
+#include "utils/wait_event.h"
+
+#include "remote_private.h"
+
+static char *format_uuid(const pg_uuid_t *uuid);
+static bool is_compatible(const char *version);
+static PGresult *ask(PGconn *pg, const char *sql, const char *host, int port);
+static void read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port);
+
+/* remote_peer_query -- what each connection asks first */
+const char *
+remote_peer_query(void)
+{
+	return "SELECT cluster_id::pg_catalog.text, group_id,"
+		" pg_catalog.current_setting('vecdb.library_version', true)"
+		" FROM vecdb.catalog_local";
+}
+
+/*
+ * remote_peer_refuse -- why the node that gave this answer is not the group
+ *
+ * NULL if it is.
+ */
+char *
+remote_peer_refuse(const PGresult *res, int group, const char *host)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	char	   *ours;
+
+	if (state && (strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0))
+		return pstrdup("the database there is not a member of a cluster");
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+		return pstrdup(PQresultErrorMessage(res));
+	if (PQntuples(res) == 0)
+		return pstrdup("the database there is not a member of a cluster");
+	if (cluster == NULL)
+		return pstrdup("this database is no longer a member of a cluster");
+	ours = format_uuid(&cluster->id);
+	if (strcmp(PQgetvalue(res, 0, 0), ours) != 0)
+		return psprintf("is a member of another cluster, %s, and not of %s",
+						PQgetvalue(res, 0, 0), ours);
+	if (atoi(PQgetvalue(res, 0, 1)) != group)
+		return psprintf("is a member of group %s, and not of group %d",
+						PQgetvalue(res, 0, 1), group);
+	if (PQgetisnull(res, 0, 2))
+		return pstrdup("vecdb is not in shared_preload_libraries there");
+	if (!is_compatible(PQgetvalue(res, 0, 2)))
+		return psprintf("runs vecdb %s, which does not work together with %s",
+						PQgetvalue(res, 0, 2), VDB_VERSION);
+	return NULL;
+}
+
+/* The text of a UUID */
+static char *
+format_uuid(const pg_uuid_t *uuid)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out,
+											   UUIDPGetDatum(uuid)));
+}
+
+/* Do nodes of that version and of ours work together? */
+static bool
+is_compatible(const char *version)
+{
+	const char *dot = strrchr(VDB_VERSION, '.');
+
+	/* versions that differ in nothing but the last number do */
+	return strncmp(version, VDB_VERSION, dot - VDB_VERSION + 1) == 0;
+}
+
+/* vdb_remote_probe -- see vecdb/remote.h */
+VdbPeer *
+vdb_remote_probe(const char *host, int port)
+{
+	PGconn	   *pg = remote_open(host, port);
+	VdbPeer    *peer = palloc0(sizeof(VdbPeer));
+
+	PG_TRY();
+	{
+		read_peer(peer, pg, host, port);
+	}
+	PG_FINALLY();
+	{
+		remote_close(pg);
+	}
+	PG_END_TRY();
+
+	if (peer->version == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("vecdb is not preloaded at host \"%s:%d\"", host, port),
+				 errhint("Add vecdb to shared_preload_libraries there, and restart the server.")));
+	if (!is_compatible(peer->version))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("host \"%s:%d\" runs vecdb %s, which does not work together with %s",
+						host, port, peer->version, VDB_VERSION),
+				 errhint("Install the same version on all nodes.")));
+	if (peer->max_prepared_transactions == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("prepared transactions are disabled at host \"%s:%d\"",
+						host, port),
+				 errhint("Set max_prepared_transactions there to at least max_connections, and restart the server.")));
+	return peer;
+}
+
+/* Ask a node about itself */
+static void
+read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port)
+{
+	PGresult   *res;
+	bool		has_catalog;
+
+	res = ask(pg,
+			  "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
+			  " pg_catalog.current_setting('vecdb.library_version', true),"
+			  " EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'vecdb'),"
+			  " pg_catalog.to_regclass('vecdb.catalog_local') IS NOT NULL,"
+			  " pg_catalog.pg_is_in_recovery(),"
+			  " pg_catalog.current_setting('max_prepared_transactions')",
+			  host, port);
+	peer->system_identifier = pstrdup(PQgetvalue(res, 0, 0));
+	peer->version = PQgetisnull(res, 0, 1) ? NULL :
+		pstrdup(PQgetvalue(res, 0, 1));
+	peer->extension = PQgetvalue(res, 0, 2)[0] == 't';
+	has_catalog = PQgetvalue(res, 0, 3)[0] == 't';
+	peer->in_recovery = PQgetvalue(res, 0, 4)[0] == 't';
+	peer->max_prepared_transactions = atoi(PQgetvalue(res, 0, 5));
+	PQclear(res);
+	if (!has_catalog)
+		return;
+
+	res = ask(pg, "SELECT cluster_id, group_id FROM vecdb.catalog_local",
+			  host, port);
+	if (PQntuples(res) > 0)
+	{
+		Datum		id = DirectFunctionCall1(uuid_in,
+											 CStringGetDatum(PQgetvalue(res, 0, 0)));
+
+		peer->has_cluster = true;
+		peer->cluster_id = *DatumGetUUIDP(id);
+		peer->group = atoi(PQgetvalue(res, 0, 1));
+	}
+	PQclear(res);
+}
+
+/* vdb_remote_run_on -- see vecdb/remote.h */
+void
+vdb_remote_run_on(const char *host, int port, const char *sql)
+{
+	PGconn	   *pg = remote_open(host, port);
+
+	PG_TRY();
+	{
+		PQclear(ask(pg, sql, host, port));
+	}
+	PG_FINALLY();
+	{
+		remote_close(pg);
+	}
+	PG_END_TRY();
+}
+
+/* vdb_remote_run_alone -- see vecdb/remote.h */
+void
+vdb_remote_run_alone(const char *host, int port, const char *settings,
+					 const char *sql)
+{
+	PGconn	   *pg = remote_open(host, port);
+
+	PG_TRY();
+	{
+		PQclear(ask(pg, settings, host, port));
+		InvalidateCatalogSnapshot();
+		PQclear(ask(pg, sql, host, port));
+	}
+	PG_FINALLY();
+	{
+		remote_close(pg);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Send SQL over a connection that is in no pipeline, and wait for the result
+ *
+ * Several statements are one transaction; the result is that of the last.
+ */
+static PGresult *
+ask(PGconn *pg, const char *sql, const char *host, int port)
+{
+	PGresult   *last = NULL;
+	PGresult   *res;
+
+	if (!PQsendQuery(pg, sql))
+		remote_error_lost(0, psprintf("%s:%d", host, port));
+	for (;;)
+	{
+		int			events;
+
+		while (PQisBusy(pg))
+		{
+			events = WaitLatchOrSocket(MyLatch,
+									   WL_LATCH_SET | WL_SOCKET_READABLE |
+									   WL_EXIT_ON_PM_DEATH,
+									   PQsocket(pg), -1L, PG_WAIT_EXTENSION);
+			if (events & WL_LATCH_SET)
+			{
+				ResetLatch(MyLatch);
+				CHECK_FOR_INTERRUPTS();
+			}
+			if ((events & WL_SOCKET_READABLE) && !PQconsumeInput(pg))
+				remote_error_lost(0, psprintf("%s:%d", host, port));
+		}
+		res = PQgetResult(pg);
+		if (res == NULL)
+			break;
+		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
+			remote_error_throw(res, 0, psprintf("%s:%d", host, port), sql);
+		if (last)
+			PQclear(last);
+		last = res;
+	}
+	if (last == NULL)
+		remote_error_lost(0, psprintf("%s:%d", host, port));
+	return last;
+}

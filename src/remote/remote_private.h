@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote_private.h
+ *	  What the files of the remote room share.
+ *
+ * IDENTIFICATION
+ *	  src/remote/remote_private.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REMOTE_PRIVATE_H
+#define REMOTE_PRIVATE_H
+
+#include "lib/ilist.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "storage/latch.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "vecdb/catalog.h"
+#include "vecdb/remote.h"
+
+/* How long cleaning up, which cannot be interrupted, waits for other nodes */
+#define REMOTE_CLEANUP_MS 5000
+
+/* Statements that a connection keeps prepared */
+#define REMOTE_STATEMENTS 256
+
+/* Room for a name of a prepared transaction */
+#define REMOTE_GID_SIZE 200
+
+/* What a step of a pipeline is; see remote_pipeline.c */
+typedef enum RemoteStepKind
+{
+	STEP_COMMAND,				/* BEGIN, SAVEPOINT, settings, COMMIT ... */
+	STEP_PREPARE,				/* parses a statement that is kept */
+	STEP_EXECUTE,				/* a request's own statement */
+	STEP_SYNC					/* end of a flight */
+} RemoteStepKind;
+
+/* A statement that the other node has prepared */
+typedef struct RemoteStatement
+{
+	uint64		key;			/* hash of the text; must be first */
+	char	   *text;
+	char		name[24];
+	dlist_node	node;			/* in order of use */
+} RemoteStatement;
+
+/* A command that was sent and whose results have not all come back */
+typedef struct RemoteStep
+{
+	dlist_node	node;
+	RemoteStepKind kind;
+	bool		changes;		/* changes what the session is: rule 2 */
+	bool		single_row;
+	const char *tag;			/* what it must complete with, or NULL */
+	VdbRequest *request;		/* is told of an error, or NULL */
+	uint64		statement;		/* STEP_PREPARE: key */
+} RemoteStep;
+
+/* Where a transaction at another group is in two-phase commit */
+typedef enum RemotePrepared
+{
+	PREPARED_NOT,
+	PREPARED_SENT,				/* no answer yet */
+	PREPARED_DONE
+} RemotePrepared;
+
+/* A connection of this backend to a group; lives as long as the backend */
+typedef struct RemoteConnection
+{
+	dlist_node	node;			/* in remote_connections */
+	int			group;
+	char	   *host;			/* host:port, of the last connection */
+	int			last_good;		/* number of the host that was connected to */
+	PGconn	   *pg;				/* NULL: not connected */
+	bool		ready;			/* connected, and known to be the group */
+	uint64		requests_sent;
+
+	/* the rest is of the present connection only */
+	WaitEventSet *events;
+	uint32		waits_for;		/* of the socket, in events */
+	dlist_head	steps;			/* in the order of sending */
+	int			unconfirmed;	/* steps that change the session */
+	bool		unflushed;
+	bool		ending;			/* the other side said that it will close it */
+	struct RemoteCancel *cancel;	/* under way, or NULL */
+	VdbRemoteCopy *copy;		/* not in pipeline mode */
+	char	   *settings;		/* as they are there; NULL: not known */
+	bool		settings_in_transaction;
+	HTAB	   *statements;
+	dlist_head	statement_order;	/* last used first */
+	bool		statements_stale;
+
+	/* the transaction */
+	int			depth;			/* 0: none; n: up to savepoint n */
+	bool		wrote;
+	bool		lost;			/* connection broke within it */
+	bool		rolled_back;	/* a COMMIT was answered by ROLLBACK */
+	PGresult   *failure;		/* first error that no request was told of */
+	RemotePrepared prepared;
+	char		gid[REMOTE_GID_SIZE];
+} RemoteConnection;
+
+/* Results that arrived before somebody asked for them; see remote_rows.c */
+typedef struct RemoteRows
+{
+	PGresult  **results;
+	int			first;
+	int			count;
+	int			allocated;
+	Size		memory;
+	struct BufFile *file;		/* rows beyond work_mem, after the others */
+	PGresult   *model;			/* columns of the rows in the file */
+	uint64		file_rows;		/* rows in the file that were not read */
+	int			read_file;
+	off_t		read_offset;
+	int			write_file;
+	off_t		write_offset;
+} RemoteRows;
+
+struct VdbRequest
+{
+	dlist_node	node;			/* in remote_requests */
+	RemoteConnection *connection;
+	VdbStatement statement;
+	MemoryContext context;
+	MemoryContextCallback callback;
+	struct ResourceOwnerData *owner;
+	int			level;			/* nesting level of transactions */
+	bool		in_transaction; /* sent within a remote transaction */
+	bool		done;			/* the other node has answered all */
+	bool		lost;			/* the connection broke before */
+	bool		delivered;		/* rows were given out */
+	bool		again;			/* was sent a second time */
+	uint64		affected;
+	PGresult   *error;
+	char	   *host;
+	RemoteRows	rows;
+};
+
+/*
+ * Ask for the rows of the command whose results come next as they arrive,
+ * some at a time where libpq can do that
+ */
+static inline void
+vdb_set_row_mode(PGconn *pg)
+{
+#ifdef LIBPQ_HAS_CHUNK_MODE
+	PQsetChunkedRowsMode(pg, 64);
+#else
+	PQsetSingleRowMode(pg);
+#endif
+}
+
+/* settings, remote_setting.c */
+extern char *remote_node_conninfo;
+extern int	remote_connect_timeout;
+extern int	remote_retry_delay;
+extern int	remote_recovery_interval;
+extern int	remote_copy_buffer;
+extern int	remote_max_connections_per_host;
+
+extern void remote_setting_init(void);
+extern char *remote_setting_state(Oid role);
+extern char *remote_setting_command(const char *state);
+
+/* all connections of this backend, and requests that are not closed */
+extern dlist_head remote_connections;
+extern dlist_head remote_requests;
+
+/* functions in remote_connect.c */
+extern MemoryContext remote_context(void);
+extern RemoteConnection *remote_connection(int group);
+extern void remote_connect(RemoteConnection *c);
+extern void remote_connect_all(List *connections, bool patient);
+extern bool remote_try_connect(RemoteConnection *c, char **why);
+extern void remote_disconnect(RemoteConnection *c);
+extern PGconn *remote_open(const char *host, int port);
+extern void remote_close(PGconn *pg);
+
+/* functions in remote_peer.c */
+extern const char *remote_peer_query(void);
+extern char *remote_peer_refuse(const PGresult *res, int group,
+								const char *host);
+
+/* functions in remote_pipeline.c */
+extern void remote_pipeline_command(RemoteConnection *c, const char *sql,
+									VdbRequest *request, const char *tag);
+extern void remote_pipeline_statement(RemoteConnection *c,
+									  VdbRequest *request);
+extern void remote_pipeline_sync(RemoteConnection *c);
+extern bool remote_pipeline_take(RemoteConnection *c);
+extern void remote_pipeline_absorb(RemoteConnection *c);
+extern void remote_pipeline_wait(RemoteConnection *c);
+extern void remote_pipeline_drain(RemoteConnection *c);
+extern void remote_pipeline_settle(RemoteConnection *c);
+extern void remote_pipeline_forget(VdbRequest *request);
+extern bool remote_pipeline_send(RemoteConnection *c, const char *sql,
+								 const char *tag);
+extern void remote_pipeline_await(List *connections, bool cancel);
+extern void remote_pipeline_lost(RemoteConnection *c);
+
+/* functions in remote_statement.c */
+extern const char *remote_statement_find(RemoteConnection *c,
+										 const char *text);
+extern RemoteStatement *remote_statement_add(RemoteConnection *c,
+											 const char *text);
+extern void remote_statement_remove(RemoteConnection *c, uint64 key);
+extern void remote_statement_remove_text(RemoteConnection *c,
+										 const char *text);
+extern void remote_statement_reset(RemoteConnection *c);
+extern int	remote_statement_count(RemoteConnection *c);
+
+/* functions in remote_request.c */
+extern void remote_request_deliver(VdbRequest *request, PGresult *res);
+extern void remote_request_finish(VdbRequest *request);
+extern void remote_request_forget(void *arg);
+extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql);
+
+/* functions in remote_rows.c */
+extern void remote_rows_put(VdbRequest *request, PGresult *res);
+extern PGresult *remote_rows_get(VdbRequest *request);
+extern void remote_rows_clear(VdbRequest *request);
+
+/* functions in remote_error.c */
+extern void remote_error_throw(const PGresult *res, int group,
+							   const char *host, const char *sql)
+			pg_attribute_noreturn();
+extern void remote_error_lost(int group, const char *host)
+			pg_attribute_noreturn();
+extern void remote_error_notice(void *arg, const PGresult *res);
+extern void remote_error_quiet(bool quiet);
+
+/* functions in remote_cancel.c */
+extern struct RemoteCancel *remote_cancel_begin(PGconn *pg);
+extern bool remote_cancel_is_over(struct RemoteCancel *cancel);
+extern void remote_cancel_end(struct RemoteCancel *cancel);
+
+/* functions in remote_copy.c */
+extern void remote_copy_abort(RemoteConnection *c);
+
+/* functions in remote_transaction.c */
+extern void remote_transaction_init(void);
+extern void remote_transaction_begin(RemoteConnection *c,
+									 VdbRequest *request);
+extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
+extern void remote_transaction_check(RemoteConnection *c);
+extern bool remote_transaction_is_open(void);
+
+/* functions in remote_record.c */
+extern char *remote_record_prefix(void);
+extern char *remote_record_name(void);
+extern void remote_record_insert(const char *name);
+extern Oid	remote_record_table(void);
+
+/* functions in remote_shared.c */
+extern void remote_shared_init(void);
+extern bool remote_shared_may_try(const char *host, int port, int *wait_ms);
+extern void remote_shared_failed(const char *host, int port, long took_ms);
+extern void remote_shared_succeeded(const char *host, int port);
+extern void remote_shared_request_recovery(void);
+extern List *remote_shared_databases(void);
+extern void remote_shared_forget(Oid database);
+extern void remote_shared_set_launcher(Latch *latch);
+
+/* functions in remote_worker.c */
+extern void remote_worker_init(void);
+
+/* functions in remote_recovery.c */
+
+/* What a round of recovery did */
+typedef struct RemoteAction
+{
+	int			group;
+	char	   *gid;			/* NULL: it is about the group as a whole */
+	const char *what;
+	char	   *why;			/* NULL: nothing went wrong */
+} RemoteAction;
+
+extern bool remote_recovery_round(List **actions);
+
+#endif							/* REMOTE_PRIVATE_H */

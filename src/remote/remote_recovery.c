@@ -1,0 +1,376 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote_recovery.c
+ *	  Finish transactions that a crash left prepared at other groups.
+ *
+ * Each group looks after the transactions that it coordinated.  What decides
+ * is whether our transaction has committed, which its record tells.  The order
+ * matters:
+ *
+ *	 1. list what is prepared, at each group
+ *	 2. see which of our transactions are still running: those are left alone
+ *	 3. read the records, with a snapshot taken now
+ *	 4. commit what has a record, roll back what has none
+ *	 5. list what is prepared again, and delete the records of step 3 that
+ *		nothing prepared belongs to
+ *
+ * A transaction of step 1 that is not running at step 2 has ended before step
+ * 3, so that its record is seen there if it has committed.  A record of step 3
+ * was written when all groups had prepared, so that a group where nothing of
+ * its name is prepared at step 5 has committed it.
+ *
+ * IDENTIFICATION
+ *	  src/remote/remote_recovery.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+#include "vecdb/lib_compat.h"
+#include "vecdb/lib_debug.h"
+
+#include "remote_private.h"
+
+/* Something prepared at a group */
+typedef struct PreparedEntry
+{
+	int			group;
+	char	   *gid;
+	char	   *name;			/* of the transaction: gid without the group */
+} PreparedEntry;
+
+/* A commit record */
+typedef struct RecordEntry
+{
+	char	   *name;
+	ItemPointerData tid;
+} RecordEntry;
+
+static bool list_prepared(List *groups, List **prepared, List **actions);
+static bool list_prepared_at(int group, List **prepared, List **actions);
+static bool is_running(const char *name);
+static List *read_records(Relation rel);
+static RecordEntry *find_record(List *records, const char *name);
+static bool finish(PreparedEntry *entry, bool commit, List **actions);
+static bool delete_records(Relation rel, List *records, List *prepared);
+static void add_action(List **actions, int group, const char *gid,
+					   const char *what, const char *why);
+static List *list_other_groups(void);
+
+VDB_FUNCTION(vecdb_recover_transactions);
+
+/* vecdb.recover_transactions(): one round, and what it did */
+Datum
+vecdb_recover_transactions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	List	   *actions = NIL;
+	ListCell   *lc;
+
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be superuser to recover transactions")));
+	InitMaterializedSRF(fcinfo, 0);
+	remote_recovery_round(&actions);
+	foreach(lc, actions)
+	{
+		RemoteAction *action = lfirst(lc);
+		Datum		values[4] = {0};
+		bool		nulls[4] = {false, false, false, false};
+
+		values[0] = Int32GetDatum(action->group);
+		nulls[1] = action->gid == NULL;
+		if (action->gid)
+			values[1] = CStringGetTextDatum(action->gid);
+		values[2] = CStringGetTextDatum(action->what);
+		nulls[3] = action->why == NULL;
+		if (action->why)
+			values[3] = CStringGetTextDatum(action->why);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * remote_recovery_round -- do one round
+ *
+ * Returns true when all groups were reached and nothing is left to be done.
+ * Adds what was done, and what could not be, to *actions.
+ */
+bool
+remote_recovery_round(List **actions)
+{
+	List	   *groups = list_other_groups();
+	List	   *prepared = NIL;
+	List	   *again = NIL;
+	List	   *settle = NIL;
+	List	   *records;
+	ListCell   *lc;
+	Relation	rel;
+	bool		complete;
+
+	if (groups == NIL)
+		return true;
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot recover transactions on a standby")));
+	if (remote_transaction_is_open())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot recover transactions within one that uses other groups"),
+				 errhint("Call vecdb.recover_transactions() in a transaction of its own.")));
+
+	/* lock rule 1: one round at a time */
+	rel = table_open(remote_record_table(), ShareUpdateExclusiveLock);
+	complete = list_prepared(groups, &prepared, actions);	/* step 1 */
+	VDB_DEBUG_POINT("remote_recovery_listed");
+	foreach(lc, prepared)
+	{
+		PreparedEntry *entry = lfirst(lc);
+
+		if (is_running(entry->name))	/* step 2 */
+			complete = false;
+		else
+			settle = lappend(settle, entry);
+	}
+	records = read_records(rel);	/* step 3 */
+	foreach(lc, settle)
+	{
+		PreparedEntry *entry = lfirst(lc);
+
+		complete &= finish(entry, find_record(records, entry->name) != NULL,
+						   actions);	/* step 4 */
+	}
+	if (list_prepared(groups, &again, actions))	/* step 5 */
+		complete &= delete_records(rel, records, again);
+	else
+		complete = false;
+	table_close(rel, NoLock);
+	return complete;
+}
+
+/* The numbers of all groups but ours */
+static List *
+list_other_groups(void)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	List	   *groups = NIL;
+
+	for (int i = 0; cluster && i < cluster->group_count; i++)
+	{
+		if (cluster->groups[i].id != cluster->local_group)
+			groups = lappend_int(groups, cluster->groups[i].id);
+	}
+	return groups;
+}
+
+/* List what is prepared of ours; false if a group could not be asked */
+static bool
+list_prepared(List *groups, List **prepared, List **actions)
+{
+	bool		complete = true;
+	ListCell   *lc;
+
+	foreach(lc, groups)
+		complete &= list_prepared_at(lfirst_int(lc), prepared, actions);
+	return complete;
+}
+
+/* The same of one group */
+static bool
+list_prepared_at(int group, List **prepared, List **actions)
+{
+	RemoteConnection *c = remote_connection(group);
+	const char *prefix = remote_record_prefix();
+	VdbRequest *request;
+	PGresult   *res;
+	char	   *why = NULL;
+
+	remote_transaction_check(c);
+	if (!remote_try_connect(c, &why))
+	{
+		add_action(actions, group, NULL, "not reached", why);
+		return false;
+	}
+	request = remote_request_ask(c,
+								 psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
+										  " WHERE database = pg_catalog.current_database()"
+										  " AND pg_catalog.starts_with(gid, '%s')",
+										  prefix));
+	if (request->error || request->lost)
+		why = pstrdup(request->error ? PQresultErrorMessage(request->error) :
+					  "the connection was lost");
+	while ((res = remote_rows_get(request)) != NULL)
+	{
+		for (int row = 0; row < PQntuples(res); row++)
+		{
+			PreparedEntry *entry = palloc(sizeof(PreparedEntry));
+			char	   *end;
+
+			entry->group = group;
+			entry->gid = pstrdup(PQgetvalue(res, row, 0));
+			entry->name = pstrdup(entry->gid);
+			end = strrchr(entry->name, '_');
+			if (end)
+				*end = '\0';
+			*prepared = lappend(*prepared, entry);
+		}
+		PQclear(res);
+	}
+	vdb_remote_close(request);
+	if (why)
+		add_action(actions, group, NULL, "not reached", why);
+	return why == NULL;
+}
+
+/* Is the transaction of that name still running here? */
+static bool
+is_running(const char *name)
+{
+	const char *digits = strrchr(name, '_');
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint64		xid;
+
+	if (digits == NULL)
+		return true;			/* not one of ours: leave it alone */
+	xid = strtoull(digits + 1, NULL, 10);
+	/* nothing that runs is as old as half the circle of transaction numbers */
+	if (xid + PG_INT32_MAX < U64FromFullTransactionId(next))
+		return false;
+	return TransactionIdIsInProgress((TransactionId) xid);
+}
+
+/* All commit records that are visible now */
+static List *
+read_records(Relation rel)
+{
+	List	   *records = NIL;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0,
+										  NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		RecordEntry *record = palloc(sizeof(RecordEntry));
+		bool		isnull;
+		Datum		name = heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull);
+
+		record->name = TextDatumGetCString(name);
+		record->tid = tuple->t_self;
+		records = lappend(records, record);
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return records;
+}
+
+/* The record of a transaction, or NULL */
+static RecordEntry *
+find_record(List *records, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, records)
+	{
+		RecordEntry *record = lfirst(lc);
+
+		if (strcmp(record->name, name) == 0)
+			return record;
+	}
+	return NULL;
+}
+
+/* Commit or roll back what is prepared; false if that could not be done */
+static bool
+finish(PreparedEntry *entry, bool commit, List **actions)
+{
+	RemoteConnection *c = remote_connection(entry->group);
+	VdbRequest *request;
+	char	   *why = NULL;
+	const char *state;
+
+	if (!remote_try_connect(c, &why))
+	{
+		add_action(actions, entry->group, entry->gid, "not reached", why);
+		return false;
+	}
+	request = remote_request_ask(c, psprintf("%s PREPARED %s",
+											 commit ? "COMMIT" : "ROLLBACK",
+											 quote_literal_cstr(entry->gid)));
+	state = request->error ? PQresultErrorField(request->error,
+												PG_DIAG_SQLSTATE) : NULL;
+	/* the one who prepared it may have been quicker */
+	if (state == NULL || strcmp(state, "42704") != 0)
+	{
+		if (request->error)
+			why = pstrdup(PQresultErrorMessage(request->error));
+		else if (request->lost)
+			why = pstrdup("the connection was lost");
+		add_action(actions, entry->group, entry->gid,
+				   why ? "failed" : commit ? "committed" : "rolled back", why);
+	}
+	vdb_remote_close(request);
+	return why == NULL;
+}
+
+/*
+ * Delete records that nothing prepared belongs to
+ *
+ * Returns false if one had to stay.
+ */
+static bool
+delete_records(Relation rel, List *records, List *prepared)
+{
+	bool		all = true;
+	ListCell   *lc;
+
+	foreach(lc, records)
+	{
+		RecordEntry *record = lfirst(lc);
+		bool		needed = false;
+		ListCell   *lc2;
+
+		foreach(lc2, prepared)
+		{
+			PreparedEntry *entry = lfirst(lc2);
+
+			needed |= strcmp(entry->name, record->name) == 0;
+		}
+		if (needed)
+			all = false;
+		else
+			CatalogTupleDelete(rel, &record->tid);
+	}
+	return all;
+}
+
+/* Note what was done, or could not be */
+static void
+add_action(List **actions, int group, const char *gid, const char *what,
+		   const char *why)
+{
+	RemoteAction *action = palloc(sizeof(RemoteAction));
+
+	action->group = group;
+	action->gid = gid ? pstrdup(gid) : NULL;
+	action->what = what;
+	action->why = why ? pstrdup(why) : NULL;
+	*actions = lappend(*actions, action);
+}

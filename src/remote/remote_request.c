@@ -1,0 +1,448 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote_request.c
+ *	  What other rooms see: send a statement, get its rows, close.
+ *
+ * A request has a memory context of its own, below the one that it was made
+ * in: when that goes, for whichever reason, the request is closed and its
+ * results are freed.
+ *
+ * IDENTIFICATION
+ *	  src/remote/remote_request.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/buffile.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/wait_event.h"
+
+#include "vecdb/lib_compat.h"
+
+#include "remote_private.h"
+
+dlist_head	remote_requests = DLIST_STATIC_INIT(remote_requests);
+
+static VdbRequest *make_request(RemoteConnection *c,
+								const VdbStatement *statement);
+static void send_request(VdbRequest *request);
+static bool try_again(VdbRequest *request);
+static void throw_error(VdbRequest *request) pg_attribute_noreturn();
+static int	find_ready(VdbRequest *const *requests, int count);
+
+/* vdb_remote_connect -- see vecdb/remote.h */
+void
+vdb_remote_connect(const int *groups, int count)
+{
+	List	   *connections = NIL;
+
+	for (int i = 0; i < count; i++)
+		connections = lappend(connections, remote_connection(groups[i]));
+	remote_connect_all(connections, false);
+	list_free(connections);
+}
+
+/* vdb_remote_send -- see vecdb/remote.h */
+VdbRequest *
+vdb_remote_send(int group, const VdbStatement *statement)
+{
+	RemoteConnection *c = remote_connection(group);
+	VdbRequest *request;
+
+	remote_connect(c);
+	request = make_request(c, statement);
+	send_request(request);
+	return request;
+}
+
+/* A request that is to be sent */
+static VdbRequest *
+make_request(RemoteConnection *c, const VdbStatement *statement)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "vecdb request",
+												  ALLOCSET_SMALL_SIZES);
+	VdbRequest *request = MemoryContextAllocZero(context, sizeof(VdbRequest));
+
+	request->connection = c;
+	request->statement = *statement;
+	request->context = context;
+	request->owner = CurrentResourceOwner;
+	request->level = GetCurrentTransactionNestLevel();
+	request->callback.func = remote_request_forget;
+	request->callback.arg = request;
+	MemoryContextRegisterResetCallback(request->context, &request->callback);
+	dlist_push_tail(&remote_requests, &request->node);
+	return request;
+}
+
+/* Queue a flight with all that a request needs */
+static void
+send_request(VdbRequest *request)
+{
+	RemoteConnection *c = request->connection;
+	char	   *state;
+
+	remote_pipeline_settle(c);
+	if (!c->ready)
+		remote_connect(c);
+	if (c->copy)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot send a statement to group %d during a COPY to it",
+						c->group),
+				 errhint("Triggers and defaults of a table that is copied into cannot read distributed tables.")));
+	if (c->host)
+		request->host = MemoryContextStrdup(request->context, c->host);
+
+	/* rule 1: all or nothing of a flight */
+	if (remote_transaction_is_needed(c, request->statement.writes))
+	{
+		remote_transaction_begin(c, request);
+		request->in_transaction = true;
+		if (request->statement.writes)
+			c->wrote = true;
+	}
+	state = remote_setting_state(request->statement.role);
+	if (c->settings == NULL || strcmp(c->settings, state) != 0)
+	{
+		char	   *command = remote_setting_command(state);
+
+		remote_pipeline_command(c, command, request, NULL);
+		pfree(command);
+		if (c->settings)
+			pfree(c->settings);
+		c->settings = MemoryContextStrdup(remote_context(), state);
+		c->settings_in_transaction = true;
+	}
+	pfree(state);
+	remote_pipeline_statement(c, request);
+	remote_pipeline_sync(c);
+	c->requests_sent++;
+}
+
+/*
+ * remote_request_ask -- send SQL that has nothing to do with the transaction
+ *
+ * As the role that nodes log in as, outside of any transaction, which the
+ * caller has seen not to be open there.  Waits; the result is in the request,
+ * which the caller closes.
+ */
+VdbRequest *
+remote_request_ask(RemoteConnection *c, const char *sql)
+{
+	VdbStatement statement = {.sql = sql,.once = true,.few_rows = true};
+	VdbRequest *request = make_request(c, &statement);
+
+	remote_pipeline_settle(c);
+	if (!c->ready)
+	{
+		request->lost = true;
+		return request;
+	}
+	request->host = MemoryContextStrdup(request->context, c->host);
+	if (c->settings)
+	{
+		remote_pipeline_command(c, "RESET ROLE", request, NULL);
+		remote_pipeline_sync(c);
+		pfree(c->settings);
+		c->settings = NULL;
+		remote_pipeline_settle(c);
+	}
+	if (c->ready && request->error == NULL)
+	{
+		request->done = false;
+		remote_pipeline_statement(c, request);
+		remote_pipeline_sync(c);
+	}
+	while (!request->done && !request->lost)
+	{
+		if (!remote_pipeline_take(c))
+			remote_pipeline_wait(c);
+	}
+	return request;
+}
+
+/* vdb_remote_row -- see vecdb/remote.h */
+PGresult *
+vdb_remote_row(VdbRequest *request)
+{
+	for (;;)
+	{
+		PGresult   *res = remote_rows_get(request);
+
+		if (res)
+		{
+			request->delivered = true;
+			return res;
+		}
+		if (request->done && request->error == NULL)
+			return NULL;
+		if (request->done || request->lost)
+		{
+			if (!try_again(request))
+				throw_error(request);
+			continue;
+		}
+		if (!remote_pipeline_take(request->connection))
+			remote_pipeline_wait(request->connection);
+	}
+}
+
+/*
+ * Send a request again, if that cannot do harm and may help
+ *
+ * It may when the connection broke, or when the other node found that what it
+ * had prepared has become of another type.
+ */
+static bool
+try_again(VdbRequest *request)
+{
+	RemoteConnection *c = request->connection;
+
+	if (request->error)
+	{
+		const char *state = PQresultErrorField(request->error,
+											   PG_DIAG_SQLSTATE);
+		const char *where = PQresultErrorField(request->error,
+											   PG_DIAG_SOURCE_FUNCTION);
+
+		if (state == NULL || where == NULL || strcmp(state, "0A000") != 0 ||
+			strcmp(where, "RevalidateCachedQuery") != 0)
+		{
+			/* a server that is being stopped says so before it goes */
+			if (!request->lost || state == NULL || strncmp(state, "57P", 3) != 0)
+				return false;
+		}
+		else if (c->statements)
+			c->statements_stale = true;
+	}
+	if (request->in_transaction || request->statement.writes ||
+		request->delivered || request->again || c->depth > 0 || c->lost)
+		return false;
+	if (request->error)
+		PQclear(request->error);
+	request->error = NULL;
+	request->done = false;
+	request->lost = false;
+	request->again = true;
+	remote_connect(c);
+	send_request(request);
+	return true;
+}
+
+/* Throw why a request failed */
+static void
+throw_error(VdbRequest *request)
+{
+	if (request->error)
+		remote_error_throw(request->error, request->connection->group,
+						   request->host, request->statement.sql);
+	remote_error_lost(request->connection->group, request->host);
+}
+
+/* remote_request_deliver -- a result of a request has come */
+void
+remote_request_deliver(VdbRequest *request, PGresult *res)
+{
+	const char *tuples;
+
+	switch (PQresultStatus(res))
+	{
+		case PGRES_TUPLES_OK:
+		case PGRES_COMMAND_OK:
+			tuples = PQcmdTuples(res);
+			if (*tuples)
+				request->affected = strtoull(tuples, NULL, 10);
+			break;
+		default:
+			break;
+	}
+	if (PQntuples(res) > 0)
+		remote_rows_put(request, res);
+	else
+		PQclear(res);
+}
+
+/* remote_request_finish -- all of a request has been answered */
+void
+remote_request_finish(VdbRequest *request)
+{
+	request->done = true;
+}
+
+/* vdb_remote_is_ready -- see vecdb/remote.h */
+bool
+vdb_remote_is_ready(VdbRequest *request)
+{
+	if (request->rows.count > 0 || request->rows.file_rows > 0 ||
+		request->done || request->lost)
+		return true;
+	remote_pipeline_absorb(request->connection);
+	return request->rows.count > 0 || request->done || request->lost;
+}
+
+/* vdb_remote_wait_any -- see vecdb/remote.h */
+int
+vdb_remote_wait_any(VdbRequest *const *requests, int count)
+{
+	WaitEvent  *events = palloc(sizeof(WaitEvent) * (count + 2));
+	int			ready;
+
+	while ((ready = find_ready(requests, count)) < 0)
+	{
+		WaitEventSet *set = vdb_create_wait_event_set(count + 2);
+		int			occurred;
+
+		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
+						  NULL);
+		for (int i = 0; i < count; i++)
+		{
+			RemoteConnection *c;
+
+			if (requests[i] == NULL)
+				continue;
+			c = requests[i]->connection;
+			AddWaitEventToSet(set, WL_SOCKET_READABLE |
+							  (c->unflushed ? WL_SOCKET_WRITEABLE : 0),
+							  PQsocket(c->pg), NULL, NULL);
+		}
+		occurred = WaitEventSetWait(set, -1L, events, count + 2,
+									PG_WAIT_EXTENSION);
+		FreeWaitEventSet(set);
+		for (int i = 0; i < occurred; i++)
+		{
+			if (events[i].events & WL_LATCH_SET)
+				ResetLatch(MyLatch);
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	pfree(events);
+	return ready;
+}
+
+/* The place of a request that is ready, or -1 */
+static int
+find_ready(VdbRequest *const *requests, int count)
+{
+	bool		any = false;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (requests[i] && vdb_remote_is_ready(requests[i]))
+			return i;
+		any |= requests[i] != NULL;
+	}
+	if (!any)
+		elog(ERROR, "no request to wait for");
+	return -1;
+}
+
+/* vdb_remote_affected -- see vecdb/remote.h */
+uint64
+vdb_remote_affected(VdbRequest *request)
+{
+	return request->affected;
+}
+
+/* vdb_remote_host -- see vecdb/remote.h */
+const char *
+vdb_remote_host(VdbRequest *request)
+{
+	return request->host;
+}
+
+/*
+ * vdb_remote_close -- see vecdb/remote.h
+ *
+ * What is left of its rows is thrown away when the connection is used again,
+ * or cancelled then or at the end of the transaction.
+ */
+void
+vdb_remote_close(VdbRequest *request)
+{
+	if (request->rows.file)
+		BufFileClose(request->rows.file);
+	request->rows.file = NULL;
+	MemoryContextDelete(request->context);
+}
+
+/*
+ * remote_request_forget -- nobody wants a request's results any more
+ *
+ * May be called twice.  A file of rows is its resource owner's.
+ */
+void
+remote_request_forget(void *arg)
+{
+	VdbRequest *request = arg;
+
+	if (request->connection == NULL)
+		return;
+	remote_pipeline_forget(request);
+	remote_rows_clear(request);
+	if (request->error)
+		PQclear(request->error);
+	request->error = NULL;
+	dlist_delete(&request->node);
+	request->connection = NULL;
+	request->lost = true;
+}
+
+/* vdb_remote_execute -- see vecdb/remote.h */
+uint64
+vdb_remote_execute(int group, const char *sql)
+{
+	VdbStatement statement = {.sql = sql,.writes = true,.once = true};
+	VdbRequest *request = vdb_remote_send(group, &statement);
+	PGresult   *res;
+	uint64		affected;
+
+	while ((res = vdb_remote_row(request)) != NULL)
+		PQclear(res);
+	affected = request->affected;
+	request->connection->statements_stale = true;
+	vdb_remote_close(request);
+	return affected;
+}
+
+/* vdb_remote_execute_all -- see vecdb/remote.h */
+void
+vdb_remote_execute_all(const char *sql)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	VdbStatement statement = {.sql = sql,.writes = true,.once = true};
+	int		   *groups;
+	int			count = 0;
+	List	   *requests = NIL;
+	ListCell   *lc;
+
+	if (cluster == NULL)
+		return;
+	groups = palloc(sizeof(int) * cluster->group_count);
+	for (int i = 0; i < cluster->group_count; i++)
+	{
+		if (cluster->groups[i].id != cluster->local_group)
+			groups[count++] = cluster->groups[i].id;
+	}
+	vdb_remote_connect(groups, count);
+	for (int i = 0; i < count; i++)
+		requests = lappend(requests, vdb_remote_send(groups[i], &statement));
+	foreach(lc, requests)
+	{
+		VdbRequest *request = lfirst(lc);
+		PGresult   *res;
+
+		while ((res = vdb_remote_row(request)) != NULL)
+			PQclear(res);
+		request->connection->statements_stale = true;
+		vdb_remote_close(request);
+	}
+	list_free(requests);
+	pfree(groups);
+}

@@ -1,0 +1,624 @@
+/*-------------------------------------------------------------------------
+ *
+ * remote_transaction.c
+ *	  Transactions over groups: begin, savepoints, commit, abort.
+ *
+ * A transaction at another group is begun when it is first needed, with the
+ * properties of ours, and follows it: savepoints are set there when something
+ * is sent within a subtransaction, and are released or rolled back to with it.
+ *
+ * At commit, a transaction that changed one group in all commits there.  One
+ * that changed more commits in two phases: PREPARE TRANSACTION at the other
+ * groups, a commit record among our own changes, our own commit, which is the
+ * decision, and COMMIT PREPARED.  See README, "Crash states".
+ *
+ * IDENTIFICATION
+ *	  src/remote/remote_transaction.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "vecdb/lib_debug.h"
+
+#include "remote_private.h"
+
+/* Were rows of our own group changed? */
+static bool local_wrote;
+
+static void at_transaction(XactEvent event, void *arg);
+static void at_subtransaction(SubXactEvent event, SubTransactionId mine,
+							  SubTransactionId parent, void *arg);
+static void before_commit(void);
+static void before_prepare(void);
+static void after_commit(void);
+static void after_abort(void);
+static List *find_participants(bool writers);
+static bool is_local_writer(void);
+static void commit_at(List *connections);
+static void commit_two_phase(List *writers, List *readers);
+static void check_answer(RemoteConnection *c, const char *command);
+static void commit_prepared(void);
+static void reach_committed(void);
+static void roll_back(void);
+static void release_savepoints(int level);
+static void roll_back_savepoints(int level);
+static void forget_requests(int level);
+static void forget_transaction(RemoteConnection *c);
+static void without_throwing(void (*action) (void));
+static void drop_settings(RemoteConnection *c);
+
+/* remote_transaction_init -- follow what transactions do */
+void
+remote_transaction_init(void)
+{
+	RegisterXactCallback(at_transaction, NULL);
+	RegisterSubXactCallback(at_subtransaction, NULL);
+}
+
+/* vdb_remote_local_write -- see vecdb/remote.h */
+void
+vdb_remote_local_write(void)
+{
+	local_wrote = true;
+}
+
+/*
+ * remote_transaction_is_needed -- must a request be sent within a transaction?
+ *
+ * A statement that only reads, and that is all of our transaction, need not.
+ */
+bool
+remote_transaction_is_needed(RemoteConnection *c, bool writes)
+{
+	return writes || c->depth > 0 || IsTransactionBlock() ||
+		IsolationUsesXactSnapshot();
+}
+
+/* remote_transaction_begin -- queue what brings the group to our level */
+void
+remote_transaction_begin(RemoteConnection *c, VdbRequest *request)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	char		sql[128];
+
+	if (c->depth == 0)
+	{
+		snprintf(sql, sizeof(sql), "BEGIN ISOLATION LEVEL %s %s%s",
+				 XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" :
+				 XactIsoLevel == XACT_REPEATABLE_READ ? "REPEATABLE READ" :
+				 "READ COMMITTED",
+				 XactReadOnly ? "READ ONLY" : "READ WRITE",
+				 XactDeferrable ? " DEFERRABLE" : "");
+		remote_pipeline_command(c, sql, request, "BEGIN");
+		c->depth = 1;
+	}
+	while (c->depth < level)
+	{
+		snprintf(sql, sizeof(sql), "SAVEPOINT s%d", c->depth + 1);
+		remote_pipeline_command(c, sql, request, "SAVEPOINT");
+		c->depth++;
+	}
+}
+
+/*
+ * remote_transaction_check -- can a connection be used?
+ *
+ * An ERROR if its part of our transaction is lost.  A connection that the
+ * other side has closed while it was idle is closed, to be made again.
+ */
+void
+remote_transaction_check(RemoteConnection *c)
+{
+	if (c->lost)
+		remote_error_lost(c->group, c->host);
+	if (c->depth > 0 && c->failure)
+		remote_error_throw(c->failure, c->group, c->host, NULL);
+	if (c->ready && c->depth == 0 && dlist_is_empty(&c->steps))
+		remote_pipeline_absorb(c);
+}
+
+/* remote_transaction_is_open -- is there one at any other group? */
+bool
+remote_transaction_is_open(void)
+{
+	return find_participants(true) != NIL || find_participants(false) != NIL;
+}
+
+/* What our transaction does, others do too */
+static void
+at_transaction(XactEvent event, void *arg)
+{
+	if (dlist_is_empty(&remote_connections))
+	{
+		local_wrote = false;
+		return;
+	}
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			before_commit();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			before_prepare();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+			after_commit();
+			break;
+		case XACT_EVENT_ABORT:
+			after_abort();
+			break;
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			break;
+	}
+}
+
+/* What our subtransaction does, savepoints of others do too */
+static void
+at_subtransaction(SubXactEvent event, SubTransactionId mine,
+				  SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (dlist_is_empty(&remote_connections))
+		return;
+	if (event == SUBXACT_EVENT_PRE_COMMIT_SUB)
+		release_savepoints(level);
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+		roll_back_savepoints(level);
+}
+
+/* Get the other groups to commit, or ready to; an ERROR aborts all */
+static void
+before_commit(void)
+{
+	dlist_iter	iter;
+	List	   *writers;
+	List	   *readers;
+
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->depth > 0)
+			remote_pipeline_drain(c);
+		remote_transaction_check(c);
+	}
+	writers = find_participants(true);
+	readers = find_participants(false);
+	if (writers != NIL &&
+		(list_length(writers) > 1 || is_local_writer()))
+		commit_two_phase(writers, readers);
+	else if (writers != NIL || readers != NIL)
+		commit_at(list_concat(writers, readers));
+}
+
+/* PREPARE TRANSACTION by the user: only if other groups were not changed */
+static void
+before_prepare(void)
+{
+	List	   *writers = find_participants(true);
+
+	if (writers != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot prepare a transaction that has changed other groups"),
+				 errdetail("Group %d was changed.",
+						   ((RemoteConnection *) linitial(writers))->group),
+				 errhint("Use COMMIT, which prepares and commits at all groups by itself.")));
+	commit_at(find_participants(false));
+}
+
+/* The connections with a transaction that has, or has not, changed rows */
+static List *
+find_participants(bool writers)
+{
+	List	   *found = NIL;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->depth > 0 && c->wrote == writers)
+			found = lappend(found, c);
+	}
+	return found;
+}
+
+/*
+ * Has our transaction changed anything here?
+ *
+ * Changes of tables that are not distributed count: they must not be undone
+ * while those of other groups stay.
+ */
+static bool
+is_local_writer(void)
+{
+	return local_wrote || TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
+/* Commit at groups, one of which at most was changed */
+static void
+commit_at(List *connections)
+{
+	ListCell   *lc;
+
+	VDB_DEBUG_POINT("remote_commit");
+	foreach(lc, connections)
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		remote_pipeline_command(c, "COMMIT", NULL, "COMMIT");
+		remote_pipeline_sync(c);
+	}
+	foreach(lc, connections)
+	{
+		RemoteConnection *c = lfirst(lc);
+		bool		wrote = c->wrote;
+
+		remote_pipeline_drain(c);
+		if (c->lost && wrote)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+					 errmsg("connection to group %d was lost during COMMIT",
+							c->group),
+					 errdetail("The transaction may have been committed at %s, or not.",
+							   c->host),
+					 errhint("Look at the rows before doing it again.")));
+		check_answer(c, "COMMIT");
+		c->depth = 0;
+	}
+}
+
+/* Prepare at groups that were changed, and record that we will commit */
+static void
+commit_two_phase(List *writers, List *readers)
+{
+	char	   *name;
+	ListCell   *lc;
+
+	remote_shared_request_recovery();
+	name = remote_record_name();
+	VDB_DEBUG_POINT("remote_prepare");
+	foreach(lc, writers)
+	{
+		RemoteConnection *c = lfirst(lc);
+		char	   *sql;
+
+		snprintf(c->gid, sizeof(c->gid), "%s_%d", name, c->group);
+		sql = psprintf("PREPARE TRANSACTION '%s'", c->gid);
+		c->prepared = PREPARED_SENT;
+		remote_pipeline_command(c, sql, NULL, "PREPARE TRANSACTION");
+		remote_pipeline_sync(c);
+		pfree(sql);
+	}
+	foreach(lc, writers)
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		remote_pipeline_drain(c);
+		check_answer(c, "PREPARE TRANSACTION");
+		c->prepared = PREPARED_DONE;
+		c->depth = 0;
+	}
+	commit_at(readers);
+	VDB_DEBUG_POINT("remote_prepared");
+	remote_record_insert(name);
+	VDB_DEBUG_POINT("remote_recorded");
+	pfree(name);
+}
+
+/* An ERROR if a command at the end of the transaction did not succeed */
+static void
+check_answer(RemoteConnection *c, const char *command)
+{
+	if (c->lost)
+		remote_error_lost(c->group, c->host);
+	if (c->failure)
+		remote_error_throw(c->failure, c->group, c->host, command);
+	if (c->rolled_back)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_ROLLBACK),
+				 errmsg("group %d has rolled the transaction back", c->group),
+				 errdetail("%s at %s was answered by ROLLBACK.", command,
+						   c->host)));
+}
+
+/* We have committed: so do those that are prepared */
+static void
+after_commit(void)
+{
+	dlist_iter	iter;
+
+	without_throwing(commit_prepared);
+	dlist_foreach(iter, &remote_connections)
+		forget_transaction(dlist_container(RemoteConnection, node, iter.cur));
+	local_wrote = false;
+}
+
+/* COMMIT PREPARED at all groups at once; those that fail are recovery's */
+static void
+commit_prepared(void)
+{
+	List	   *sent = NIL;
+	ListCell   *lc;
+	dlist_iter	iter;
+
+	forget_requests(0);
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->prepared == PREPARED_DONE)
+			sent = lappend(sent, c);
+		else if (c->depth == 0 && c->cancel == NULL && c->ready &&
+				 !dlist_is_empty(&c->steps))
+		{
+			/* rows that nobody read: have the other node stop */
+			remote_pipeline_absorb(c);
+			if (c->ready && !dlist_is_empty(&c->steps))
+				c->cancel = remote_cancel_begin(c->pg);
+		}
+	}
+	if (sent == NIL)
+		return;
+	reach_committed();
+	remote_error_quiet(true);
+	foreach(lc, sent)
+	{
+		RemoteConnection *c = lfirst(lc);
+		char	   *sql = psprintf("COMMIT PREPARED '%s'", c->gid);
+
+		if (VDB_DEBUG_VALUE("remote_leave_prepared", 0) != c->group)
+			remote_pipeline_send(c, sql, "COMMIT PREPARED");
+		pfree(sql);
+	}
+	remote_pipeline_await(sent, false);
+	remote_error_quiet(false);
+	foreach(lc, sent)
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		if (!c->ready || c->failure)
+			ereport(WARNING,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("group %d has not confirmed the commit", c->group),
+					 errdetail("The transaction is committed; \"%s\" is prepared there and will be committed when the group can be reached.",
+							   c->gid)));
+	}
+	remote_shared_request_recovery();
+}
+
+/*
+ * The debug point after the decision
+ *
+ * Interrupts are held here, which debug points take for a lock.
+ */
+static void
+reach_committed(void)
+{
+	uint32		held = InterruptHoldoffCount;
+
+	if (!vdb_debug_enabled)
+		return;
+	InterruptHoldoffCount = 0;
+	VDB_DEBUG_POINT("remote_committed");
+	InterruptHoldoffCount = held;
+}
+
+/* We have aborted: so do others */
+static void
+after_abort(void)
+{
+	dlist_iter	iter;
+
+	remote_error_quiet(true);
+	without_throwing(roll_back);
+	remote_error_quiet(false);
+	dlist_foreach(iter, &remote_connections)
+		forget_transaction(dlist_container(RemoteConnection, node, iter.cur));
+	local_wrote = false;
+}
+
+/* Stop all that is done for us, and roll back at all groups at once */
+static void
+roll_back(void)
+{
+	List	   *all = NIL;
+	ListCell   *lc;
+	dlist_iter	iter;
+
+	forget_requests(0);
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->pg && !c->ready)
+			remote_disconnect(c);
+		else if (c->copy)
+			remote_copy_abort(c);
+		if (c->pg)
+			all = lappend(all, c);
+	}
+	remote_pipeline_await(all, true);
+	foreach(lc, all)
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		if (c->prepared == PREPARED_SENT && c->ready && !c->failure &&
+			!c->rolled_back)
+			c->prepared = PREPARED_DONE;
+		if (c->prepared == PREPARED_DONE)
+		{
+			char	   *sql = psprintf("ROLLBACK PREPARED '%s'", c->gid);
+
+			remote_pipeline_send(c, sql, NULL);
+			pfree(sql);
+		}
+		else if (c->depth > 0)
+			remote_pipeline_send(c, "ROLLBACK", NULL);
+		if (c->prepared != PREPARED_NOT)
+			remote_shared_request_recovery();
+		drop_settings(c);
+	}
+	remote_pipeline_await(all, false);
+	list_free(all);
+}
+
+/* A subtransaction commits: its savepoints go, what was done stays */
+static void
+release_savepoints(int level)
+{
+	dlist_iter	iter;
+	char		sql[64];
+
+	dlist_foreach(iter, &remote_requests)
+	{
+		VdbRequest *request = dlist_container(VdbRequest, node, iter.cur);
+
+		request->level = Min(request->level, level - 1);
+	}
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->depth < level || !c->ready)
+			continue;
+		snprintf(sql, sizeof(sql), "RELEASE SAVEPOINT s%d", level);
+		remote_pipeline_command(c, sql, NULL, "RELEASE");
+		remote_pipeline_sync(c);
+		c->depth = level - 1;
+	}
+}
+
+/* A subtransaction aborts: what was done in it is undone elsewhere too */
+static void
+roll_back_savepoints(int level)
+{
+	List	   *touched = NIL;
+	ListCell   *lc;
+	dlist_iter	iter;
+	char		sql[64];
+
+	forget_requests(level);
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->pg && !c->ready)
+			remote_disconnect(c);
+		if (c->copy && c->depth >= level)
+			remote_copy_abort(c);
+		if (c->depth >= level && c->ready)
+			touched = lappend(touched, c);
+	}
+	if (touched == NIL)
+		return;
+	remote_error_quiet(true);
+	remote_pipeline_await(touched, true);
+	foreach(lc, touched)
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		if (!c->ready)
+			continue;
+		if (c->failure)
+			PQclear(c->failure);
+		c->failure = NULL;
+		c->rolled_back = false;
+		drop_settings(c);
+		snprintf(sql, sizeof(sql), "ROLLBACK TO SAVEPOINT s%d", level);
+		if (!remote_pipeline_send(c, sql, "ROLLBACK"))
+			continue;
+		snprintf(sql, sizeof(sql), "RELEASE SAVEPOINT s%d", level);
+		remote_pipeline_send(c, sql, "RELEASE");
+		c->depth = level - 1;
+	}
+	remote_pipeline_await(touched, false);
+	remote_error_quiet(false);
+	list_free(touched);
+}
+
+/* Forget requests that were made at a level or below it */
+static void
+forget_requests(int level)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &remote_requests)
+	{
+		VdbRequest *request = dlist_container(VdbRequest, node, iter.cur);
+
+		if (request->level >= level)
+			remote_request_forget(request);
+	}
+}
+
+/* The transaction is over, in whichever way */
+static void
+forget_transaction(RemoteConnection *c)
+{
+	if (c->ready && !dlist_is_empty(&c->steps) &&
+		(c->depth > 0 || c->prepared != PREPARED_NOT))
+		remote_pipeline_lost(c);
+	c->depth = 0;
+	c->wrote = false;
+	c->lost = false;
+	c->rolled_back = false;
+	c->prepared = PREPARED_NOT;
+	c->gid[0] = '\0';
+	if (c->failure)
+		PQclear(c->failure);
+	c->failure = NULL;
+}
+
+/* Settings that were made in what is rolled back are not what they were */
+static void
+drop_settings(RemoteConnection *c)
+{
+	if (c->settings_in_transaction && c->settings)
+	{
+		pfree(c->settings);
+		c->settings = NULL;
+	}
+	c->settings_in_transaction = false;
+}
+
+/*
+ * Do something after the decision
+ *
+ * An error here, as one of memory, cannot change it any more: the connections
+ * are closed, and what is left prepared is recovery's.
+ */
+static void
+without_throwing(void (*action) (void))
+{
+	MemoryContext context = CurrentMemoryContext;
+	uint32		held = InterruptHoldoffCount;
+	dlist_iter	iter;
+
+	PG_TRY();
+	{
+		action();
+	}
+	PG_CATCH();
+	{
+		/* an error lets interrupts in, which must wait until we are done */
+		InterruptHoldoffCount = held;
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		dlist_foreach(iter, &remote_connections)
+			remote_pipeline_lost(dlist_container(RemoteConnection, node,
+												 iter.cur));
+	}
+	PG_END_TRY();
+}

@@ -1,0 +1,156 @@
+# Whatever dies at whichever step of two-phase commit: do all groups agree
+# after recovery?
+
+use strict;
+use warnings;
+
+use lib 'test/perl';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use VecdbGroups;
+
+my @nodes = VecdbGroups::start(3);
+my ($one, $two, $three) = @nodes;
+my $next = 0;
+
+# debug points wait for this lock
+sub lock_of
+{
+	my ($point) = @_;
+	return "(30308, hashtext('$point'))";
+}
+
+sub write_all
+{
+	my ($id) = @_;
+	return "BEGIN; INSERT INTO t VALUES ($id, 'x');"
+	  . "SELECT vecdb.run_on_group($_, 'INSERT INTO t VALUES ($id, ''x'')');" x 0
+	  . join('', map { "SELECT vecdb.run_on_group($_, 'INSERT INTO t VALUES ($id, ''x'')');" } 2, 3);
+}
+
+# how many groups have row "id"
+sub copies
+{
+	my ($id) = @_;
+	my $count = 0;
+	$count += $_->safe_psql('postgres', "SELECT count(*) FROM t WHERE id = $id")
+	  foreach @nodes;
+	return $count;
+}
+
+sub recover
+{
+	return $one->safe_psql('postgres',
+		q{SELECT coalesce(string_agg(group_id || ' ' || action, ', ' ORDER BY group_id, action), '')
+			FROM vecdb.recover_transactions()});
+}
+
+# an error at each step
+foreach my $point ('remote_prepare', 'remote_prepared', 'remote_recorded')
+{
+	my $id = ++$next;
+	my ($rc, $out, $err) = $one->psql('postgres',
+		"SET vecdb.debug_points = '$point=error';" . write_all($id) . 'COMMIT');
+	like($err, qr/debug point "$point" raises an error/, "$point: error");
+	is(copies($id), 0, "$point: rolled back everywhere");
+	is(VecdbGroups::prepared(@nodes), 0, "$point: nothing left prepared");
+	is(recover(), '', "$point: nothing to recover");
+}
+
+# start a transaction that waits at a point; returns the holder of the lock
+# and the waiting session
+sub begin_waiting
+{
+	my ($point, $id) = @_;
+	my $holder = $one->background_psql('postgres');
+	$holder->query_safe('SELECT pg_advisory_lock' . lock_of($point));
+	my $session = $one->background_psql('postgres', on_error_stop => 0);
+	$session->query_safe("SET vecdb.debug_points = '$point'");
+	$session->query_until(qr/^go$/m, "\\echo go\n" . write_all($id) . "COMMIT;\n");
+	VecdbGroups::wait_for($one,
+		q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted},
+		"$point is reached");
+	return ($holder, $session);
+}
+
+# the coordinator crashes at each step
+foreach my $case (
+	[ 'remote_prepare', 0 ], [ 'remote_prepared', 0 ],
+	[ 'remote_recorded', 0 ], [ 'remote_committed', 3 ])
+{
+	my ($point, $expected) = @$case;
+	my $id = ++$next;
+	my ($holder, $session) = begin_waiting($point, $id);
+	my $prepared = $point eq 'remote_prepare' ? 0 : 2;
+	is(VecdbGroups::prepared(@nodes), $prepared, "$point: $prepared prepared");
+	is(recover(), '', "$point: recovery leaves alone what runs")
+	  if $point ne 'remote_committed';
+	is(VecdbGroups::prepared(@nodes), $prepared, "$point: still $prepared prepared")
+	  if $point ne 'remote_committed';
+	$one->stop('immediate');
+	eval { $_->quit } foreach $holder, $session;
+	$one->start;
+	VecdbGroups::wait_for($_, q{SELECT count(*) = 0 FROM pg_prepared_xacts},
+		"$point: the launcher recovers after the start")
+	  foreach $two, $three;
+	is(copies($id), $expected, "$point: crash of the coordinator, $expected copies");
+	is($one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), 0,
+		"$point: no record left") if recover() eq '';
+}
+
+# another group crashes at each step
+foreach my $case (
+	[ 'remote_prepare', 0 ], [ 'remote_prepared', 3 ],
+	[ 'remote_recorded', 3 ], [ 'remote_committed', 3 ])
+{
+	my ($point, $expected) = @$case;
+	my $id = ++$next;
+	my ($holder, $session) = begin_waiting($point, $id);
+	$three->stop('immediate');
+	$holder->quit;
+	VecdbGroups::wait_for($one,
+		q{SELECT count(*) = 0 FROM pg_stat_activity WHERE state <> 'idle' AND query ~ 'COMMIT' AND pid <> pg_backend_pid()},
+		"$point: the session ends its transaction");
+	eval { $session->quit };
+	like(recover(), qr/3 not reached/, "$point: group 3 is not reached");
+	$three->start;
+	recover();
+	is(VecdbGroups::prepared(@nodes), 0, "$point: nothing left prepared");
+	is(copies($id), $expected, "$point: crash of another group, $expected copies");
+	is($one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), 0,
+		"$point: no record left");
+}
+
+# COMMIT PREPARED that is not confirmed is a warning, and recovery's
+my $id = ++$next;
+my ($rc, $out, $err) = $one->psql('postgres',
+	"SET vecdb.debug_points = 'remote_leave_prepared=2';" . write_all($id) . 'COMMIT');
+is(copies($id), 2, 'group 2 is behind');
+is(recover(), '2 committed', 'recovery commits');
+is(copies($id), 3, 'all have it');
+
+# the worker does the same by itself
+$one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 1');
+$one->reload;
+$one->restart;
+$id = ++$next;
+$one->psql('postgres',
+	"SET vecdb.debug_points = 'remote_leave_prepared=3';" . write_all($id) . 'COMMIT');
+VecdbGroups::wait_for($three, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the worker commits');
+is(copies($id), 3, 'all have it');
+VecdbGroups::wait_for($one, 'SELECT count(*) = 0 FROM vecdb.catalog_commit', 'the worker clears records');
+like(slurp_file($one->logfile), qr/transaction "vecdb_\w+_3" was committed at group 3/, 'and says so');
+
+# what is prepared by others stays
+$two->safe_psql('postgres', q{BEGIN; INSERT INTO t VALUES (1000, 'mine'); PREPARE TRANSACTION 'vecdb_of_a_user'});
+is(recover(), '', 'nothing to do');
+is(VecdbGroups::prepared($two), 1, 'the transaction of a user stays');
+$two->safe_psql('postgres', q{ROLLBACK PREPARED 'vecdb_of_a_user'});
+
+# a database can be dropped although there are workers
+$one->safe_psql('postgres', 'CREATE DATABASE gone');
+$one->safe_psql('postgres', 'DROP DATABASE gone');
+pass('DROP DATABASE');
+
+done_testing();
