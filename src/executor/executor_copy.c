@@ -45,7 +45,7 @@
 #include "utils/rls.h"
 
 #include "vecdb/executor.h"
-#include "executor_private.h"
+#include "executor_write.h"
 
 /* Rows for a group are handed over in portions of at least so many bytes */
 #define PORTION_SIZE	(64 * 1024)
@@ -63,6 +63,7 @@ typedef struct Stream
 
 typedef struct CopyRun
 {
+	MemoryContext context;		/* of all that lasts */
 	Relation	rel;
 	const VdbTable *table;
 	bool		binary;
@@ -121,6 +122,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	List	   *condition;
 	uint64		result;
 
+	run.context = CurrentMemoryContext;
 	run.rel = table_openrv(stmt->relation, RowExclusiveLock);
 	run.table = vdb_catalog_table(RelationGetRelid(run.rel));
 	check_options(stmt->options);
@@ -288,8 +290,8 @@ static List *
 prepare_condition(ParseState *pstate, CopyStmt *stmt, Relation rel)
 {
 	ParseNamespaceItem *item =
-		addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL,
-									  false, false);
+	addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL,
+								  false, false);
 	List	   *vars;
 	List	   *columns = NIL;
 	ListCell   *cell;
@@ -440,9 +442,12 @@ make_pending(CopyRun *run)
 {
 	static const char binary_end[2] = {(char) 0xff, (char) 0xff};
 	ErrorContextCallback *before = error_context_stack;
+	MemoryContext caller;
 
 	if (run->at_end)
 		return;
+	/* the caller's context lasts for a row */
+	caller = MemoryContextSwitchTo(run->context);
 	vdb_catalog_leave_local();
 	error_context_stack = &run->error_context;
 	while (!run->at_end && run->pending_length == 0)
@@ -458,6 +463,7 @@ make_pending(CopyRun *run)
 	}
 	error_context_stack = before;
 	vdb_catalog_enter_local();
+	MemoryContextSwitchTo(caller);
 	if (!run->at_end)
 	{
 		if (run->own)
@@ -499,6 +505,8 @@ route_next_row(CopyRun *run)
 		{
 			keys[i] = run->values[run->table->keys[i] - 1];
 			nulls[i] = run->nulls[run->table->keys[i] - 1];
+			if (nulls[i])
+				executor_refuse_null(run->table->relid, run->table->keys[i]);
 		}
 		group = run->table->shard_groups[vdb_catalog_shard(run->table, keys,
 														   nulls)];

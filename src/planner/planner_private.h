@@ -38,6 +38,7 @@ typedef struct PlannerParams
  */
 extern char *planner_deparse(const Query *query, List **params);
 extern Node *planner_take_out(Node *node, PlannerParams *params);
+extern Node *planner_make_param(Node *node, PlannerParams *params);
 extern char *planner_text(Query *query);
 
 /* functions in planner_push.c */
@@ -67,6 +68,8 @@ typedef struct PlannerShard
 	Oid			relid;			/* a distributed table among them, or
 								 * InvalidOid: reference tables only */
 	int			colocation;		/* of the distributed tables */
+	Oid			role;			/* owner of the view that reads them, or
+								 * InvalidOid: current user */
 	List	   *keys;			/* by key column: a list of Vars, all equal */
 	List	   *from;			/* RangeTblRefs and JoinExprs */
 	List	   *quals;			/* WHERE, bare clauses */
@@ -116,7 +119,12 @@ planner_has_member(List *variables, Node *node)
 
 extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
 									  PathTarget *target, double rows);
+extern void planner_note_targets(RelOptInfo *rel);
 extern int	planner_group_count(Oid relid);
+
+/* functions in planner_route.c */
+extern bool planner_is_equality(Oid operator, Oid collation, Oid type);
+extern Node *planner_strip(Node *node);
 
 /* functions in planner_scan.c */
 extern void planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,

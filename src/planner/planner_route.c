@@ -99,8 +99,6 @@ static Node *column_value(RouteTable *place, AttrNumber attno,
 						  RouteState *state);
 static bool add_inserted_values(Query *query, RouteState *state);
 static List *groups_of_values(const VdbTable *table, List *values);
-static bool is_equality(Oid operator, Oid collation, Oid type);
-static Node *strip(Node *node);
 static Node *as_key(Node *value, Oid type);
 static Node *find_key_value(List *quals, List *variables, Oid type,
 							Relids relids);
@@ -162,7 +160,8 @@ planner_prune(VdbPlan *plan, List *quals, List *keys, Relids relids)
 	bool		constant = true;
 
 	plan->target = VDB_TARGET_ALL;
-	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
+		list_length(keys) != table->key_count)
 		return NIL;
 
 	for (int i = 0; i < table->key_count; i++)
@@ -317,15 +316,15 @@ gather_clause(Node *clause, Relids targets, RouteState *state)
 	if (IsA(clause, OpExpr) && list_length(((OpExpr *) clause)->args) == 2)
 	{
 		OpExpr	   *operation = (OpExpr *) clause;
-		Node	   *left = strip(linitial(operation->args));
-		Node	   *right = strip(lsecond(operation->args));
+		Node	   *left = planner_strip(linitial(operation->args));
+		Node	   *right = planner_strip(lsecond(operation->args));
 		RouteColumn *left_column = resolve_column(left, state);
 		RouteColumn *right_column = resolve_column(right, state);
 		Node	   *column = left_column ? left : right;
 
 		if (!left_column && !right_column)
 			return;
-		if (!is_equality(operation->opno, operation->inputcollid,
+		if (!planner_is_equality(operation->opno, operation->inputcollid,
 						 exprType(column)))
 			return;
 		if (left_column && right_column)
@@ -344,12 +343,12 @@ gather_clause(Node *clause, Relids targets, RouteState *state)
 			 ((ScalarArrayOpExpr *) clause)->useOr)
 	{
 		ScalarArrayOpExpr *operation = (ScalarArrayOpExpr *) clause;
-		Node	   *left = strip(linitial(operation->args));
+		Node	   *left = planner_strip(linitial(operation->args));
 		RouteColumn *column = resolve_column(left, state);
 		Node	   *value;
 
 		if (column == NULL || !is_target(column, targets, state) ||
-			!is_equality(operation->opno, operation->inputcollid,
+			!planner_is_equality(operation->opno, operation->inputcollid,
 						 exprType(left)))
 			return;
 		value = resolve_value(lsecond(operation->args), state);
@@ -411,7 +410,7 @@ resolve_in_level(Var *var, Query *level, RouteState *state)
 		Node	   *alias = (Node *) list_nth(rte->joinaliasvars,
 											  var->varattno - 1);
 
-		alias = alias ? strip(alias) : NULL;
+		alias = alias ? planner_strip(alias) : NULL;
 		if (alias == NULL || !IsA(alias, Var) ||
 			((Var *) alias)->varlevelsup != 0)
 			return NULL;
@@ -421,7 +420,7 @@ resolve_in_level(Var *var, Query *level, RouteState *state)
 	{
 		TargetEntry *entry = get_tle_by_resno(rte->subquery->targetList,
 											  var->varattno);
-		Node	   *inner = entry ? strip((Node *) entry->expr) : NULL;
+		Node	   *inner = entry ? planner_strip((Node *) entry->expr) : NULL;
 
 		if (inner && IsA(inner, Var) && ((Var *) inner)->varlevelsup == 0)
 			return resolve_in_level((Var *) inner, rte->subquery, state);
@@ -661,6 +660,7 @@ groups_of_values(const VdbTable *table, List *values)
 	Datum		datums[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS] = {false};
 	List	   *groups = NIL;
+	int			group;
 	ListCell   *cell;
 
 	if (list_length(values) == 1 && first->consttype != table->key_types[0])
@@ -680,12 +680,10 @@ groups_of_values(const VdbTable *table, List *values)
 						  &elements, &element_nulls, &count);
 		for (int i = 0; i < count; i++)
 		{
-			if (element_nulls[i])
-				continue;
-			groups = list_append_unique_int(groups,
-											table->shard_groups[vdb_catalog_shard(table,
-																				  &elements[i],
-																				  nulls)]);
+			group = element_nulls[i] ? 0 :
+				vdb_planner_group(table, &elements[i], nulls);
+			if (group != 0)
+				groups = list_append_unique_int(groups, group);
 		}
 		return groups;
 	}
@@ -699,15 +697,50 @@ groups_of_values(const VdbTable *table, List *values)
 			return NIL;
 		datums[i] = value->constvalue;
 	}
-	return list_make1_int(table->shard_groups[vdb_catalog_shard(table, datums,
-																nulls)]);
+	group = vdb_planner_group(table, datums, nulls);
+	return group != 0 ? list_make1_int(group) : NIL;
 }
 
 /*
- * Is an operator the equality by which keys are hashed?
+ * vdb_planner_group -- the group that owns the rows of a key, or 0 if there is
+ * no shard that takes them
  */
-static bool
-is_equality(Oid operator, Oid collation, Oid type)
+int
+vdb_planner_group(const VdbTable *table, const Datum *values,
+				  const bool *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int group = 0;
+
+	if (table->strategy != VDB_STRATEGY_LIST &&
+		table->strategy != VDB_STRATEGY_RANGE)
+		return table->shard_groups[vdb_catalog_shard(table, values, nulls)];
+
+	PG_TRY();
+	{
+		group = table->shard_groups[vdb_catalog_shard(table, values, nulls)];
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		/* nothing but a comparison of values can have been interrupted */
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	return group;
+}
+
+/*
+ * planner_is_equality -- is an operator the equality by which keys are hashed?
+ */
+bool
+planner_is_equality(Oid operator, Oid collation, Oid type)
 {
 	TypeCacheEntry *entry = lookup_type_cache(getBaseType(type),
 											  TYPECACHE_BTREE_OPFAMILY);
@@ -719,9 +752,9 @@ is_equality(Oid operator, Oid collation, Oid type)
 	return !OidIsValid(collation) || get_collation_isdeterministic(collation);
 }
 
-/* An expression without what changes its type in name only */
-static Node *
-strip(Node *node)
+/* planner_strip -- an expression without what changes its type in name only */
+Node *
+planner_strip(Node *node)
 {
 	while (node && IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
@@ -799,20 +832,20 @@ match_clause(Node *clause, List *variables, Oid type, Relids relids)
 	{
 		OpExpr	   *operation = (OpExpr *) clause;
 
-		if (!is_equality(operation->opno, operation->inputcollid, type))
+		if (!planner_is_equality(operation->opno, operation->inputcollid, type))
 			return NULL;
-		left = strip(linitial(operation->args));
-		right = strip(lsecond(operation->args));
+		left = planner_strip(linitial(operation->args));
+		right = planner_strip(lsecond(operation->args));
 	}
 	else if (IsA(clause, ScalarArrayOpExpr) &&
 			 ((ScalarArrayOpExpr *) clause)->useOr)
 	{
 		ScalarArrayOpExpr *operation = (ScalarArrayOpExpr *) clause;
 
-		left = strip(linitial(operation->args));
+		left = planner_strip(linitial(operation->args));
 		right = lsecond(operation->args);
 		if (!IsA(right, Const) ||
-			!is_equality(operation->opno, operation->inputcollid, type))
+			!planner_is_equality(operation->opno, operation->inputcollid, type))
 			return NULL;
 	}
 	else

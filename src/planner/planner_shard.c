@@ -34,6 +34,9 @@
 #define FANOUT_STARTUP_COST		25.0
 #define FANOUT_ROW_COST			0.02
 
+/* A LIMIT up to this makes a result that may come in one piece */
+#define MOST_FEW_ROWS			10000
+
 /* A shard statement while it is built */
 typedef struct ShardBuilder
 {
@@ -42,6 +45,7 @@ typedef struct ShardBuilder
 	List	   *columns;		/* expressions, in terms of root */
 	PlannerParams params;
 	Query	   *query;
+	int			limit_param;	/* the parameter that is the limit, or 0 */
 	int		   *numbers;		/* of the range table of the statement, by those
 								 * of root's */
 } ShardBuilder;
@@ -49,9 +53,11 @@ typedef struct ShardBuilder
 static Plan *plan_fanout(PlannerInfo *root, RelOptInfo *rel,
 						 CustomPath *path, List *tlist, List *clauses,
 						 List *custom_plans);
+static bool is_short(PlannerShard *shard);
 static void split_clauses(PlannerShard *shard, List *clauses, List **remote,
 						  List **local);
 static bool collect_columns_walker(Node *node, ShardBuilder *builder);
+static void add_all_columns(RelOptInfo *rel, ShardBuilder *builder);
 static bool is_worth_computing(Node *node, ShardBuilder *builder);
 static bool has_wide_column_walker(Node *node, void *context);
 static List *make_scan_tlist(List *columns);
@@ -63,6 +69,9 @@ static SortGroupClause *refer_to_column(ShardBuilder *builder,
 static void add_lock(ShardBuilder *builder);
 static Node *translate(ShardBuilder *builder, Node *node);
 static Node *renumber_mutator(Node *node, ShardBuilder *builder);
+static int	add_join_entry(JoinExpr *join, Query *query);
+static List *add_side_columns(Node *side, Query *query,
+							  RangeTblEntry *join);
 static void set_merge(VdbPlan *plan, ShardBuilder *builder);
 
 static const CustomPathMethods fanout_path_methods = {
@@ -119,6 +128,36 @@ planner_shard_path(PlannerShard *shard, RelOptInfo *rel, PathTarget *target,
 }
 
 /*
+ * planner_note_targets -- tell paths what is computed from their rows
+ *
+ * PostgreSQL puts a projection on top of the paths of what FROM and WHERE make.
+ * It is done by the node below, whose target list is replaced when the plan has
+ * been made already: too late for us to choose columns by it.  So the path is
+ * told before.
+ */
+void
+planner_note_targets(RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->pathlist)
+	{
+		ProjectionPath *projection = (ProjectionPath *) lfirst(cell);
+		CustomPath *path;
+
+		if (!IsA(projection, ProjectionPath) ||
+			!IsA(projection->subpath, CustomPath))
+			continue;
+		path = (CustomPath *) projection->subpath;
+		if (path->methods == &fanout_path_methods &&
+			list_length(path->custom_private) == 1)
+			path->custom_private =
+				lappend(path->custom_private,
+						projection->path.pathtarget->exprs);
+	}
+}
+
+/*
  * PlanCustomPath: make the plan node.
  */
 static Plan *
@@ -144,6 +183,11 @@ plan_fanout(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	for (int i = 0; i < list_length(shard->sort_exprs); i++)
 		builder.columns = list_append_unique(builder.columns,
 											 list_nth(shard->sort_exprs, i));
+	if (list_length(path->custom_private) > 1)
+		(void) collect_columns_walker((Node *) lsecond(path->custom_private),
+									  &builder);
+	else if (!IS_UPPER_REL(rel))
+		add_all_columns(rel, &builder);
 	(void) collect_columns_walker((Node *) tlist, &builder);
 	(void) collect_columns_walker((Node *) local, &builder);
 
@@ -159,6 +203,9 @@ plan_fanout(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	plan.sql = planner_text(builder.query);
 	plan.writes = builder.query->rowMarks != NIL;
 	plan.param_count = list_length(builder.params.exprs);
+	plan.role = shard->role;
+	plan.limit_param = builder.limit_param;
+	plan.few_rows = is_short(shard);
 	keys = planner_prune(&plan, remote, shard->keys, shard->relids);
 	for (int i = 0; i < list_length(keys); i++)
 		plan.key_exprs = lappend_int(plan.key_exprs, plan.param_count + i);
@@ -175,6 +222,18 @@ plan_fanout(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	scan->custom_scan_tlist = make_scan_tlist(builder.columns);
 	scan->methods = planner_fanout_methods;
 	return &scan->scan.plan;
+}
+
+/* Is it sure that a group returns few rows? */
+static bool
+is_short(PlannerShard *shard)
+{
+	if (shard->grouped && shard->group_clause == NIL)
+		return true;
+	return shard->limit && IsA(shard->limit, Const) &&
+		!((Const *) shard->limit)->constisnull &&
+		shard->limit_option == LIMIT_OPTION_COUNT &&
+		DatumGetInt64(((Const *) shard->limit)->constvalue) <= MOST_FEW_ROWS;
 }
 
 /*
@@ -234,12 +293,35 @@ collect_columns_walker(Node *node, ShardBuilder *builder)
 		builder->columns = lappend(builder->columns, node);
 		return false;
 	}
+	if (IsA(node, SubPlan) || IsA(node, AlternativeSubPlan))
+	{
+		/* what it computes has parameters of its own */
+		List	   *variables = pull_var_clause(node, PVC_RECURSE_AGGREGATES |
+												PVC_RECURSE_PLACEHOLDERS);
+
+		return collect_columns_walker((Node *) variables, builder);
+	}
 	if (is_worth_computing(node, builder))
 	{
 		builder->columns = lappend(builder->columns, node);
 		return false;
 	}
 	return expression_tree_walker(node, collect_columns_walker, builder);
+}
+
+/*
+ * Add all columns that are needed of a relation, one by one: what is computed
+ * from them is not known.
+ */
+static void
+add_all_columns(RelOptInfo *rel, ShardBuilder *builder)
+{
+	List	   *variables = pull_var_clause((Node *) rel->reltarget->exprs,
+											PVC_RECURSE_AGGREGATES |
+											PVC_RECURSE_WINDOWFUNCS |
+											PVC_RECURSE_PLACEHOLDERS);
+
+	(void) collect_columns_walker((Node *) variables, builder);
 }
 
 /*
@@ -332,7 +414,15 @@ build_query(ShardBuilder *builder, List *quals)
 									list_nth(shard->sort_exprs, i)));
 	if (shard->limit)
 	{
-		query->limitCount = translate(builder, shard->limit);
+		query->limitCount = shard->limit;
+		if (!IsA(shard->limit, Const))
+		{
+			RelabelType *relabel = (RelabelType *)
+				planner_make_param(shard->limit, &builder->params);
+
+			query->limitCount = (Node *) relabel;
+			builder->limit_param = castNode(Param, relabel->arg)->paramid;
+		}
 		query->limitOption = shard->limit_option;
 	}
 	add_lock(builder);
@@ -460,7 +550,80 @@ renumber_mutator(Node *node, ShardBuilder *builder)
 		ref->rtindex = builder->numbers[((RangeTblRef *) node)->rtindex];
 		return (Node *) ref;
 	}
+	if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = makeNode(JoinExpr);
+
+		*join = *(JoinExpr *) node;
+		join->larg = renumber_mutator(join->larg, builder);
+		join->rarg = renumber_mutator(join->rarg, builder);
+		join->quals = renumber_mutator(join->quals, builder);
+		join->rtindex = add_join_entry(join, builder->query);
+		return (Node *) join;
+	}
 	return expression_tree_mutator(node, renumber_mutator, builder);
+}
+
+/*
+ * Add a join to the range table: a list of all columns of both sides.  Returns
+ * its number.
+ */
+static int
+add_join_entry(JoinExpr *join, Query *query)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+
+	entry->rtekind = RTE_JOIN;
+	entry->jointype = join->jointype;
+	entry->inFromCl = true;
+	entry->eref = makeAlias("join", NIL);
+	entry->joinleftcols = add_side_columns(join->larg, query, entry);
+	entry->joinrightcols = add_side_columns(join->rarg, query, entry);
+	query->rtable = lappend(query->rtable, entry);
+	return list_length(query->rtable);
+}
+
+/*
+ * Add the columns of a side to those of a join.  Returns their numbers there.
+ */
+static List *
+add_side_columns(Node *side, Query *query, RangeTblEntry *join)
+{
+	int			number = IsA(side, RangeTblRef) ?
+		((RangeTblRef *) side)->rtindex : castNode(JoinExpr, side)->rtindex;
+	RangeTblEntry *rte = rt_fetch(number, query->rtable);
+	List	   *columns = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rte->eref->colnames)
+	{
+		AttrNumber	attno = foreach_current_index(cell) + 1;
+		Var		   *var;
+
+		if (rte->rtekind == RTE_JOIN)
+		{
+			var = copyObject(list_nth_node(Var, rte->joinaliasvars,
+										   attno - 1));
+			var->varno = number;
+			var->varattno = attno;
+		}
+		else
+		{
+			Oid			type;
+			int32		typmod;
+			Oid			collation;
+
+			if (get_rte_attribute_is_dropped(rte, attno))
+				continue;
+			get_atttypetypmodcoll(rte->relid, attno, &type, &typmod,
+								  &collation);
+			var = makeVar(number, attno, type, typmod, collation, 0);
+		}
+		columns = lappend_int(columns, attno);
+		join->joinaliasvars = lappend(join->joinaliasvars, var);
+		join->eref->colnames = lappend(join->eref->colnames, lfirst(cell));
+	}
+	return columns;
 }
 
 /* How rows of several groups are merged. */
