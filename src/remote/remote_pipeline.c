@@ -32,6 +32,9 @@
 /* From one cancel to the next */
 #define REPEAT_MS 50
 
+/* No wait is longer than until then; 0: no limit */
+TimestampTz remote_wait_deadline;
+
 static RemoteStep *add_step(RemoteConnection *c, RemoteStepKind kind,
 							VdbRequest *request);
 VDB_NORETURN static void fail_to_send(RemoteConnection *c);
@@ -315,9 +318,35 @@ remote_pipeline_absorb(RemoteConnection *c)
 void
 remote_pipeline_wait(RemoteConnection *c)
 {
-	flush_others(c);
-	wait_once(c, -1L);
+	if (!remote_pipeline_wait_quietly(c))
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling statement due to statement timeout"),
+				 errdetail("Group %d at %s has not answered in time.",
+						   c->group, c->host)));
 	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * remote_pipeline_wait_quietly -- the same, looking at no interrupts
+ *
+ * Returns false when the deadline is over.
+ */
+bool
+remote_pipeline_wait_quietly(RemoteConnection *c)
+{
+	long		timeout_ms = -1L;
+
+	if (remote_wait_deadline != 0)
+	{
+		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													 remote_wait_deadline);
+		if (timeout_ms <= 0)
+			return false;
+	}
+	flush_others(c);
+	(void) wait_once(c, timeout_ms);
+	return true;
 }
 
 /* Send what other connections could not get rid of before */

@@ -198,7 +198,9 @@ extern void remote_pipeline_statement(RemoteConnection *c,
 extern void remote_pipeline_sync(RemoteConnection *c);
 extern bool remote_pipeline_take(RemoteConnection *c);
 extern void remote_pipeline_absorb(RemoteConnection *c);
+extern TimestampTz remote_wait_deadline;
 extern void remote_pipeline_wait(RemoteConnection *c);
+extern bool remote_pipeline_wait_quietly(RemoteConnection *c);
 extern void remote_pipeline_drain(RemoteConnection *c);
 extern void remote_pipeline_settle(RemoteConnection *c);
 extern void remote_pipeline_forget(VdbRequest *request);

@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/memutils.h"
 
 #include "vecdb/lib_debug.h"
@@ -33,6 +34,7 @@ static bool local_wrote;
 static void at_transaction(XactEvent event, void *arg);
 static void at_subtransaction(SubXactEvent event, SubTransactionId mine,
 							  SubTransactionId parent, void *arg);
+static void limit_wait(void);
 static void before_commit(void);
 static void before_prepare(void);
 static void after_commit(void);
@@ -40,6 +42,7 @@ static void after_abort(void);
 static List *find_participants(bool writers);
 static bool is_local_writer(void);
 static void commit_at(List *connections);
+static void await_commit(RemoteConnection *c);
 static void commit_two_phase(List *writers, List *readers);
 static void check_answer(RemoteConnection *c, const char *command);
 static void commit_prepared(int level);
@@ -138,13 +141,18 @@ at_transaction(XactEvent event, void *arg)
 		local_wrote = false;
 		return;
 	}
+	remote_wait_deadline = 0;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			limit_wait();
 			before_commit();
+			remote_wait_deadline = 0;
 			break;
 		case XACT_EVENT_PRE_PREPARE:
+			limit_wait();
 			before_prepare();
+			remote_wait_deadline = 0;
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
@@ -158,6 +166,21 @@ at_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PARALLEL_ABORT:
 			break;
 	}
+}
+
+/*
+ * Have waits end
+ *
+ * The server stops the clock of statement_timeout before it commits, as
+ * committing is quick; not so if others have to answer.
+ */
+static void
+limit_wait(void)
+{
+	if (StatementTimeout > 0)
+		remote_wait_deadline =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										StatementTimeout);
 }
 
 /* What our subtransaction does, savepoints of others do too */
@@ -197,8 +220,12 @@ before_commit(void)
 	if (writers != NIL &&
 		(list_length(writers) > 1 || is_local_writer()))
 		commit_two_phase(writers, readers);
-	else if (writers != NIL || readers != NIL)
-		commit_at(list_concat(writers, readers));
+	else
+	{
+		/* what may fail without harm first */
+		commit_at(readers);
+		commit_at(writers);
+	}
 }
 
 /* PREPARE TRANSACTION by the user: only if other groups were not changed */
@@ -252,7 +279,6 @@ commit_at(List *connections)
 {
 	ListCell   *lc;
 
-	VDB_DEBUG_POINT("remote_commit");
 	foreach(lc, connections)
 	{
 		RemoteConnection *c = lfirst(lc);
@@ -265,7 +291,7 @@ commit_at(List *connections)
 		RemoteConnection *c = lfirst(lc);
 		bool		wrote = c->wrote;
 
-		remote_pipeline_drain(c);
+		await_commit(c);
 		if (c->lost && wrote)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
@@ -276,6 +302,30 @@ commit_at(List *connections)
 					 errhint("Look at the rows before doing it again.")));
 		check_answer(c, "COMMIT");
 		c->depth = 0;
+	}
+}
+
+/*
+ * Wait for the answer to a COMMIT
+ *
+ * We have to know it.  So a cancel or a time-out is passed on to the group,
+ * which says whether it came too late, and is not obeyed here: otherwise we
+ * would report an error for what is committed.
+ */
+static void
+await_commit(RemoteConnection *c)
+{
+	while (c->pg && !dlist_is_empty(&c->steps))
+	{
+		if (remote_pipeline_take(c))
+			continue;
+		if (QueryCancelPending || ProcDiePending ||
+			!remote_pipeline_wait_quietly(c))
+		{
+			remote_pipeline_await(list_make1(c), true);
+			if (!c->lost && !c->failure)
+				QueryCancelPending = false;
+		}
 	}
 }
 

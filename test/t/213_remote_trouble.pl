@@ -124,6 +124,32 @@ kill 'CONT', $peer;
 is($session->query(q{RESET statement_timeout; SELECT vecdb.run_on_group(3, 'SELECT 5')}), 5, 'and the group is used again');
 $session->quit;
 
+# one that stops before COMMIT: statement_timeout ends that wait too, and what
+# is said is true
+foreach my $groups ([3], [ 2, 3 ])
+{
+	my $name = join(' and ', @$groups);
+	$session = $one->background_psql('postgres', on_error_stop => 0);
+	$session->query('BEGIN;' . join('', map { on($_, q{INSERT INTO t VALUES (7, 'x')}) } @$groups));
+	$peer = $session->query(q{SELECT pid FROM vecdb.connections WHERE group_id = 3});
+	$session->query(q{SET statement_timeout = '300ms'});
+	kill 'STOP', $peer;
+	$began = time();
+	$session->query('COMMIT');
+	cmp_ok(time() - $began, '<', 14, "COMMIT at $name: ends");
+	my $said = $session->{stderr};
+	like($said, @$groups == 1 ? qr/connection to group 3 was lost during COMMIT/ : qr/statement timeout/,
+		'and says how');
+	kill 'CONT', $peer;
+	$session->quit;
+	VecdbGroups::wait_for($three, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^vecdb '}, 'it ends');
+	$one->safe_psql('postgres', 'SELECT vecdb.recover_transactions()');
+	is(VecdbGroups::prepared(@nodes), 0, 'nothing is left prepared');
+	my $contents = VecdbGroups::contents(@nodes);
+	like($contents, @$groups == 1 ? qr/^\|\|(7:x)?$/ : qr/^\|\|$/, 'nothing is half done');
+	$three->safe_psql('postgres', 'BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM t; COMMIT');
+}
+
 # the connection breaks in the middle of a transaction
 $session = $one->background_psql('postgres', on_error_stop => 0);
 $session->query('BEGIN;' . on(2, q{INSERT INTO t VALUES (1, 'x')}) . on(3, q{INSERT INTO t VALUES (1, 'x')}));
