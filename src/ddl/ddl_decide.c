@@ -546,6 +546,13 @@ decide_truncate(const TruncateStmt *truncate, DdlDecision *decision)
 							  " CASCADE" : "");
 }
 
+/*
+ * decide_lock -- LOCK TABLE
+ *
+ * Weak locks keep nothing out but changes of the schema, which take a lock on
+ * each node.  So one here is enough; pg_dump takes them in a transaction that
+ * is read-only.
+ */
 static void
 decide_lock(const LockStmt *lock, DdlDecision *decision)
 {
@@ -556,6 +563,8 @@ decide_lock(const LockStmt *lock, DdlDecision *decision)
 	};
 	StringInfoData text;
 
+	if (lock->mode <= RowExclusiveLock)
+		return;
 	initStringInfo(&text);
 	decision->tables = tables_among(lock->relations, &text);
 	if (decision->tables == NIL)

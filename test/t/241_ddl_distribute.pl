@@ -158,12 +158,13 @@ $cluster->query(1, q{CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA vecdb TO 
 refused(1, "SET ROLE stranger; SELECT vecdb.distribute_table('mother')", qr/must be owner/, 'a stranger');
 refused(1, "SET ROLE stranger; SELECT vecdb.drop_cluster(true)", qr/permission denied/, 'who must not end the cluster, either');
 $cluster->query(1, q{
-	CREATE TABLE owned (a int PRIMARY KEY, b serial);
+	CREATE TABLE owned (a int PRIMARY KEY, b serial CHECK (b > 0));
+	REVOKE CREATE ON SCHEMA public FROM stranger;
 	ALTER TABLE owned OWNER TO stranger;
 	SET ROLE stranger;
 	INSERT INTO owned SELECT generate_series(1, 50);
 	SELECT vecdb.distribute_table('owned');
-	CREATE INDEX ON owned (b);});
+	ALTER TABLE owned ADD CHECK (a > 0);});
 is($cluster->query(2, q{SELECT pg_get_userbyid(relowner), (SELECT count(*) FROM owned) FROM pg_class WHERE relname = 'owned'}),
 	'stranger|50', 'an owner without further rights');
 sound('after all');
