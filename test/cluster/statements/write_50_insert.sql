@@ -60,6 +60,8 @@ INSERT INTO users (id, name) VALUES (801, 'fine'), (102, 'not'), (803, 'fine');
 
 INSERT INTO users (id) VALUES (804);
 
+INSERT INTO users (id, name) VALUES (NULL, 'no key');
+
 INSERT INTO orders (user_id, id, amount) VALUES (1, 9000, -5);
 
 INSERT INTO items (id, embedding) VALUES (2000, '[1,2,3]');

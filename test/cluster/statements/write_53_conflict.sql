@@ -34,6 +34,8 @@ PREPARE ups (text, bigint) AS INSERT INTO words (word, uses) VALUES ($1, $2) ON 
 
 INSERT INTO words (word, uses) VALUES ('w1', NULL) ON CONFLICT (word) DO UPDATE SET uses = excluded.uses;
 
+INSERT INTO words (word, uses) VALUES ('w1', 1) ON CONFLICT (uses) DO NOTHING;
+
 SELECT * FROM words ORDER BY word;
 
 SELECT id, title FROM items WHERE id = 5;
