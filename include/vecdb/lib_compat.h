@@ -144,6 +144,7 @@ vdb_all_settings(int *count)
 	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
+
 /* 18: a function that does not return is marked before, not behind. */
 #define VDB_NORETURN __attribute__((noreturn))
 /* 17: ALTER TABLE changes the expression of a generated column. */
@@ -221,5 +222,22 @@ vdb_clear_permissions(RangeTblEntry *entry)
 #endif
 }
 
+
+/* 18: a function that does not return is marked before, not behind. */
+#define VDB_NORETURN __attribute__((noreturn))
+
+
+/*
+ * 17: the condition of MERGE is kept apart from what it reads, and it can act
+ * on rows of the table that have no match in the source.
+ */
+#if PG_VERSION_NUM >= 170000
+#define VDB_MERGE_CONDITION(query) ((query)->mergeJoinCondition)
+#define vdb_is_by_source(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#else
+#define VDB_MERGE_CONDITION(query) ((query)->jointree->quals)
+#define vdb_is_by_source(action) false
+#endif
 
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "utils/lsyscache.h"
@@ -25,7 +26,8 @@ static void check_command(const AlterTableCmd *command, Oid relid);
 static void check_new_column(const ColumnDef *column, Oid relid);
 static bool is_serial(const ColumnDef *column);
 static bool is_constant(const Node *expression);
-static void check_ordinary_command(const AlterTableCmd *command);
+static void check_ordinary_command(const AlterTableCmd *command,
+								   const RangeVar *table);
 
 /*
  * ddl_decide_alter -- see ddl_private.h
@@ -41,7 +43,8 @@ ddl_decide_alter(AlterTableStmt *alter, DdlDecision *decision)
 		if (alter->objtype != OBJECT_TABLE || !vdb_catalog_has_tables())
 			return;
 		foreach(cell, alter->cmds)
-			check_ordinary_command(lfirst_node(AlterTableCmd, cell));
+			check_ordinary_command(lfirst_node(AlterTableCmd, cell),
+								   alter->relation);
 		decision->plan = DDL_CHECKED;
 		return;
 	}
@@ -52,10 +55,11 @@ ddl_decide_alter(AlterTableStmt *alter, DdlDecision *decision)
 }
 
 /*
- * check_ordinary_command -- an ordinary table may take in a shared one
+ * check_ordinary_command -- an ordinary table may take in a shared one, or
+ * reference it
  */
 static void
-check_ordinary_command(const AlterTableCmd *command)
+check_ordinary_command(const AlterTableCmd *command, const RangeVar *table)
 {
 	Oid			relid = InvalidOid;
 
@@ -63,6 +67,13 @@ check_ordinary_command(const AlterTableCmd *command)
 		relid = ddl_shared_table(castNode(PartitionCmd, command->def)->name);
 	else if (command->subtype == AT_AddInherit)
 		relid = ddl_shared_table(castNode(RangeVar, command->def));
+	else if (command->subtype == AT_AddConstraint)
+	{
+		Oid			from = RangeVarGetRelid(table, NoLock, true);
+
+		if (OidIsValid(from))
+			ddl_check_constraint(from, castNode(Constraint, command->def));
+	}
 	if (OidIsValid(relid))
 		ddl_refuse("have children or be a partition", relid, NULL);
 }
@@ -82,6 +93,9 @@ check_command(const AlterTableCmd *command, Oid relid)
 			ddl_refuse("get an identity column", relid,
 					   "Call vecdb.undistribute_table(), add it, and distribute the table again: then each group gets a range of its own.");
 			break;
+		case AT_AddConstraint:
+			ddl_check_constraint(relid, castNode(Constraint, command->def));
+			break;
 		case AT_ColumnDefault:
 		case AT_DropNotNull:
 		case AT_SetNotNull:
@@ -93,7 +107,6 @@ check_command(const AlterTableCmd *command, Oid relid)
 		case AT_SetCompression:
 		case AT_DropColumn:
 		case AT_AddIndex:
-		case AT_AddConstraint:
 		case AT_AlterConstraint:
 		case AT_ValidateConstraint:
 		case AT_AddIndexConstraint:

@@ -26,10 +26,12 @@
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -41,12 +43,15 @@
 static void check_unique(const VdbTable *table, Relation index);
 static void refuse_unique(const VdbTable *table, const char *what,
 						  const char *name);
+static void check_columns(Oid relid, List *columns, const char *what,
+						  const char *name);
 static bool has_key(const VdbTable *table, Relation index);
 static char *key_text(const VdbTable *table);
 static void check_reference(Form_pg_constraint constraint, HeapTuple tuple);
 static bool joins_keys(const VdbTable *from, const VdbTable *to,
 					   HeapTuple tuple);
-static void refuse_reference(Form_pg_constraint constraint,
+static void check_tables(const char *name, Oid from_relid, Oid to_relid);
+static void refuse_reference(const char *name, Oid from_relid, Oid to_relid,
 							 const char *detail, const char *hint);
 static void check_references(Oid relid, bool referenced);
 
@@ -149,34 +154,65 @@ ddl_check_ordinary(Oid relid)
 
 /*
  * ddl_check_index -- see ddl_private.h
- *
- * Building an index may take long, so the answer is given before.
  */
 void
 ddl_check_index(Oid relid, const IndexStmt *index)
 {
+	List	   *columns = NIL;
+	ListCell   *cell;
+
+	if (!index->unique)
+		return;
+	foreach(cell, index->indexParams)
+	{
+		IndexElem  *element = lfirst_node(IndexElem, cell);
+
+		if (element->name != NULL)
+			columns = lappend(columns, makeString(element->name));
+	}
+	check_columns(relid, columns, "unique index", index->idxname);
+}
+
+/*
+ * ddl_check_constraint -- see ddl_private.h
+ */
+void
+ddl_check_constraint(Oid relid, const Constraint *constraint)
+{
+	if (constraint->contype == CONSTR_FOREIGN)
+	{
+		Oid			to = RangeVarGetRelid(constraint->pktable, NoLock, true);
+
+		if (OidIsValid(to))
+			check_tables(constraint->conname != NULL ? constraint->conname :
+						 "(unnamed)", relid, to);
+	}
+	else if ((constraint->contype == CONSTR_UNIQUE ||
+			  constraint->contype == CONSTR_PRIMARY) &&
+			 constraint->indexname == NULL && constraint->keys != NIL)
+		check_columns(relid, constraint->keys,
+					  constraint->contype == CONSTR_UNIQUE ? "unique index" :
+					  "primary key", constraint->conname);
+}
+
+/*
+ * check_columns -- an ERROR unless the distribution key is among the names
+ */
+static void
+check_columns(Oid relid, List *columns, const char *what, const char *name)
+{
 	const VdbTable *table = vdb_catalog_table(relid);
 
-	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
-		!index->unique)
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
 		return;
 	for (int i = 0; i < table->key_count; i++)
 	{
-		char	   *name = get_attname(relid, table->keys[i], false);
-		bool		found = false;
-		ListCell   *cell;
+		Node	   *key = (Node *) makeString(get_attname(relid,
+														  table->keys[i],
+														  false));
 
-		foreach(cell, index->indexParams)
-		{
-			IndexElem  *element = lfirst_node(IndexElem, cell);
-
-			if (element->name != NULL && strcmp(element->name, name) == 0)
-				found = true;
-		}
-		if (!found)
-			refuse_unique(table, "unique index",
-						  index->idxname != NULL ? index->idxname :
-						  "(unnamed)");
+		if (!list_member(columns, key))
+			refuse_unique(table, what, name != NULL ? name : "(unnamed)");
 	}
 }
 
@@ -293,9 +329,6 @@ check_references(Oid relid, bool referenced)
 
 /*
  * check_reference -- an ERROR if a foreign key cannot be enforced
- *
- * An ordinary table may reference a reference table: all its rows are here,
- * and whoever deletes one deletes it here, too.
  */
 static void
 check_reference(Form_pg_constraint constraint, HeapTuple tuple)
@@ -303,30 +336,52 @@ check_reference(Form_pg_constraint constraint, HeapTuple tuple)
 	const VdbTable *from = vdb_catalog_table(constraint->conrelid);
 	const VdbTable *to = vdb_catalog_table(constraint->confrelid);
 
-	if (from == NULL && to == NULL)
-		return;
-	if (to == NULL)
-		refuse_reference(constraint,
-						 "The table that it references is on one node only.",
-						 "Call vecdb.replicate_table() for it, or drop the foreign key, distribute both tables with colocate_with, and add it again.");
-	if (to->kind == VDB_TABLE_REFERENCE)
-		return;
-	if (from == NULL)
-		refuse_reference(constraint,
-						 "The table that it references is distributed, and this one is on one node only.",
-						 "Drop the foreign key, distribute both tables with colocate_with, and add it again.");
-	if (from->kind == VDB_TABLE_REFERENCE)
-		refuse_reference(constraint,
-						 "A reference table is in all groups, the rows that it references in one each.",
-						 "Make both tables reference tables with vecdb.replicate_table(), or drop the foreign key.");
-	if (from->colocation != to->colocation)
-		refuse_reference(constraint,
-						 "Both tables are distributed, but not alike.",
-						 "Drop the foreign key, distribute one table with colocate_with the other, and add it again.");
-	if (!joins_keys(from, to, tuple))
-		refuse_reference(constraint,
+	check_tables(NameStr(constraint->conname), constraint->conrelid,
+				 constraint->confrelid);
+	if (from != NULL && from->kind == VDB_TABLE_DISTRIBUTED &&
+		to->kind == VDB_TABLE_DISTRIBUTED && !joins_keys(from, to, tuple))
+		refuse_reference(NameStr(constraint->conname), constraint->conrelid,
+						 constraint->confrelid,
 						 "It does not pair the distribution keys of both tables.",
 						 "Add the columns of the distribution keys to it, or make the referenced table a reference table with vecdb.replicate_table().");
+}
+
+/*
+ * check_tables -- the same, as far as only the tables matter
+ *
+ * An ordinary table may reference a reference table: all its rows are here,
+ * and whoever deletes one deletes it here, too.
+ */
+static void
+check_tables(const char *name, Oid from_relid, Oid to_relid)
+{
+	const VdbTable *from = vdb_catalog_table(from_relid);
+	const VdbTable *to = vdb_catalog_table(to_relid);
+	const char *detail = NULL;
+	const char *hint = "Drop the foreign key, distribute both tables with colocate_with, and add it again.";
+
+	if ((from == NULL && to == NULL) ||
+		(to != NULL && to->kind == VDB_TABLE_REFERENCE))
+		return;
+	if (to == NULL)
+	{
+		detail = "The table that it references is on one node only.";
+		hint = "Call vecdb.replicate_table() for it, or drop the foreign key, distribute both tables with colocate_with, and add it again.";
+	}
+	else if (from == NULL)
+		detail = "The table that it references is distributed, and this one is on one node only.";
+	else if (from->kind == VDB_TABLE_REFERENCE)
+	{
+		detail = "A reference table is in all groups, the rows that it references in one each.";
+		hint = "Make both tables reference tables with vecdb.replicate_table(), or drop the foreign key.";
+	}
+	else if (from->colocation != to->colocation)
+	{
+		detail = "Both tables are distributed, but not alike.";
+		hint = "Drop the foreign key, distribute one table with colocate_with the other, and add it again.";
+	}
+	if (detail != NULL)
+		refuse_reference(name, from_relid, to_relid, detail, hint);
 }
 
 /*
@@ -354,15 +409,13 @@ joins_keys(const VdbTable *from, const VdbTable *to, HeapTuple tuple)
 }
 
 static void
-refuse_reference(Form_pg_constraint constraint, const char *detail,
-				 const char *hint)
+refuse_reference(const char *name, Oid from_relid, Oid to_relid,
+				 const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("foreign key \"%s\" from table \"%s\" to \"%s\" cannot be enforced in a cluster",
-					NameStr(constraint->conname),
-					get_rel_name(constraint->conrelid),
-					get_rel_name(constraint->confrelid)),
+					name, get_rel_name(from_relid), get_rel_name(to_relid)),
 			 errdetail("%s", detail),
 			 errhint("%s", hint)));
 }

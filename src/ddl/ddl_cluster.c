@@ -63,6 +63,7 @@ static void lock_reference_tables(void);
 static void add_rows(const char *host, int port, int group);
 static void copy_catalog(int group);
 static void copy_tables(int group);
+static void run_as_owner(int group, Oid relid, List *statements);
 static List *shared_tables(void);
 static bool has_reference(Oid relid);
 static const char *uuid_text(const pg_uuid_t *uuid);
@@ -105,6 +106,11 @@ vecdb_create_cluster(PG_FUNCTION_ARGS)
 				 errhint("Give the address under which other nodes will reach this server.")));
 
 	ddl_become_superuser(&user);
+	if (ddl_value("SELECT cluster_id FROM vecdb.catalog_cluster") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("this database is a copy of a member of a cluster"),
+				 errhint("Make it an ordinary database first with vecdb.drop_cluster().")));
 	id = ddl_value("INSERT INTO vecdb.catalog_cluster"
 				   " (cluster_id, next_group_id)"
 				   " VALUES (gen_random_uuid(), 2) RETURNING cluster_id");
@@ -113,9 +119,8 @@ vecdb_create_cluster(PG_FUNCTION_ARGS)
 							  " (host, port, group_id) VALUES (%s, %d, 1)",
 							  quote_literal_cstr(host), port));
 	(void) ddl_local(psprintf("INSERT INTO vecdb.catalog_local"
-							  " (cluster_id, group_id, system_identifier)"
-							  " VALUES (%s, 1, %s)", quote_literal_cstr(id),
-							  quote_literal_cstr(system_identifier())));
+							  " (cluster_id, group_id) VALUES (%s, 1)",
+							  quote_literal_cstr(id)));
 	ddl_become_user(&user);
 	PG_RETURN_DATUM(DirectFunctionCall1(uuid_in, CStringGetDatum(id)));
 }
@@ -330,10 +335,8 @@ claim(const char *host, int port, int group)
 		appendStringInfo(&text, "%s;", (char *) lfirst(cell));
 	appendStringInfo(&text, "INSERT INTO vecdb.catalog_cluster (cluster_id)"
 					 " VALUES ('%s');"
-					 "INSERT INTO vecdb.catalog_local"
-					 " (cluster_id, group_id, system_identifier)"
-					 " SELECT '%s', %d, system_identifier"
-					 " FROM pg_catalog.pg_control_system()", id, id, group);
+					 "INSERT INTO vecdb.catalog_local (cluster_id, group_id)"
+					 " VALUES ('%s', %d)", id, id, group);
 	vdb_remote_run_on(host, port, text.data);
 }
 
@@ -550,18 +553,30 @@ copy_tables(int group)
 	}
 	foreach(cell, tables)
 	{
-		List	   *statements = ddl_describe_rest(lfirst_oid(cell));
+		Oid			relid = lfirst_oid(cell);
 
-		foreach(statement, statements)
+		run_as_owner(group, relid, ddl_describe_checks(relid));
+		foreach(statement, ddl_describe_rest(relid))
 			(void) vdb_remote_execute(group, lfirst(statement));
 	}
 	foreach(cell, tables)
-	{
-		List	   *statements = ddl_describe_references(lfirst_oid(cell));
+		run_as_owner(group, lfirst_oid(cell),
+					 ddl_describe_references(lfirst_oid(cell)));
+}
 
-		foreach(statement, statements)
-			(void) vdb_remote_execute(group, lfirst(statement));
-	}
+/*
+ * run_as_owner -- statements by which a table's owner would get something run
+ */
+static void
+run_as_owner(int group, Oid relid, List *statements)
+{
+	ListCell   *cell;
+	DdlUser		user;
+
+	ddl_become_owner(&user, relid);
+	foreach(cell, statements)
+		(void) vdb_remote_execute(group, lfirst(cell));
+	ddl_become_user(&user);
 }
 
 /*
@@ -772,19 +787,23 @@ remove_rows(int group)
  *
  * For the last group, where all rows are, and for a node that was claimed and
  * did not join.  With "force" also for one that the others have removed as
- * lost, and that was not: it keeps the rows that it has.
+ * lost, and that was not: it keeps the rows that it has.  A copy of a member,
+ * as a restored dump, is in no cluster and only forgets.
  */
 Datum
 vecdb_drop_cluster(PG_FUNCTION_ARGS)
 {
-	const VdbCluster *cluster = ddl_need_cluster();
+	const VdbCluster *cluster = vdb_catalog_cluster();
 	List	   *statements = NIL;
 	ListCell   *cell;
 	DdlUser		user;
 
 	need_superuser();
 	PreventCommandIfReadOnly("vecdb.drop_cluster()");
-	if (cluster->group_count > 1 && !PG_GETARG_BOOL(0))
+	if (cluster == NULL &&
+		ddl_value("SELECT cluster_id FROM vecdb.catalog_cluster") == NULL)
+		(void) ddl_need_cluster();
+	if (cluster != NULL && cluster->group_count > 1 && !PG_GETARG_BOOL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the cluster has %d groups", cluster->group_count),

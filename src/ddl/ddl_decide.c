@@ -69,7 +69,10 @@ ddl_decide(const DdlStatement *statement)
 			decide_create((CreateStmt *) parse, &decision);
 			break;
 		case T_AlterTableStmt:
-			ddl_decide_alter((AlterTableStmt *) parse, &decision);
+			if (((AlterTableStmt *) parse)->objtype == OBJECT_TYPE)
+				share_object(&decision, OBJECT_TYPE);
+			else
+				ddl_decide_alter((AlterTableStmt *) parse, &decision);
 			break;
 		case T_RenameStmt:
 			decide_rename((RenameStmt *) parse, &decision);
@@ -543,6 +546,13 @@ decide_truncate(const TruncateStmt *truncate, DdlDecision *decision)
 							  " CASCADE" : "");
 }
 
+/*
+ * decide_lock -- LOCK TABLE
+ *
+ * Weak locks keep nothing out but changes of the schema, which take a lock on
+ * each node.  So one here is enough; pg_dump takes them in a transaction that
+ * is read-only.
+ */
 static void
 decide_lock(const LockStmt *lock, DdlDecision *decision)
 {
@@ -553,6 +563,8 @@ decide_lock(const LockStmt *lock, DdlDecision *decision)
 	};
 	StringInfoData text;
 
+	if (lock->mode <= RowExclusiveLock)
+		return;
 	initStringInfo(&text);
 	decision->tables = tables_among(lock->relations, &text);
 	if (decision->tables == NIL)

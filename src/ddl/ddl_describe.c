@@ -62,12 +62,11 @@ static const char *const rest_queries[] = {
 	" WHERE attrelid = %u AND attnum > 0 AND NOT attisdropped"
 	" AND attoptions IS NOT NULL ORDER BY attnum",
 
-	/* constraints but foreign keys, keys first */
+	/* keys first; whose index it is, is who is asked for its expressions */
 	"SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s',"
 	" conrelid::regclass, conname, pg_get_constraintdef(oid))"
-	" FROM pg_constraint WHERE conrelid = %u"
-	" AND contype IN ('p', 'u', 'x', 'c')"
-	" ORDER BY array_position('{p,u,x,c}'::\"char\"[], contype), conname",
+	" FROM pg_constraint WHERE conrelid = %u AND contype IN ('p', 'u', 'x')"
+	" ORDER BY array_position('{p,u,x}'::\"char\"[], contype), conname",
 
 	/* indexes that no constraint made */
 	"SELECT pg_get_indexdef(indexrelid) FROM pg_index i"
@@ -273,6 +272,19 @@ owner_statement(Oid relid)
 	return ddl_value(psprintf("SELECT format('ALTER TABLE %%s OWNER TO %%I',"
 							  " oid::regclass, pg_get_userbyid(relowner))"
 							  " FROM pg_class WHERE oid = %u", relid));
+}
+
+/*
+ * ddl_describe_checks -- see ddl_private.h
+ */
+List *
+ddl_describe_checks(Oid relid)
+{
+	return ddl_list(psprintf("SELECT format('ALTER TABLE %%s"
+							 " ADD CONSTRAINT %%I %%s', conrelid::regclass,"
+							 " conname, pg_get_constraintdef(oid))"
+							 " FROM pg_constraint WHERE conrelid = %u"
+							 " AND contype = 'c' ORDER BY conname", relid));
 }
 
 /*

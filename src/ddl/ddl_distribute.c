@@ -573,12 +573,7 @@ custom_function(const Wish *wish, int key_count)
 				 errdetail("It has to be immutable, return integer, and take the columns of the key.")));
 	ddl_become_superuser(&user);
 	name = format_procedure_qualified(wish->function);
-	execute_elsewhere(ddl_list(psprintf("SELECT pg_get_functiondef(p.oid)"
-										" FROM pg_proc p WHERE oid = %u"
-										" AND NOT EXISTS (SELECT FROM pg_depend"
-										" WHERE classid = 'pg_proc'::regclass"
-										" AND objid = p.oid AND deptype = 'e')",
-										wish->function)));
+	execute_elsewhere(ddl_describe_function(wish->function));
 	ddl_become_user(&user);
 	return name;
 }
@@ -712,8 +707,18 @@ make_elsewhere(Oid relid)
 static void
 finish_elsewhere(Oid relid)
 {
-	execute_elsewhere(ddl_describe_rest(relid));
-	execute_elsewhere(ddl_describe_references(relid));
+	List	   *checks = ddl_describe_checks(relid);
+	List	   *rest = ddl_describe_rest(relid);
+	List	   *references = ddl_describe_references(relid);
+	DdlUser		user;
+
+	ddl_become_owner(&user, relid);
+	execute_elsewhere(checks);
+	ddl_become_user(&user);
+	execute_elsewhere(rest);
+	ddl_become_owner(&user, relid);
+	execute_elsewhere(references);
+	ddl_become_user(&user);
 }
 
 static void

@@ -249,9 +249,11 @@ send_rows(Relation rel, const VdbTable *table, int *groups, int count)
 	TupleTableSlot *slot;
 	uint64		seen = 0;
 	uint64		sent = 0;
+	DdlUser		user;
 
 	if (count == 0)
 		return 0;
+	ddl_become_owner(&user, RelationGetRelid(rel));
 	if (table != NULL)
 		(void) GetCurrentCommandId(true);
 	make_format(&format, rel);
@@ -294,6 +296,7 @@ send_rows(Relation rel, const VdbTable *table, int *groups, int count)
 	ExecDropSingleTupleTableSlot(slot);
 	UnregisterSnapshot(snapshot);
 	(void) close_streams(&format, streams, count);
+	ddl_become_user(&user);
 	MemoryContextDelete(format.row_context);
 	CommandCounterIncrement();
 	return sent;
@@ -461,8 +464,8 @@ ddl_fetch_rows(Relation rel)
 	CopyFromState copy;
 	List	   *columns = NIL;
 	DefElem    *encoding;
-	int			level;
 	uint64		count = 0;
+	DdlUser		user;
 
 	/* values come in the encoding of the database, whatever the client's */
 	encoding = makeDefElem("encoding",
@@ -485,7 +488,8 @@ ddl_fetch_rows(Relation rel)
 	}
 	initStringInfo(&rows.line);
 
-	level = NewGUCNestLevel();
+	/* policies do not apply to the superuser who reads, nor here */
+	ddl_become_owner(&user, RelationGetRelid(rel));
 	(void) set_config_option("session_replication_role", "replica",
 							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
 							 0, false);
@@ -506,7 +510,7 @@ ddl_fetch_rows(Relation rel)
 			PQclear(rows.result);
 	}
 	PG_END_TRY();
-	AtEOXact_GUC(true, level);
+	ddl_become_user(&user);
 	for (int i = 0; i < rows.request_count; i++)
 		vdb_remote_close(rows.requests[i]);
 	CommandCounterIncrement();

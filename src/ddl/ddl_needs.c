@@ -91,28 +91,37 @@ static const char *const need_queries[] = {
 	" JOIN pg_namespace s ON s.oid = extnamespace"
 	" WHERE classid = 'pg_extension'::regclass AND extname <> 'vecdb'",
 
-	/* enums, domains, composite types and functions, the deepest first */
-	"SELECT CASE WHEN classid = 'pg_proc'::regclass"
-	" THEN pg_get_functiondef(objid) ELSE (SELECT format("
-	" 'DO $vecdb$BEGIN IF to_regtype(%L) IS NULL THEN %s;"
-	" END IF; END$vecdb$', t.oid::regtype, CASE typtype"
-	" WHEN 'e' THEN format('CREATE TYPE %s AS ENUM (%s)', t.oid::regtype,"
-	"  (SELECT string_agg(quote_literal(enumlabel), ', '"
-	"   ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))"
-	" WHEN 'd' THEN format('CREATE DOMAIN %s AS %s%s%s%s', t.oid::regtype,"
-	"  format_type(typbasetype, typtypmod), ' DEFAULT ' || typdefault,"
-	"  CASE WHEN typnotnull THEN ' NOT NULL' END,"
-	"  (SELECT string_agg(format(' CONSTRAINT %I %s', conname,"
-	"   pg_get_constraintdef(c.oid)), '') FROM pg_constraint c"
-	"   WHERE contypid = t.oid AND contype = 'c'))"
-	" ELSE format('CREATE TYPE %s AS (%s)', t.oid::regtype,"
-	"  (SELECT string_agg(format('%I %s', attname,"
-	"   format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)"
-	"   FROM pg_attribute WHERE attrelid = typrelid AND NOT attisdropped))"
-	" END) FROM pg_type t WHERE t.oid = objid AND (typtype IN ('e', 'd')"
-	"  OR (typtype = 'c' AND EXISTS (SELECT FROM pg_class r"
-	"   WHERE r.oid = typrelid AND relkind = 'c')))) END FROM mine"
-	" WHERE objid >= 16384 AND (classid = 'pg_type'::regclass"
+	/*
+	 * Enums, domains, composite types and functions, the deepest first.  What
+	 * exists is not replaced, and each belongs to whom it belongs here.
+	 */
+	"SELECT format('DO %L', CASE WHEN classid = 'pg_proc'::regclass THEN"
+	" (SELECT format('BEGIN IF to_regprocedure(%L) IS NULL THEN EXECUTE %L;"
+	"  ALTER FUNCTION %s OWNER TO %I; END IF; END', p.oid::regprocedure,"
+	"  pg_get_functiondef(p.oid), p.oid::regprocedure,"
+	"  pg_get_userbyid(proowner)) FROM pg_proc p WHERE p.oid = objid)"
+	" ELSE (SELECT format('BEGIN IF to_regtype(%L) IS NULL THEN %s;"
+	"  ALTER TYPE %s OWNER TO %I; END IF; END', t.oid::regtype, CASE typtype"
+	"  WHEN 'e' THEN format('CREATE TYPE %s AS ENUM (%s)', t.oid::regtype,"
+	"   (SELECT string_agg(quote_literal(enumlabel), ', '"
+	"    ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))"
+	"  WHEN 'd' THEN format('CREATE DOMAIN %s AS %s%s%s%s', t.oid::regtype,"
+	"   format_type(typbasetype, typtypmod), ' DEFAULT ' || typdefault,"
+	"   CASE WHEN typnotnull THEN ' NOT NULL' END,"
+	"   (SELECT string_agg(format(' CONSTRAINT %I %s', conname,"
+	"    pg_get_constraintdef(c.oid)), '') FROM pg_constraint c"
+	"    WHERE contypid = t.oid AND contype = 'c'))"
+	"  ELSE format('CREATE TYPE %s AS (%s)', t.oid::regtype,"
+	"   (SELECT string_agg(format('%I %s', attname,"
+	"    format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)"
+	"    FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0"
+	"    AND NOT attisdropped)) END, t.oid::regtype, pg_get_userbyid(typowner))"
+	"  FROM pg_type t WHERE t.oid = objid AND (typtype IN ('e', 'd')"
+	"   OR (typtype = 'c' AND EXISTS (SELECT FROM pg_class r"
+	"    WHERE r.oid = typrelid AND relkind = 'c')))) END) FROM mine"
+	" WHERE objid >= 16384 AND ((classid = 'pg_type'::regclass AND EXISTS"
+	"  (SELECT FROM pg_type t LEFT JOIN pg_class r ON r.oid = typrelid"
+	"   WHERE t.oid = objid AND (typtype IN ('e', 'd') OR relkind = 'c')))"
 	"  OR (classid = 'pg_proc'::regclass AND EXISTS (SELECT FROM pg_proc p"
 	"   WHERE p.oid = objid AND prokind = 'f')))"
 	" ORDER BY depth DESC"
@@ -120,8 +129,8 @@ static const char *const need_queries[] = {
 
 /* Roles, with the verifiers of their passwords, and who is member of what */
 static const char *const role_queries[] = {
-	"SELECT format('DO $vecdb$BEGIN IF to_regrole(%L) IS NULL THEN"
-	" CREATE ROLE %I %s; END IF; END$vecdb$', quote_ident(rolname), rolname,"
+	"SELECT format('DO %L', format('BEGIN IF to_regrole(%L) IS NULL THEN"
+	" CREATE ROLE %I %s; END IF; END', quote_ident(rolname), rolname,"
 	" concat_ws(' ', CASE WHEN rolsuper THEN 'SUPERUSER' END,"
 	" CASE WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END,"
 	" CASE WHEN rolcreaterole THEN 'CREATEROLE' END,"
@@ -131,7 +140,7 @@ static const char *const role_queries[] = {
 	" CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,"
 	" 'CONNECTION LIMIT ' || rolconnlimit,"
 	" 'PASSWORD ' || quote_literal(rolpassword),"
-	" 'VALID UNTIL ' || quote_literal(rolvaliduntil)))"
+	" 'VALID UNTIL ' || quote_literal(rolvaliduntil))))"
 	" FROM pg_authid WHERE oid >= 16384 ORDER BY rolname",
 
 	"SELECT format('GRANT %I TO %I%s', pg_get_userbyid(roleid),"
@@ -150,6 +159,16 @@ ddl_describe_needs(Oid relid)
 {
 	return describe_needs(psprintf(ROOTS_OF_TABLE, relid, relid, relid, relid,
 								   relid, relid));
+}
+
+/*
+ * ddl_describe_function -- see ddl_private.h
+ */
+List *
+ddl_describe_function(Oid function)
+{
+	return describe_needs(psprintf("SELECT 'pg_proc'::regclass::oid, %u::oid",
+								   function));
 }
 
 /*

@@ -105,8 +105,7 @@ ddl_run_outside(const DdlStatement *statement, const DdlDecision *decision)
 }
 
 /*
- * check_owners -- connections to groups log in as the role of the nodes, so
- * who may do this is asked here
+ * check_owners -- who may not do this is told here, before others are troubled
  */
 static void
 check_owners(List *tables)
@@ -178,6 +177,9 @@ settings_text(void)
 						 i == 0 ? "SELECT " : ", ", names[i],
 						 quote_literal_cstr(GetConfigOption(names[i], false,
 															false)));
+	appendStringInfo(&text, ", pg_catalog.set_config('role', %s, false)",
+					 quote_literal_cstr(GetUserNameFromId(GetUserId(),
+														  false)));
 	return text.data;
 }
 

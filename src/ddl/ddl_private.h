@@ -77,6 +77,12 @@ extern PlannedStmt *ddl_alias_adjust(PlannedStmt *pstmt);
 extern void ddl_become_superuser(DdlUser *saved);
 extern void ddl_become_user(const DdlUser *saved);
 
+/*
+ * ddl_become_owner -- what the owner of a table wrote is executed by him, not
+ * by a superuser; back with ddl_become_user()
+ */
+extern void ddl_become_owner(DdlUser *saved, Oid relid);
+
 /* ddl_local -- execute a statement in this group; returns rows processed */
 extern uint64 ddl_local(const char *sql);
 
@@ -116,16 +122,25 @@ extern char *ddl_table_name(Oid relid);
 /* ddl_describe_table -- statements that make the bare table in a group */
 extern List *ddl_describe_table(Oid relid, int group);
 
-/* ddl_describe_rest -- indexes, constraints and all else, once rows are there */
+/*
+ * ddl_describe_checks -- CHECK constraints, once rows are there
+ * ddl_describe_rest -- keys, indexes and all else
+ * ddl_describe_references -- foreign keys, once all tables are there
+ *
+ * Checks and foreign keys run what the owner wrote, and are to be executed as
+ * owner.  PostgreSQL sees to that by itself where indexes are built.
+ */
+extern List *ddl_describe_checks(Oid relid);
 extern List *ddl_describe_rest(Oid relid);
-
-/* ddl_describe_references -- foreign keys, once all tables are there */
 extern List *ddl_describe_references(Oid relid);
 
 /* functions in ddl_needs.c */
 
 /* ddl_describe_needs -- what has to exist before the table */
 extern List *ddl_describe_needs(Oid relid);
+
+/* ddl_describe_function -- a function, and what it needs */
+extern List *ddl_describe_function(Oid function);
 
 /* ddl_describe_database -- what all nodes have alike, tables aside */
 extern List *ddl_describe_database(void);
@@ -163,8 +178,14 @@ extern void ddl_check_relation(Relation rel);
  */
 extern void ddl_check_constraints(Oid relid);
 
-/* ddl_check_index -- the same for an index that is yet to be made */
+/*
+ * ddl_check_index, ddl_check_constraint -- the same for what is yet to be made
+ *
+ * Building an index or looking at all rows may take long, and may fail for
+ * another reason; so what can be said before is said before.
+ */
 extern void ddl_check_index(Oid relid, const IndexStmt *index);
+extern void ddl_check_constraint(Oid relid, const Constraint *constraint);
 
 /* ddl_check_ordinary -- the same for foreign keys of an ordinary table */
 extern void ddl_check_ordinary(Oid relid);

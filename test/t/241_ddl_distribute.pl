@@ -1,0 +1,195 @@
+# Do rows get to the groups that own them, and back, whatever the strategy and
+# the types; and do readers see all of them all the time?
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use VecdbCluster;
+
+my $cluster = VecdbCluster->new('distribute', groups => 3)->start;
+
+# what each node holds of a table
+sub held
+{
+	my ($table) = @_;
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	return map { $cluster->query($_, "SELECT count(*) FROM ONLY $table") } $cluster->groups;
+}
+
+sub sound
+{
+	my ($what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($cluster->query(2, 'SELECT * FROM vecdb.check_cluster()'), '', "$what: nothing is wrong");
+	return;
+}
+
+sub refused
+{
+	my ($group, $sql, $message, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($rc, $out, $err) = $cluster->try($group, $sql);
+	like($rc ? $err : "no error: $out", $message, $what);
+	return;
+}
+
+# A laptop.
+my $single = PostgreSQL::Test::Cluster->new('alone');
+$single->init;
+$single->start;
+$single->safe_psql('postgres', 'CREATE EXTENSION vecdb; CREATE TABLE t (a int PRIMARY KEY)');
+foreach my $call ("distribute_table('t')", "distribute_table('t', 'a')", "replicate_table('t')", "undistribute_table('t')")
+{
+	my $err = '';
+	is($single->psql('postgres', "SELECT vecdb.$call", stderr => \$err), 0, "$call does nothing without a cluster");
+	like($err, qr/NOTICE:  table "t" stays as it is/, 'and says so');
+}
+$single->stop;
+
+# Values that are not easily carried: text format, for arrays and records of
+# types that users made.
+$cluster->query(1, q{
+	CREATE TYPE mood AS ENUM ('sad', 'ok');
+	CREATE TYPE pair AS (a int, m mood);
+	CREATE TABLE odd (id int PRIMARY KEY, moods mood[], pair pair, t text, v vector(2), r regtype, j jsonb, f float8);
+	INSERT INTO odd SELECT i, '{sad,NULL,ok}', ROW(i, 'ok')::pair, E'a\tb\\\n' || i, '[1.5,2]', 'vector', '{"a": [1]}', pi() * i
+		FROM generate_series(1, 200) i;
+	INSERT INTO odd (id) VALUES (1000);
+	INSERT INTO odd VALUES (1001, '{}', NULL, '', NULL, NULL, NULL, 'NaN');});
+my $digest = q{SELECT md5(string_agg(odd::text, ',' ORDER BY id)), count(*) FROM odd};
+my $before = $cluster->query(1, $digest);
+$cluster->query(1, "SELECT vecdb.distribute_table('odd')");
+cmp_ok($_, '>', 30, 'each group has a part') foreach held('odd');
+is($cluster->query($_, $digest), $before, "group $_ sees what was there") foreach $cluster->groups;
+$cluster->query(3, "SELECT vecdb.undistribute_table('odd')");
+{
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	is($cluster->query(3, $digest), $before, 'all comes back, to another group');
+}
+is($cluster->query($_, "SELECT to_regclass('odd') IS NULL"), 't', "and leaves group $_") foreach 1, 2;
+is($cluster->query(1, 'SELECT count(*) FROM vecdb.catalog_shard'), 0, 'no shard is left');
+$cluster->query(3, 'DROP TABLE odd');
+
+# Strategies.  Triggers do not fire.
+$cluster->query(2, q{
+	CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''fired''; END';
+	CREATE FUNCTION third(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 % 3';
+	CREATE TABLE by_range (id int PRIMARY KEY, t text);
+	CREATE TABLE by_list (id int PRIMARY KEY, t text);
+	CREATE TABLE by_custom (id int PRIMARY KEY, t text);
+	CREATE TABLE by_two (a int, b text, t text, PRIMARY KEY (b, a));
+	INSERT INTO by_range SELECT i, i FROM generate_series(1, 90) i;
+	INSERT INTO by_list SELECT i, i FROM generate_series(1, 9) i;
+	INSERT INTO by_custom SELECT i, i FROM generate_series(1, 90) i;
+	INSERT INTO by_two SELECT i, i, i FROM generate_series(1, 90) i;
+	CREATE TRIGGER fail BEFORE INSERT OR DELETE ON by_range FOR EACH ROW EXECUTE FUNCTION fail();
+	SELECT vecdb.distribute_table('by_range', 'id', strategy => 'range', bounds => '{31,61}');
+	SELECT vecdb.distribute_table('by_list', 'id', strategy => 'list', bounds => '{"{1,2,3}","{4,5,6}",NULL}');
+	SELECT vecdb.distribute_table('by_custom', 'id', strategy => 'custom', shard_count => 3, shard_function => 'third(int)');
+	SELECT vecdb.distribute_table('by_two', shard_count => 16);});
+is(join(',', sort(held('by_range'))), '30,30,30', 'ranges');
+is(join(',', sort(held('by_list'))), '3,3,3', 'lists');
+is(join(',', sort(held('by_custom'))), '30,30,30', 'a function');
+cmp_ok($_, '>', 5, 'a key of two columns') foreach held('by_two');
+is($cluster->query(1, 'SELECT key_columns, shard_count FROM vecdb.tables WHERE table_name = \'by_two\'::regclass'),
+	'{b,a}|16', 'which is the primary key, in its order');
+sound('strategies');
+refused(1, "SELECT vecdb.distribute_table('by_two')", qr/is a distributed table already.*HINT/s, 'once is enough');
+$cluster->query(2, "SELECT vecdb.undistribute_table('by_range')");
+is($cluster->query(2, 'SELECT count(*) FROM by_range'), 90, 'and back, without triggers');
+
+# Reference tables.
+$cluster->query(3, q{
+	CREATE TABLE codes (code text PRIMARY KEY, id serial);
+	INSERT INTO codes SELECT 'c' || i FROM generate_series(1, 20) i;
+	SELECT vecdb.replicate_table('codes');});
+is(join(',', held('codes')), '20,20,20', 'all rows are everywhere');
+is($cluster->query(1, 'SELECT kind FROM vecdb.tables WHERE table_name = \'codes\'::regclass'), 'reference', 'which is known');
+sound('reference tables');
+$cluster->query(1, "SELECT vecdb.undistribute_table('codes')");
+is($cluster->query(1, 'SELECT count(*) FROM codes'), 20, 'one copy stays');
+is($cluster->query(3, "SELECT to_regclass('codes') IS NULL"), 't', 'on the node that asked');
+
+# Tables that belong together.
+$cluster->query(1, q{
+	CREATE TABLE parents (id bigint PRIMARY KEY);
+	CREATE TABLE children (parent bigint, n int, PRIMARY KEY (parent, n));
+	INSERT INTO parents SELECT generate_series(1, 100);
+	INSERT INTO children SELECT i, j FROM generate_series(1, 100) i, generate_series(1, 3) j;
+	SELECT vecdb.distribute_table('parents');
+	SELECT vecdb.distribute_table('children', 'parent', colocate_with => 'parents');
+	ALTER TABLE children ADD FOREIGN KEY (parent) REFERENCES parents ON DELETE CASCADE;});
+is($cluster->query(2, 'SELECT count(DISTINCT colocation_id) FROM vecdb.tables WHERE table_name IN (\'parents\'::regclass, \'children\'::regclass)'), 1, 'colocated');
+sound('colocated tables');
+$cluster->query(2, 'DELETE FROM parents WHERE id <= 50');
+is($cluster->query(3, 'SELECT count(*) FROM children'), 150, 'foreign keys work in each group');
+refused(1, "SELECT vecdb.undistribute_table('parents')", qr/cannot be enforced|depend on it/, 'what is referenced stays');
+
+# What cannot be moved.
+$cluster->query(1, q{
+	CREATE TABLE whole (a int PRIMARY KEY) PARTITION BY RANGE (a);
+	CREATE TABLE part PARTITION OF whole FOR VALUES FROM (1) TO (10);
+	CREATE TABLE mother (a int PRIMARY KEY);
+	CREATE TABLE daughter (PRIMARY KEY (a)) INHERITS (mother);
+	CREATE TABLE ruled (a int PRIMARY KEY);
+	CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING;
+	CREATE TABLE counted (a int GENERATED ALWAYS AS IDENTITY (INCREMENT BY -1) PRIMARY KEY);
+	CREATE TABLE late (a int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY);
+	SELECT setval('late_a_seq', 100000000);
+	CREATE TABLE excluded (a int, r int4range, EXCLUDE USING gist (r WITH &&));
+	CREATE TABLE computed (a int, b int GENERATED ALWAYS AS (a + 1) STORED);
+	CREATE TABLE nulls (a int); INSERT INTO nulls VALUES (NULL);});
+my $no = qr/cannot be shared by a cluster/;
+refused(1, "SELECT vecdb.distribute_table('whole')", qr/$no.*partition/s, 'a partitioned table');
+refused(1, "SELECT vecdb.distribute_table('part')", qr/$no.*partition/s, 'a partition');
+refused(1, "SELECT vecdb.distribute_table('mother')", qr/$no.*inherit/s, 'a parent');
+refused(1, "SELECT vecdb.distribute_table('daughter')", qr/$no.*inherit/s, 'a child');
+refused(1, "SELECT vecdb.replicate_table('ruled')", qr/$no.*rules.*HINT/s, 'rules');
+refused(1, "SELECT vecdb.distribute_table('counted')", qr/cannot be divided between groups.*HINT/s, 'a sequence that counts down');
+refused(1, "SELECT vecdb.distribute_table('late')", qr/has used the part of group.*HINT.*bigint/s, 'a sequence that is used up');
+refused(1, "SELECT vecdb.distribute_table('excluded', 'a')", qr/exclusion constraint.*cannot be enforced/, 'an exclusion constraint');
+refused(1, "SELECT vecdb.distribute_table('computed', 'b')", qr/generated/, 'a generated key');
+refused(1, "SELECT vecdb.distribute_table('nulls', 'a')", qr/null/, 'a key that is null');
+refused(1, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT vecdb.distribute_table(\'late\')', qr/READ COMMITTED only/, 'an old snapshot');
+$cluster->query(1, q{CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA vecdb TO stranger; GRANT CREATE ON SCHEMA public TO stranger});
+refused(1, "SET ROLE stranger; SELECT vecdb.distribute_table('mother')", qr/must be owner/, 'a stranger');
+refused(1, "SET ROLE stranger; SELECT vecdb.drop_cluster(true)", qr/permission denied/, 'who must not end the cluster, either');
+$cluster->query(1, q{
+	CREATE TABLE owned (a int PRIMARY KEY, b serial CHECK (b > 0));
+	REVOKE CREATE ON SCHEMA public FROM stranger;
+	ALTER TABLE owned OWNER TO stranger;
+	SET ROLE stranger;
+	INSERT INTO owned SELECT generate_series(1, 50);
+	SELECT vecdb.distribute_table('owned');
+	ALTER TABLE owned ADD CHECK (a > 0);});
+is($cluster->query(2, q{SELECT pg_get_userbyid(relowner), (SELECT count(*) FROM owned) FROM pg_class WHERE relname = 'owned'}),
+	'stranger|50', 'an owner without further rights');
+sound('after all');
+
+# Readers go on until the very end; writers wait.
+$cluster->query(1, q{
+	CREATE TABLE busy (id int PRIMARY KEY, n int);
+	INSERT INTO busy SELECT i, 0 FROM generate_series(1, 20000) i;});
+my $reader = $cluster->node(1)->background_psql('postgres');
+my $mover = $cluster->node(1)->background_psql('postgres');
+my $writer = $cluster->node(1)->background_psql('postgres');
+$reader->query_safe('BEGIN');
+is($reader->query_safe('SELECT count(*) FROM busy'), 20000, 'a reader begins');
+$mover->query_until(qr/go/, "\\echo go\nSELECT vecdb.distribute_table('busy');\n\\echo moved\n");
+$cluster->node(1)->poll_query_until('postgres',
+	q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'busy'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted})
+	or die 'the mover does not wait';
+is($cluster->query(3, 'SELECT to_regclass(\'busy\') IS NULL'), 't', 'nothing is visible elsewhere yet');
+$writer->query_until(qr/go/, "\\echo go\nUPDATE busy SET n = n + 1;\n\\echo written\n");
+is($reader->query_safe('SELECT count(*) FROM busy'), 20000, 'the reader goes on');
+$reader->query_safe('COMMIT');
+is($reader->query_safe('SELECT count(*) FROM busy'), 20000, 'and sees all afterwards');
+$writer->query_until(qr/written/, "\n");
+is($cluster->query(2, 'SELECT count(*), sum(n) FROM busy'), '20000|20000', 'what waited was written everywhere');
+$_->quit foreach $reader, $mover, $writer;
+sound('moved under load');
+
+done_testing();

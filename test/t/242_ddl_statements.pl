@@ -1,0 +1,232 @@
+# Are statements that change tables, and what tables need, done on all nodes or
+# on none; and is what cannot be done everywhere refused?
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use VecdbCluster;
+
+my $cluster = VecdbCluster->new('statements', groups => 3)->start;
+
+sub everywhere
+{
+	my ($sql, $expected, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	is(join(' / ', map { $cluster->query($_, $sql) } $cluster->groups),
+		join(' / ', ($expected) x 3), $what);
+	return;
+}
+
+sub refused
+{
+	my ($group, $sql, $message, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($rc, $out, $err) = $cluster->try($group, $sql);
+	like($rc ? $err : "no error: $out", $message, $what);
+	return;
+}
+
+# a session that is not distributed, as an administrator on one node has it
+sub on_node
+{
+	my ($group, $sql) = @_;
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	return $cluster->query($group, $sql);
+}
+
+$cluster->query(1, q{
+	CREATE SCHEMA shop;
+	CREATE TABLE shop.items (id bigint PRIMARY KEY, title text, price int, embedding vector(3));
+	CREATE TABLE codes (code text PRIMARY KEY, n int);
+	CREATE TABLE own (a int PRIMARY KEY, b bigint);
+	SELECT vecdb.distribute_table('shop.items');
+	SELECT vecdb.replicate_table('codes');
+	INSERT INTO shop.items SELECT i, 't' || i, i, '[1,2,3]' FROM generate_series(1, 90) i;
+	INSERT INTO codes VALUES ('a', 1), ('b', 2);});
+
+my $columns = q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN '!' ELSE '' END, ',' ORDER BY attnum)
+	FROM pg_attribute WHERE attrelid = 'shop.items'::regclass AND attnum > 4 AND NOT attisdropped};
+my $indexes = q{SELECT string_agg(relname || CASE WHEN indisvalid THEN '' ELSE '!' END, ',' ORDER BY relname)
+	FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = 'shop.items'::regclass};
+
+# --- one after the other, from any node, all with a search_path of their own ---
+
+$cluster->query(2, q{SET search_path = shop, public;
+	ALTER TABLE items ADD COLUMN a int DEFAULT 7, ADD COLUMN b text;
+	ALTER TABLE items ALTER a SET NOT NULL;
+	ALTER TABLE items ALTER b TYPE varchar(20);
+	ALTER TABLE items RENAME COLUMN b TO c;
+	ALTER TABLE items DROP COLUMN price;});
+everywhere($columns, 'a integer!,c character varying(20)', 'columns');
+everywhere('SELECT count(DISTINCT a) FROM shop.items', 1, 'with the default in all rows');
+$cluster->query(3, q{SET search_path = shop, public;
+	CREATE INDEX ON items USING hnsw (embedding vector_l2_ops);
+	CREATE INDEX ON items (title);
+	CREATE INDEX ON items (title);
+	CREATE UNIQUE INDEX both_idx ON items (title, id);
+	CREATE INDEX gone ON items (a);
+	ALTER INDEX gone RENAME TO going;
+	DROP INDEX going;});
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'indexes, with the same names');
+$cluster->query(1, q{
+	ALTER TABLE shop.items ADD CONSTRAINT sane CHECK (a > 0) NOT VALID;
+	ALTER TABLE shop.items VALIDATE CONSTRAINT sane;
+	ALTER TABLE shop.items ADD CONSTRAINT both_idx UNIQUE USING INDEX both_idx;
+	COMMENT ON TABLE shop.items IS 'all';
+	COMMENT ON COLUMN shop.items.a IS 'a';
+	COMMENT ON CONSTRAINT sane ON shop.items IS 'sane';
+	ALTER TABLE shop.items SET (fillfactor = 80), ALTER title SET STATISTICS 7;});
+everywhere(q{SELECT (SELECT string_agg(conname || convalidated, ',' ORDER BY conname) FROM pg_constraint
+	WHERE conrelid = 'shop.items'::regclass AND contype <> 'n'),
+	obj_description('shop.items'::regclass), reloptions FROM pg_class WHERE oid = 'shop.items'::regclass},
+	'both_idxtrue,items_pkeytrue,sanetrue|all|{fillfactor=80}', 'constraints, comments and options');
+$cluster->query(2, q{
+	CREATE ROLE clerk; CREATE ROLE boss LOGIN PASSWORD 'x'; GRANT clerk TO boss; ALTER ROLE clerk NOINHERIT;
+	GRANT USAGE ON SCHEMA shop TO clerk;
+	GRANT SELECT, INSERT ON shop.items, codes TO clerk;
+	REVOKE INSERT ON codes FROM clerk;
+	CREATE POLICY p ON shop.items USING (true); ALTER POLICY p ON shop.items USING (a > 0);
+	ALTER TABLE shop.items ENABLE ROW LEVEL SECURITY;
+	CREATE FUNCTION shop.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+	CREATE TRIGGER note BEFORE UPDATE ON shop.items FOR EACH ROW EXECUTE FUNCTION shop.note();
+	CREATE TRIGGER bye BEFORE UPDATE ON shop.items FOR EACH ROW EXECUTE FUNCTION shop.note();
+	DROP TRIGGER bye ON shop.items;
+	ALTER TABLE shop.items DISABLE TRIGGER note;
+	CREATE STATISTICS shop.s ON title, a FROM shop.items;});
+everywhere(q{SELECT has_table_privilege('boss', 'shop.items', 'INSERT'), has_table_privilege('boss', 'codes', 'INSERT'), rolinherit,
+	(SELECT string_agg(tgname || tgenabled::text, ',') FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = 'shop.items'::regclass),
+	(SELECT count(*) FROM pg_policy), (SELECT count(*) FROM pg_statistic_ext) FROM pg_roles WHERE rolname = 'clerk'},
+	't|f|f|noteD|1|1', 'roles, grants, triggers, policies, statistics');
+$cluster->query(3, q{
+	CREATE TYPE mood AS ENUM ('sad'); ALTER TYPE mood ADD VALUE 'ok'; CREATE DOMAIN positive AS int CHECK (value > 0);
+	CREATE TYPE pair AS (a int, b mood); ALTER TYPE pair ADD ATTRIBUTE c positive;
+	CREATE FUNCTION plus(int) RETURNS int LANGUAGE sql AS 'SELECT $1 + 1'; ALTER FUNCTION plus(int) IMMUTABLE;
+	CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int);
+	CREATE EXTENSION IF NOT EXISTS vector;
+	ALTER TABLE shop.items ADD COLUMN m mood DEFAULT 'ok', ADD p pair;});
+everywhere(q{SELECT plus(1), total(i), 'ok'::mood, '(1,ok,2)'::pair FROM generate_series(1, 3) i}, '2|6|ok|(1,ok,2)',
+	'types and functions');
+
+# names
+$cluster->query(1, q{
+	ALTER TABLE shop.items RENAME COLUMN id TO number;
+	ALTER TABLE shop.items RENAME TO things;
+	ALTER SCHEMA shop RENAME TO store;
+	ALTER TABLE store.things SET SCHEMA public;
+	ALTER TABLE codes OWNER TO clerk;
+	ALTER TABLE things RENAME CONSTRAINT sane TO good;});
+everywhere(q{SELECT to_regclass('public.things'), schema_name, table_name, key_columns FROM vecdb.catalog_table WHERE kind = 'd'},
+	'things|public|things|{number}', 'names of table, schema and key');
+is($cluster->query(2, 'SELECT count(*), sum(number) FROM things'), '90|4095', 'and it is found by them');
+is($cluster->query(2, 'SELECT title FROM things WHERE number = 7'), 't7', 'by its key, too');
+is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
+
+# --- outside of transactions ---
+
+$indexes =~ s/shop.items/things/;
+$cluster->query(2, 'CREATE INDEX CONCURRENTLY slow ON things (a)');
+$cluster->query(3, 'REINDEX INDEX CONCURRENTLY slow');
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1,slow', 'an index concurrently');
+$cluster->query(1, 'DROP INDEX CONCURRENTLY slow');
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'and dropped again');
+on_node(3, 'UPDATE things SET a = 0 WHERE false; ALTER TABLE things DROP CONSTRAINT good; UPDATE things SET a = 0');
+refused(2, 'CREATE INDEX CONCURRENTLY slow ON things ((1 / a))', qr/division by zero/, 'when it fails in one group');
+everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'nothing is left in any');
+on_node(3, 'UPDATE things SET a = 7; ALTER TABLE things ADD CONSTRAINT good CHECK (a > 0)');
+refused(1, 'CREATE INDEX CONCURRENTLY ON things (a)', qr/without a name.*HINT/s, 'it needs a name');
+refused(1, 'BEGIN; CREATE INDEX CONCURRENTLY x ON things (a)', qr/cannot run inside a transaction block/, 'and no transaction');
+my $vacuumed = q{SELECT bool_and(coalesce(last_vacuum, last_analyze) IS NOT NULL), bool_and(last_analyze IS NOT NULL)
+	FROM pg_stat_user_tables WHERE relname = 'things'};
+$cluster->query(2, 'VACUUM (ANALYZE) things');
+select(undef, undef, undef, 1);
+everywhere($vacuumed, 't|t', 'VACUUM and ANALYZE');
+$cluster->query(2, 'BEGIN; ANALYZE things; COMMIT; REINDEX TABLE things; CLUSTER things USING items_pkey');
+refused(2, 'VACUUM things, own', qr/shared and ordinary tables/, 'but not mixed');
+
+# --- all or nothing ---
+
+on_node(3, 'CREATE TYPE clash AS (a int)');
+refused(1, 'CREATE TYPE clash AS (a int)', qr/already exists.*group 3/s, 'what exists in one group');
+is(on_node(2, q{SELECT to_regtype('clash') IS NULL}), 't', 'is not made in another');
+on_node(3, 'DROP TYPE clash; CREATE INDEX taken ON things (a)');
+refused(1, 'CREATE INDEX taken ON things (a)', qr/already exists.*group 3/s, 'nor an index');
+everywhere(q{SELECT count(*) FROM pg_class WHERE relname = 'taken' AND vecdb.local_group() <> 3}, 0, 'which is nowhere');
+on_node(3, 'DROP INDEX taken');
+$cluster->query(2, q{BEGIN; ALTER TABLE things ADD COLUMN undone int; DROP TABLE codes; CREATE ROLE undone; ROLLBACK;
+	BEGIN; SAVEPOINT s; ALTER TABLE things ADD COLUMN undone int; ROLLBACK TO s; ALTER TABLE things ADD COLUMN done int; COMMIT});
+everywhere(q{SELECT string_agg(attname, ',') FROM pg_attribute WHERE attrelid = 'things'::regclass AND attname LIKE '%done'}, 'done',
+	'transactions and savepoints');
+is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
+
+# --- two at once, from two nodes ---
+
+my @sessions = map { $cluster->node($_)->background_psql('postgres') } 1, 2;
+$sessions[0]->query_safe('BEGIN; ALTER TABLE things ADD COLUMN first int');
+$sessions[1]->query_until(qr/go/, "\\echo go\nALTER TABLE things ADD COLUMN second int;\n\\echo altered\n");
+select(undef, undef, undef, 0.5);
+$sessions[0]->query_safe('ALTER TABLE codes ADD COLUMN first int; COMMIT');
+$sessions[1]->query_until(qr/altered/, "\n");
+$_->quit foreach @sessions;
+everywhere(q{SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attname IN ('first', 'second') AND attrelid = 'things'::regclass},
+	'first,second', 'one waits for the other');
+
+# --- refused ---
+
+my $enforce = qr/cannot be enforced in a cluster.*DETAIL.*HINT/s;
+$cluster->query(1, 'CREATE TABLE others (a bigint PRIMARY KEY); SELECT vecdb.distribute_table(\'others\')');
+refused(1, 'CREATE UNIQUE INDEX ON things (title)', $enforce, 'unique without the key');
+refused(1, 'CREATE UNIQUE INDEX CONCURRENTLY u ON things (title)', $enforce, 'also concurrently');
+refused(1, 'ALTER TABLE things ADD UNIQUE (title)', $enforce, 'also as a constraint');
+refused(1, 'ALTER TABLE things ADD COLUMN q int UNIQUE', $enforce, 'also of a new column');
+refused(1, 'ALTER TABLE things ADD EXCLUDE USING gist (int4range(number::int, number::int + 1) WITH &&)', $enforce, 'exclusion');
+refused(1, 'ALTER TABLE things ADD FOREIGN KEY (a) REFERENCES own', $enforce, 'a key to an ordinary table');
+refused(1, 'ALTER TABLE things ADD FOREIGN KEY (number) REFERENCES others', $enforce, 'or to one that is distributed otherwise');
+refused(1, 'ALTER TABLE own ADD FOREIGN KEY (b) REFERENCES things', $enforce, 'or from an ordinary table');
+refused(1, 'CREATE TABLE n (b bigint REFERENCES things)', $enforce, 'also from a new one');
+refused(1, 'ALTER TABLE codes ADD FOREIGN KEY (n) REFERENCES others', $enforce, 'or from a reference table');
+$cluster->query(1, 'ALTER TABLE things ADD COLUMN code text REFERENCES codes; ALTER TABLE own ADD COLUMN c text REFERENCES codes');
+refused(1, 'ALTER TABLE things DROP COLUMN number', qr/distribution key.*HINT/s, 'no key');
+refused(1, 'ALTER TABLE things ALTER number TYPE int', qr/distribution key.*HINT/s, 'another type of key');
+refused(1, 'ALTER TABLE things ADD COLUMN s serial', qr/serial column.*HINT/s, 'serial');
+refused(1, 'ALTER TABLE things ADD COLUMN s int GENERATED ALWAYS AS IDENTITY', qr/identity.*HINT/s, 'identity');
+refused(1, 'ALTER TABLE codes ADD COLUMN r float8 DEFAULT random()', qr/not a constant.*HINT/s, 'what would differ between copies');
+refused(1, 'ALTER TABLE things INHERIT own', qr/shared by a cluster/, 'a parent');
+refused(1, 'CREATE TABLE child () INHERITS (things)', qr/shared by a cluster/, 'a child');
+refused(1, 'CREATE TABLE whole (number bigint) PARTITION BY LIST (number); ALTER TABLE whole ATTACH PARTITION others FOR VALUES IN (1)',
+	qr/shared by a cluster/, 'a partition');
+refused(1, 'CREATE RULE r AS ON DELETE TO things DO INSTEAD NOTHING', qr/rules.*HINT/s, 'rules');
+refused(1, 'CREATE SCHEMA another CREATE TABLE t (a int)', qr/together with its tables.*HINT/s, 'a schema with tables');
+refused(1, 'GRANT SELECT ON things, own TO clerk', qr/one statement.*HINT/s, 'mixed grants');
+refused(1, 'DROP EXTENSION vecdb CASCADE', qr/belongs to a cluster.*HINT/s, 'our own extension');
+refused(1, 'SET ROLE boss; ALTER TABLE things ADD COLUMN z int', qr/must be owner/, 'who is not the owner');
+refused(1, 'SET ROLE boss; CREATE INDEX CONCURRENTLY z ON things (a)', qr/must be owner/, 'nor concurrently');
+refused(1, 'SET ROLE boss; VACUUM things', qr/must be owner|permission denied/, 'nor VACUUM');
+is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
+
+# --- this node only ---
+
+$cluster->query(1, 'CREATE TABLE here (a int); CREATE INDEX ON here (a); CREATE TEMP TABLE things (x int); ALTER TABLE things ADD y int; DROP TABLE things;
+	SET vecdb.share_ddl = off; CREATE TYPE mine AS (a int)');
+is($cluster->query(2, q{SELECT to_regclass('here') IS NULL, to_regtype('mine') IS NULL, to_regclass('things') IS NULL}), 't|t|f',
+	'ordinary and temporary tables concern this node, and others if told so');
+
+# --- rows and tables go ---
+
+$cluster->query(1, 'TRUNCATE own, things');
+everywhere('SELECT count(*) FROM things', 0, 'TRUNCATE');
+$cluster->query(3, 'COPY codes (code, n) FROM PROGRAM \'printf "c\\t3\\n"\'; BEGIN; LOCK TABLE things; COMMIT');
+everywhere('SELECT count(*) FROM codes', 3, 'COPY');
+$cluster->query(1, 'DROP TABLE things, own');
+everywhere(q{SELECT to_regclass('things') IS NULL, string_agg(table_name, ',' ORDER BY table_name), (SELECT count(*) FROM vecdb.catalog_colocation) FROM vecdb.catalog_table},
+	't|codes,others|1', 'DROP TABLE');
+$cluster->query(2, 'CREATE SCHEMA temporary; CREATE TABLE temporary.t (a int PRIMARY KEY); SELECT vecdb.distribute_table(\'temporary.t\'); DROP SCHEMA temporary CASCADE');
+everywhere(q{SELECT count(*) FROM vecdb.catalog_table}, 2, 'also with its schema');
+$cluster->query(2, 'DROP FUNCTION plus(int); DROP TYPE pair; DROP ROLE boss');
+everywhere(q{SELECT count(*) FROM pg_roles WHERE rolname = 'boss'}, 0, 'functions, types and roles');
+is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
+
+done_testing();
