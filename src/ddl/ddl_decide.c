@@ -160,7 +160,7 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 				{
 					List	   *name = castNode(List, label->object);
 					RangeVar   *table = label->objtype == OBJECT_TABLE ?
-						makeRangeVarFromNameList(name) : parent_name(name);
+					makeRangeVarFromNameList(name) : parent_name(name);
 
 					if (OidIsValid(ddl_shared_table(table)))
 						ddl_refuse("have security labels",
@@ -494,11 +494,11 @@ decide_drop_relations(const DropStmt *drop, DdlDecision *decision)
 		return;
 	decision->plan = drop->concurrent ? DDL_OUTSIDE : DDL_SHARED;
 	decision->drops = drop->removeType == OBJECT_TABLE;
-	decision->text = psprintf("DROP %s%s %s%s",
-							  drop->removeType == OBJECT_TABLE ? "TABLE" :
-							  "INDEX", drop->concurrent ? " CONCURRENTLY" : "",
-							  text.data,
-							  drop->behavior == DROP_CASCADE ? " CASCADE" : "");
+	decision->sql = psprintf("DROP %s%s %s%s",
+							 drop->removeType == OBJECT_TABLE ? "TABLE" :
+							 "INDEX", drop->concurrent ? " CONCURRENTLY" : "",
+							 text.data,
+							 drop->behavior == DROP_CASCADE ? " CASCADE" : "");
 }
 
 /*
@@ -517,7 +517,7 @@ tables_among(List *names, StringInfo text)
 	{
 		Node	   *item = lfirst(cell);
 		RangeVar   *name = IsA(item, List) ?
-			makeRangeVarFromNameList((List *) item) : castNode(RangeVar, item);
+		makeRangeVarFromNameList((List *) item) : castNode(RangeVar, item);
 		Oid			relid = ddl_shared_table(name);
 
 		if (!OidIsValid(relid))
@@ -540,10 +540,10 @@ decide_truncate(const TruncateStmt *truncate, DdlDecision *decision)
 	if (decision->tables == NIL)
 		return;
 	decision->plan = DDL_SHARED;
-	decision->text = psprintf("TRUNCATE TABLE %s%s%s", text.data,
-							  truncate->restart_seqs ? " RESTART IDENTITY" : "",
-							  truncate->behavior == DROP_CASCADE ?
-							  " CASCADE" : "");
+	decision->sql = psprintf("TRUNCATE TABLE %s%s%s", text.data,
+							 truncate->restart_seqs ? " RESTART IDENTITY" : "",
+							 truncate->behavior == DROP_CASCADE ?
+							 " CASCADE" : "");
 }
 
 /*
@@ -570,9 +570,9 @@ decide_lock(const LockStmt *lock, DdlDecision *decision)
 	if (decision->tables == NIL)
 		return;
 	decision->plan = DDL_SHARED;
-	decision->text = psprintf("LOCK TABLE %s IN %s MODE%s", text.data,
-							  modes[lock->mode],
-							  lock->nowait ? " NOWAIT" : "");
+	decision->sql = psprintf("LOCK TABLE %s IN %s MODE%s", text.data,
+							 modes[lock->mode],
+							 lock->nowait ? " NOWAIT" : "");
 }
 
 static void

@@ -116,7 +116,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 
 	statement.pstmt = pstmt;
 	statement.parse = pstmt->utilityStmt;
-	statement.text = own_text(pstmt, query_string);
+	statement.sql = own_text(pstmt, query_string);
 	statement.top_level = context == PROCESS_UTILITY_TOPLEVEL;
 	decision = ddl_decide(&statement);
 	switch (decision.plan)
@@ -221,8 +221,8 @@ static void
 run_shared(const HookCall *call, const DdlStatement *statement,
 		   const DdlDecision *decision)
 {
-	const char *text = decision->text != NULL ? decision->text :
-		statement->text;
+	const char *sql = decision->sql != NULL ? decision->sql :
+	statement->sql;
 	List	   *before;
 	List	   *indexes = NIL;
 	ListCell   *cell;
@@ -243,13 +243,13 @@ run_shared(const HookCall *call, const DdlStatement *statement,
 	ddl_become_superuser(&user);
 	changed = update_catalog(before);
 	if (OidIsValid(decision->unnamed_index_of))
-		text = describe_new_index(decision->unnamed_index_of, indexes);
+		sql = describe_new_index(decision->unnamed_index_of, indexes);
 	ddl_become_user(&user);
 	foreach(cell, decision->tables)
 		ddl_check_constraints(lfirst_oid(cell));
 
-	if (text != NULL)
-		vdb_remote_execute_all(text);
+	if (sql != NULL)
+		vdb_remote_execute_all(sql);
 
 	ddl_become_superuser(&user);
 	if (decision->drops)
