@@ -53,6 +53,7 @@ typedef struct DdlDecision
 	char	   *sql;			/* for other groups; NULL: as it was typed */
 	List	   *tables;			/* distributed and reference tables it names */
 	bool		drops;			/* may drop such tables? */
+	bool		slow;			/* worth doing in all groups at once */
 	Oid			unnamed_index_of;	/* makes an index and does not name it */
 } DdlDecision;
 

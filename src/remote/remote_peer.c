@@ -22,8 +22,8 @@
 
 static char *format_uuid(const pg_uuid_t *uuid);
 static bool is_compatible(const char *version);
-static PGresult *ask(PGconn *pg, const char *sql, const char *host, int port);
-static void read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port);
+static PGresult * ask(PGconn * pg, const char *sql, const char *host, int port);
+static void read_peer(VdbPeer *peer, PGconn * pg, const char *host, int port);
 
 /* remote_peer_query -- what each connection asks first */
 const char *
@@ -40,7 +40,7 @@ remote_peer_query(void)
  * NULL if it is.
  */
 char *
-remote_peer_refuse(const PGresult *res, int group, const char *host)
+remote_peer_refuse(const PGresult * res, int group, const char *host)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -126,7 +126,7 @@ vdb_remote_probe(const char *host, int port)
 
 /* Ask a node about itself */
 static void
-read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port)
+read_peer(VdbPeer *peer, PGconn * pg, const char *host, int port)
 {
 	PGresult   *res;
 	bool		has_catalog;
@@ -194,11 +194,22 @@ vdb_remote_run_alone(const char *host, int port, const char *settings,
 		InvalidateCatalogSnapshot();
 		PQclear(ask(pg, sql, host, port));
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
+		PGcancel   *cancel = PQgetCancel(pg);
+		char		why[256];
+
+		/* were we interrupted, it would go on for as long as it takes */
+		if (cancel != NULL)
+		{
+			(void) PQcancel(cancel, why, sizeof(why));
+			PQfreeCancel(cancel);
+		}
 		remote_close(pg);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	remote_close(pg);
 }
 
 /*
@@ -207,7 +218,7 @@ vdb_remote_run_alone(const char *host, int port, const char *settings,
  * Several statements are one transaction; the result is that of the last.
  */
 static PGresult *
-ask(PGconn *pg, const char *sql, const char *host, int port)
+ask(PGconn * pg, const char *sql, const char *host, int port)
 {
 	PGresult   *last = NULL;
 	PGresult   *res;
