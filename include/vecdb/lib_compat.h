@@ -144,6 +144,9 @@ vdb_all_settings(int *count)
 	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
+
+/* 18: a function that does not return is marked before, not behind. */
+#define VDB_NORETURN __attribute__((noreturn))
 /* 17: ALTER TABLE changes the expression of a generated column. */
 #if PG_VERSION_NUM >= 170000
 #define vdb_is_set_expression(subtype) ((subtype) == AT_SetExpression)
@@ -158,6 +161,7 @@ vdb_all_settings(int *count)
  * vdb_copy_permissions -- "to", a copy of "from", goes into a plan
  * vdb_move_permissions -- an entry of a query becomes the only one of another
  * vdb_clear_permissions -- an entry is none of a table any more
+ * vdb_check_as_user -- whose permissions count, InvalidOid for the current user
  */
 static inline void
 vdb_copy_permissions(Query *query, RangeTblEntry *from, RangeTblEntry *to,
@@ -172,6 +176,25 @@ vdb_copy_permissions(Query *query, RangeTblEntry *from, RangeTblEntry *to,
 	to->perminfoindex = list_length(plan->permInfos);
 #endif
 }
+
+static inline Oid
+vdb_check_as_user(List *permissions, const RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	return entry->perminfoindex == 0 ? InvalidOid :
+		list_nth_node(RTEPermissionInfo, permissions,
+					  entry->perminfoindex - 1)->checkAsUser;
+#else
+	return entry->checkAsUser;
+#endif
+}
+
+/* The list of a query or a plan */
+#if PG_VERSION_NUM >= 160000
+#define VDB_PERMISSIONS(query) ((query)->rteperminfos)
+#else
+#define VDB_PERMISSIONS(query) NIL
+#endif
 
 static inline void
 vdb_move_permissions(Query *from, Query *to, RangeTblEntry *entry)
@@ -198,6 +221,10 @@ vdb_clear_permissions(RangeTblEntry *entry)
 	entry->updatedCols = NULL;
 #endif
 }
+
+
+/* 18: a function that does not return is marked before, not behind. */
+#define VDB_NORETURN __attribute__((noreturn))
 
 
 #endif							/* VECDB_LIB_COMPAT_H */

@@ -20,6 +20,8 @@
 #include "nodes/extensible.h"
 #include "nodes/plannodes.h"
 
+#include "vecdb/catalog.h"
+
 typedef enum VdbPlanKind
 {
 	VDB_PLAN_SELECT,			/* rows of all groups, merged if keys are given */
@@ -50,6 +52,7 @@ typedef struct VdbPlan
 								 * the statement; others serve key_exprs */
 	bool		writes;			/* changes or locks rows */
 	Oid			relid;			/* a distributed table: its shards are meant */
+	Oid			role;			/* who executes it; InvalidOid: current user */
 	VdbTarget	target;
 	List	   *groups;			/* integers */
 	List	   *key_exprs;		/* numbers in custom_exprs, one for each key
@@ -82,6 +85,13 @@ extern void vdb_planner_init(void);
 /* The executor's methods, given before anything is planned */
 extern void vdb_planner_set_methods(const CustomScanMethods *fanout,
 									const CustomScanMethods *insert);
+
+/*
+ * vdb_planner_group -- the group that owns the rows of a key, or 0 if there is
+ * no shard that takes them
+ */
+extern int	vdb_planner_group(const VdbTable *table, const Datum *values,
+							  const bool *nulls);
 
 extern List *vdb_plan_write(const VdbPlan *plan);
 extern VdbPlan *vdb_plan_read(List *custom_private);

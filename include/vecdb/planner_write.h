@@ -40,8 +40,8 @@ typedef struct VdbWritePlan
 	VdbWriteTarget target;
 	bool		materialise;	/* read the plan below to its end before the
 								 * first row is written */
-	bool		together;		/* all rows for a group in one statement:
-								 * ON CONFLICT DO UPDATE complains of doubles */
+	bool		together;		/* all rows for a group in one statement: ON
+								 * CONFLICT DO UPDATE complains of doubles */
 	int			row_params;		/* $1 to this are one row of VALUES, which can
 								 * be repeated; 0: cannot */
 	char	   *sql;			/* the shard statement */

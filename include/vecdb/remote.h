@@ -42,8 +42,8 @@ typedef struct VdbStatement
 	bool		binary;			/* results in binary form? */
 	bool		writes;			/* locks or changes rows: needs a transaction */
 	bool		once;			/* do not keep it prepared */
-	bool		few_rows;		/* all rows in one result: a LIMIT that fits into
-								 * memory many times */
+	bool		few_rows;		/* all rows in one result: a LIMIT that fits
+								 * into memory many times */
 	Oid			role;			/* who executes it; InvalidOid: current user */
 } VdbStatement;
 

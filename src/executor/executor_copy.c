@@ -45,7 +45,7 @@
 #include "utils/rls.h"
 
 #include "vecdb/executor.h"
-#include "executor_private.h"
+#include "executor_write.h"
 
 /* Rows for a group are handed over in portions of at least so many bytes */
 #define PORTION_SIZE	(64 * 1024)
@@ -290,8 +290,8 @@ static List *
 prepare_condition(ParseState *pstate, CopyStmt *stmt, Relation rel)
 {
 	ParseNamespaceItem *item =
-		addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL,
-									  false, false);
+	addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL,
+								  false, false);
 	List	   *vars;
 	List	   *columns = NIL;
 	ListCell   *cell;
@@ -505,6 +505,8 @@ route_next_row(CopyRun *run)
 		{
 			keys[i] = run->values[run->table->keys[i] - 1];
 			nulls[i] = run->nulls[run->table->keys[i] - 1];
+			if (nulls[i])
+				executor_refuse_null(run->table->relid, run->table->keys[i]);
 		}
 		group = run->table->shard_groups[vdb_catalog_shard(run->table, keys,
 														   nulls)];

@@ -16,6 +16,10 @@
 #include "utils/ruleutils.h"
 
 #include "vecdb/lib_compat.h"
+#if VDB_HAS_EXPLAIN_NODE_HOOK
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 #include "executor_private.h"
 
 static void show_merge_keys(ExecutorFanout *fanout, List *ancestors,

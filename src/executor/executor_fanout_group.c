@@ -76,6 +76,7 @@ key_group(const VdbPlan *plan, const VdbTable *table,
 {
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
+	int			group;
 	ListCell   *cell;
 
 	foreach(cell, plan->key_exprs)
@@ -88,6 +89,12 @@ key_group(const VdbPlan *plan, const VdbTable *table,
 		values[i] = params->datums[number];
 		nulls[i] = false;
 	}
-	return list_make1_int(table->shard_groups[vdb_catalog_shard(table, values,
-																nulls)]);
+	if (plan->command == CMD_INSERT)
+		group = table->shard_groups[vdb_catalog_shard(table, values, nulls)];
+	else
+		group = vdb_planner_group(table, values, nulls);
+	/* no row has the key: any group knows that */
+	if (group == 0)
+		group = vdb_catalog_cluster()->local_group;
+	return list_make1_int(group);
 }

@@ -20,6 +20,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "tcop/tcopprot.h"
+#include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -99,6 +100,29 @@ executor_local_open(const char *sql, const ExecutorParams *params, bool writes)
 		PopActiveSnapshot();
 
 	vdb_catalog_leave_local();
+	return local;
+}
+
+/*
+ * executor_local_open_as -- the same, with the permissions of a role
+ *
+ * They are asked for when execution begins.  InvalidOid: those of the current
+ * user.
+ */
+ExecutorLocal *
+executor_local_open_as(Oid role, const char *sql,
+					   const ExecutorParams *params, bool writes)
+{
+	ExecutorLocal *local;
+	Oid			user;
+	int			context;
+
+	/* an error resets both */
+	GetUserIdAndSecContext(&user, &context);
+	if (OidIsValid(role) && role != user)
+		SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
+	local = executor_local_open(sql, params, writes);
+	SetUserIdAndSecContext(user, context);
 	return local;
 }
 

@@ -86,8 +86,8 @@ executor_sources_open(ExecutorFanout *fanout)
 		{
 			fanout->sources[i].host = "this node";
 			fanout->sources[i].local =
-				executor_local_open(fanout->plan->sql, fanout->params,
-									fanout->plan->writes);
+				executor_local_open_as(fanout->plan->role, fanout->plan->sql,
+									   fanout->params, fanout->plan->writes);
 		}
 	}
 	MemoryContextSwitchTo(old);
@@ -112,6 +112,7 @@ fill_statement(ExecutorFanout *fanout)
 	statement->binary = fanout->columns->binary;
 	statement->writes = plan->writes;
 	statement->few_rows = plan->few_rows;
+	statement->role = plan->role;
 	if (plan->limit_param > 0 && !params->nulls[plan->limit_param - 1])
 		statement->few_rows =
 			DatumGetInt64(params->datums[plan->limit_param - 1]) <= FEW_ROWS;

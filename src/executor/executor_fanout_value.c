@@ -17,6 +17,7 @@
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
@@ -39,6 +40,10 @@ executor_type_is_binary(Oid type)
 	HeapTuple	tuple;
 	Form_pg_type form;
 	bool		result;
+
+	/* send and receive functions convert from and to the client's encoding */
+	if (pg_get_client_encoding() != GetDatabaseEncoding())
+		return false;
 
 	type = getBaseType(type);
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));

@@ -318,6 +318,8 @@ find_group(WriteState *state, const VdbTable *table, TupleTableSlot *slot)
 
 		values[i] = slot->tts_values[lfirst_int(cell) - 1];
 		nulls[i] = slot->tts_isnull[lfirst_int(cell) - 1];
+		if (nulls[i])
+			executor_refuse_null(table->relid, table->keys[i]);
 	}
 	return table->shard_groups[vdb_catalog_shard(table, values, nulls)];
 }
@@ -397,9 +399,9 @@ send_rows(WriteState *state, Share *share, int first, int count)
 {
 	int			row_params = state->plan->row_params;
 	ExecutorBatch *batch =
-		executor_batch_create(state->writer, share->group,
-							  state->column_count + (count - 1) * row_params,
-							  count);
+	executor_batch_create(state->writer, share->group,
+						  state->column_count + (count - 1) * row_params,
+						  count);
 
 	batch->sql = get_text(state, count, batch);
 	/* of a reference table the own group's result stands for all */
@@ -408,7 +410,7 @@ send_rows(WriteState *state, Share *share, int first, int count)
 	for (int i = 0; i < count; i++)
 	{
 		int			offset = i == 0 ? 0 :
-			state->column_count + (i - 1) * row_params;
+		state->column_count + (i - 1) * row_params;
 
 		batch->numbers[i] = share->numbers[first + i];
 		ExecStoreMinimalTuple(share->rows[first + i], state->row, false);
@@ -486,6 +488,7 @@ get_text(WriteState *state, int rows, ExecutorBatch *batch)
 	before = MemoryContextSwitchTo(batch->context);
 	text = repeat_row(state->plan->sql, state->plan->row_params,
 					  state->column_count, rows);
+
 	MemoryContextSwitchTo(before);
 	batch->once = true;
 	return text;

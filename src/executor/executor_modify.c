@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "executor_write.h"
 
@@ -34,9 +35,9 @@ typedef struct ModifyState
 } ModifyState;
 
 static void keep_result(ExecutorWriter *writer, ExecutorBatch *batch,
-						PGresult *result);
+						PGresult * result);
 static void keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
-					  const PGresult *result);
+					  const PGresult * result);
 static void keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch,
 					   MinimalTuple tuple);
 static int	compare_returned(const void *a, const void *b);
@@ -199,7 +200,7 @@ executor_writer_wait(ExecutorWriter *writer, int batches_left)
 
 /* Keep the rows of a result, and clear it. */
 static void
-keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result)
+keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult * result)
 {
 	PG_TRY();
 	{
@@ -217,20 +218,23 @@ keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result)
 
 static void
 keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
-		  const PGresult *result)
+		  const PGresult * result)
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
-	Datum	   *values = palloc(writer->desc->natts * sizeof(Datum));
-	bool	   *nulls = palloc(writer->desc->natts * sizeof(bool));
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(writer->desc,
+													&TTSOpsVirtual);
 
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		executor_columns_decode(writer->columns, result, i, values, nulls);
+		ExecClearTuple(slot);
+		executor_columns_decode(writer->columns, result, i, slot->tts_values,
+								slot->tts_isnull);
+		ExecStoreVirtualTuple(slot);
 		MemoryContextSwitchTo(writer->context);
-		keep_tuple(writer, batch,
-				   heap_form_minimal_tuple(writer->desc, values, nulls));
+		keep_tuple(writer, batch, ExecCopySlotMinimalTuple(slot));
 		MemoryContextSwitchTo(batch->context);
 	}
+	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextSwitchTo(before);
 }
 
@@ -345,6 +349,32 @@ bool
 executor_is_own_group(int group)
 {
 	return group == vdb_catalog_cluster()->local_group;
+}
+
+/*
+ * executor_refuse_null -- a row without a key has no group
+ *
+ * If the column may not be null anyway the message is PostgreSQL's; else this
+ * returns, and vdb_catalog_shard() says why not.
+ */
+void
+executor_refuse_null(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+										Int16GetDatum(attno));
+	bool		not_null;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for column %d of relation %u",
+			 attno, relid);
+	not_null = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	ReleaseSysCache(tuple);
+	if (not_null)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+						get_attname(relid, attno, false), get_rel_name(relid)),
+				 errdetail("The column is in the distribution key, which decides where the row is stored.")));
 }
 
 Node *

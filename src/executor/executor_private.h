@@ -85,6 +85,9 @@ typedef struct ExecutorLocal ExecutorLocal;
 extern ExecutorLocal *executor_local_open(const char *sql,
 										  const ExecutorParams *params,
 										  bool writes);
+extern ExecutorLocal *executor_local_open_as(Oid role, const char *sql,
+											 const ExecutorParams *params,
+											 bool writes);
 
 /* executor_local_next -- the next row, valid until the next call, or NULL */
 extern TupleTableSlot *executor_local_next(ExecutorLocal *local);

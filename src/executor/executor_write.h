@@ -15,7 +15,12 @@
 #ifndef EXECUTOR_WRITE_H
 #define EXECUTOR_WRITE_H
 
+#include "vecdb/lib_compat.h"
 #include "executor_private.h"
+
+#if VDB_HAS_EXPLAIN_NODE_HOOK
+#include "commands/explain_format.h"
+#endif
 
 /* Batches of a group that may be unanswered, before it is waited for */
 #define EXECUTOR_BATCHES_UNDER_WAY	32
@@ -80,5 +85,6 @@ extern TupleTableSlot *executor_writer_next(ExecutorWriter *writer,
 extern void executor_writer_forget(ExecutorWriter *writer);
 extern List *executor_owner_groups(Oid relid);
 extern bool executor_is_own_group(int group);
+extern void executor_refuse_null(Oid relid, AttrNumber attno);
 
 #endif							/* EXECUTOR_WRITE_H */

@@ -199,7 +199,7 @@ can_merge(Query *query, Place *place, List *readers)
 												  table->keys[i]);
 			Place	   *where = place;
 			Var		   *var = entry ?
-				find_variable((Node *) entry->expr, &where) : NULL;
+			find_variable((Node *) entry->expr, &where) : NULL;
 
 			if (var == NULL ||
 				get_class(place->classes, where->query, var->varno,
@@ -317,7 +317,8 @@ extract_sublinks(Node *node, Place *place)
 
 		/* what gives one value gives the same one everywhere */
 		if (!depends && link->subLinkType != ANY_SUBLINK &&
-			link->subLinkType != ALL_SUBLINK)
+			link->subLinkType != ALL_SUBLINK &&
+			link->subLinkType != MULTIEXPR_SUBLINK)
 			return compute_before(link, place);
 		if (is_local_sublink(link, place))
 			return copyObject(node);
@@ -358,8 +359,8 @@ compute_before(SubLink *link, Place *place)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot execute this subquery on all groups"),
-				 errdetail("It compares several columns."),
-				 errhint("Compare one column, or use EXISTS joined by the distribution key.")));
+				 errdetail("It compares or sets several columns."),
+				 errhint("Use one subquery for each column, or EXISTS joined by the distribution key.")));
 
 	right = lsecond(test->args);
 	if (IsA(right, RelabelType))
@@ -651,10 +652,10 @@ compute_table(int index, Place *place)
 		Aggref	   *aggregate = castNode(Aggref, array->expr);
 		RangeTblFunction *function = makeNode(RangeTblFunction);
 		Param	   *param =
-			planner_make_value(place->values,
-							   (Expr *) makeVar(varno, array->resno,
-												aggregate->aggtype, -1,
-												aggregate->aggcollid, 0));
+		planner_make_value(place->values,
+						   (Expr *) makeVar(varno, array->resno,
+											aggregate->aggtype, -1,
+											aggregate->aggcollid, 0));
 		FuncExpr   *unnest = makeFuncExpr(F_UNNEST_ANYARRAY,
 										  linitial_oid(aggregate->aggargtypes),
 										  list_make1(param),

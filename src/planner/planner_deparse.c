@@ -161,39 +161,45 @@ take_out_mutator(Node *node, PlannerParams *params)
 	}
 
 	if (is_taken_out(node, params))
-	{
-		RelabelType *relabel = makeNode(RelabelType);
-		Param	   *param = makeNode(Param);
-		int			number = 0;
-		ListCell   *cell;
-
-		foreach(cell, params->exprs)
-		{
-			if (equal(lfirst(cell), node))
-				break;
-			number++;
-		}
-		if (cell == NULL)
-			params->exprs = lappend(params->exprs, copyObject(node));
-
-		param->paramkind = PARAM_EXTERN;
-		param->paramid = number + 1;
-		param->paramtype = exprType(node);
-		param->paramtypmod = -1;
-		param->paramcollid = exprCollation(node);
-		param->location = -1;
-
-		/* This prints as ($1)::schema.type. */
-		relabel->arg = (Expr *) param;
-		relabel->resulttype = param->paramtype;
-		relabel->resulttypmod = -1;
-		relabel->resultcollid = param->paramcollid;
-		relabel->relabelformat = COERCE_EXPLICIT_CAST;
-		relabel->location = -1;
-		return (Node *) relabel;
-	}
-
+		return planner_make_param(node, params);
 	return expression_tree_mutator(node, take_out_mutator, params);
+}
+
+/*
+ * planner_make_param -- have an expression be a parameter as a whole
+ */
+Node *
+planner_make_param(Node *node, PlannerParams *params)
+{
+	RelabelType *relabel = makeNode(RelabelType);
+	Param	   *param = makeNode(Param);
+	int			number = 0;
+	ListCell   *cell;
+
+	foreach(cell, params->exprs)
+	{
+		if (equal(lfirst(cell), node))
+			break;
+		number++;
+	}
+	if (cell == NULL)
+		params->exprs = lappend(params->exprs, copyObject(node));
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = number + 1;
+	param->paramtype = exprType(node);
+	param->paramtypmod = -1;
+	param->paramcollid = exprCollation(node);
+	param->location = -1;
+
+	/* This prints as ($1)::schema.type. */
+	relabel->arg = (Expr *) param;
+	relabel->resulttype = param->paramtype;
+	relabel->resulttypmod = -1;
+	relabel->resultcollid = param->paramcollid;
+	relabel->relabelformat = COERCE_EXPLICIT_CAST;
+	relabel->location = -1;
+	return (Node *) relabel;
 }
 
 /*

@@ -36,6 +36,7 @@ typedef struct TableKinds
 	bool		reference;
 	bool		other;			/* ordinary ones of this node */
 	bool		written;		/* a distributed or reference one */
+	bool		as_owner;		/* a view's owner reads some */
 } TableKinds;
 
 /* What the planner is told of the statement that is planned now */
@@ -213,7 +214,7 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 		linitial_int(plan.groups) == vdb_catalog_cluster()->local_group)
 		return planner_standard_local(query, query_string, cursor_options,
 									  bound_params);
-	if (kinds->other || !planner_is_safe_statement(query))
+	if (kinds->other || kinds->as_owner || !planner_is_safe_statement(query))
 		return NULL;
 
 	plan.command = query->commandType;
@@ -311,6 +312,8 @@ find_tables(Query *query, TableKinds *kinds)
 			kinds->reference = true;
 		if (table && foreach_current_index(cell) + 1 == query->resultRelation)
 			kinds->written = true;
+		if (OidIsValid(vdb_check_as_user(VDB_PERMISSIONS(query), rte)))
+			kinds->as_owner = true;
 	}
 	(void) query_tree_walker(query, find_tables_walker, kinds, 0);
 }

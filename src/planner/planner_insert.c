@@ -128,13 +128,14 @@ find_keys(PlannerWrite *write, const VdbTable *table)
 			if (lfirst_int(cell) == table->keys[i])
 				place = foreach_current_index(cell) + 1;
 		}
+		/* not given and without a default: null */
 		if (place == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_NOT_NULL_VIOLATION),
-					 errmsg("null value in column \"%s\" of table \"%s\", which is in its distribution key",
+					 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
 							get_attname(table->relid, table->keys[i], false),
 							get_rel_name(table->relid)),
-					 errhint("Give the row a value for this column, which decides where the row is stored.")));
+					 errdetail("The column is in the distribution key, which decides where the row is stored.")));
 		write->plan.keys = lappend_int(write->plan.keys, place);
 	}
 }
@@ -178,11 +179,13 @@ planner_check_conflict(const VdbTable *table, Query *query)
 	{
 		if (!has_key_column(table, table->keys[i], conflict))
 			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("ON CONFLICT of table \"%s\" does not include column \"%s\", which is in its distribution key",
-							get_rel_name(table->relid),
-							get_attname(table->relid, table->keys[i], false)),
-					 errhint("Use a unique constraint that includes the distribution key.")));
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("there is no unique or exclusion constraint matching the ON CONFLICT specification"),
+					 errdetail("What is unique in distributed table \"%s\" includes column \"%s\", which is in its distribution key.",
+							   get_rel_name(table->relid),
+							   get_attname(table->relid, table->keys[i],
+										   false)),
+					 errhint("Name the distribution key, too, or leave the columns out and use DO NOTHING.")));
 	}
 }
 

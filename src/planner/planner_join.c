@@ -89,6 +89,8 @@ can_join(PlannerInfo *root, RelOptInfo *joinrel, PlannerShard *outer,
 		return false;
 	if (left && right && outer->colocation != inner->colocation)
 		return false;
+	if (outer->role != inner->role)
+		return false;
 
 	if (type == JOIN_LEFT)
 	{
@@ -200,6 +202,7 @@ join_sides(PlannerShard *shard, PlannerShard *outer, PlannerShard *inner,
 
 	shard->relid = owner->relid;
 	shard->colocation = owner->colocation;
+	shard->role = owner->role;
 	shard->work = outer->work + inner->work;
 	if (type == JOIN_INNER)
 	{

@@ -225,10 +225,10 @@ split_returning(PlannerWrite *write, Query *query)
 	write->shard->returningList = NIL;
 	foreach(cell, list)
 		write->shard->returningList =
-			lappend(write->shard->returningList,
-					makeTargetEntry(copyObject(lfirst(cell)),
-									foreach_current_index(cell) + 1, NULL,
-									false));
+		lappend(write->shard->returningList,
+				makeTargetEntry(copyObject(lfirst(cell)),
+								foreach_current_index(cell) + 1, NULL,
+								false));
 
 	write->range_table = query->rtable;
 	write->target_list = (List *)
@@ -433,10 +433,10 @@ put_on_top(PlannerWrite *write, Query *query, PlannedStmt *stmt)
 	node->scan.plan.targetlist = write->target_list;
 	foreach(cell, write->returned)
 		node->custom_scan_tlist =
-			lappend(node->custom_scan_tlist,
-					makeTargetEntry(lfirst(cell),
-									foreach_current_index(cell) + 1, NULL,
-									false));
+		lappend(node->custom_scan_tlist,
+				makeTargetEntry(lfirst(cell),
+								foreach_current_index(cell) + 1, NULL,
+								false));
 	/* rows of the target list are named as the client expects */
 	foreach(cell, node->scan.plan.targetlist)
 		lfirst_node(TargetEntry, cell)->resjunk = false;

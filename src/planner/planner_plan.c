@@ -24,7 +24,7 @@ enum
 	PLAN_SQL,					/* String */
 	PLAN_GROUPS,				/* integers */
 	PLAN_KEYS,					/* integers */
-	PLAN_RELID,					/* OIDs: relid */
+	PLAN_RELID,					/* OIDs: relid, role */
 	PLAN_SORT_COLUMNS,			/* integers */
 	PLAN_SORT_OPERATORS,		/* OIDs */
 	PLAN_SORT_COLLATIONS,		/* OIDs */
@@ -69,7 +69,7 @@ vdb_plan_write(const VdbPlan *plan)
 				 lcons(makeString(plan->sql ? plan->sql : ""),
 					   lcons(plan->groups,
 							 lcons(plan->key_exprs,
-								   list_make5(list_make1_oid(plan->relid),
+								   list_make5(list_make2_oid(plan->relid, plan->role),
 											  columns, operators, collations,
 											  nulls_first)))));
 }
@@ -105,6 +105,7 @@ vdb_plan_read(List *custom_private)
 	plan->groups = (List *) list_nth(custom_private, PLAN_GROUPS);
 	plan->key_exprs = (List *) list_nth(custom_private, PLAN_KEYS);
 	plan->relid = linitial_oid((List *) list_nth(custom_private, PLAN_RELID));
+	plan->role = lsecond_oid((List *) list_nth(custom_private, PLAN_RELID));
 
 	columns = (List *) list_nth(custom_private, PLAN_SORT_COLUMNS);
 	nulls_first = (List *) list_nth(custom_private, PLAN_SORT_NULLS_FIRST);

@@ -38,6 +38,7 @@ typedef struct PlannerParams
  */
 extern char *planner_deparse(const Query *query, List **params);
 extern Node *planner_take_out(Node *node, PlannerParams *params);
+extern Node *planner_make_param(Node *node, PlannerParams *params);
 extern char *planner_text(Query *query);
 
 /* functions in planner_push.c */
@@ -67,6 +68,8 @@ typedef struct PlannerShard
 	Oid			relid;			/* a distributed table among them, or
 								 * InvalidOid: reference tables only */
 	int			colocation;		/* of the distributed tables */
+	Oid			role;			/* owner of the view that reads them, or
+								 * InvalidOid: current user */
 	List	   *keys;			/* by key column: a list of Vars, all equal */
 	List	   *from;			/* RangeTblRefs and JoinExprs */
 	List	   *quals;			/* WHERE, bare clauses */

@@ -660,6 +660,7 @@ groups_of_values(const VdbTable *table, List *values)
 	Datum		datums[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS] = {false};
 	List	   *groups = NIL;
+	int			group;
 	ListCell   *cell;
 
 	if (list_length(values) == 1 && first->consttype != table->key_types[0])
@@ -679,12 +680,10 @@ groups_of_values(const VdbTable *table, List *values)
 						  &elements, &element_nulls, &count);
 		for (int i = 0; i < count; i++)
 		{
-			if (element_nulls[i])
-				continue;
-			groups = list_append_unique_int(groups,
-											table->shard_groups[vdb_catalog_shard(table,
-																				  &elements[i],
-																				  nulls)]);
+			group = element_nulls[i] ? 0 :
+				vdb_planner_group(table, &elements[i], nulls);
+			if (group != 0)
+				groups = list_append_unique_int(groups, group);
 		}
 		return groups;
 	}
@@ -698,8 +697,43 @@ groups_of_values(const VdbTable *table, List *values)
 			return NIL;
 		datums[i] = value->constvalue;
 	}
-	return list_make1_int(table->shard_groups[vdb_catalog_shard(table, datums,
-																nulls)]);
+	group = vdb_planner_group(table, datums, nulls);
+	return group != 0 ? list_make1_int(group) : NIL;
+}
+
+/*
+ * vdb_planner_group -- the group that owns the rows of a key, or 0 if there is
+ * no shard that takes them
+ */
+int
+vdb_planner_group(const VdbTable *table, const Datum *values,
+				  const bool *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int group = 0;
+
+	if (table->strategy != VDB_STRATEGY_LIST &&
+		table->strategy != VDB_STRATEGY_RANGE)
+		return table->shard_groups[vdb_catalog_shard(table, values, nulls)];
+
+	PG_TRY();
+	{
+		group = table->shard_groups[vdb_catalog_shard(table, values, nulls)];
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		/* nothing but a comparison of values can have been interrupted */
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	return group;
 }
 
 /*

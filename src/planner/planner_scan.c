@@ -24,6 +24,7 @@
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
+#include "vecdb/lib_compat.h"
 #include "planner_private.h"
 
 /* Which member of an equivalence class is asked for */
@@ -62,6 +63,7 @@ planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
 		return;
 
 	shard = make_shard(rel, rti, rte, table);
+	shard->role = vdb_check_as_user(VDB_PERMISSIONS(root->parse), rte);
 	shard->complete = push_clauses(rel, shard) &&
 		bms_is_empty(rel->lateral_relids);
 	if (rel->reloptkind == RELOPT_BASEREL)

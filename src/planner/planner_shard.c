@@ -34,6 +34,9 @@
 #define FANOUT_STARTUP_COST		25.0
 #define FANOUT_ROW_COST			0.02
 
+/* A LIMIT up to this makes a result that may come in one piece */
+#define MOST_FEW_ROWS			10000
+
 /* A shard statement while it is built */
 typedef struct ShardBuilder
 {
@@ -42,6 +45,7 @@ typedef struct ShardBuilder
 	List	   *columns;		/* expressions, in terms of root */
 	PlannerParams params;
 	Query	   *query;
+	int			limit_param;	/* the parameter that is the limit, or 0 */
 	int		   *numbers;		/* of the range table of the statement, by those
 								 * of root's */
 } ShardBuilder;
@@ -49,6 +53,7 @@ typedef struct ShardBuilder
 static Plan *plan_fanout(PlannerInfo *root, RelOptInfo *rel,
 						 CustomPath *path, List *tlist, List *clauses,
 						 List *custom_plans);
+static bool is_short(PlannerShard *shard);
 static void split_clauses(PlannerShard *shard, List *clauses, List **remote,
 						  List **local);
 static bool collect_columns_walker(Node *node, ShardBuilder *builder);
@@ -198,6 +203,9 @@ plan_fanout(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	plan.sql = planner_text(builder.query);
 	plan.writes = builder.query->rowMarks != NIL;
 	plan.param_count = list_length(builder.params.exprs);
+	plan.role = shard->role;
+	plan.limit_param = builder.limit_param;
+	plan.few_rows = is_short(shard);
 	keys = planner_prune(&plan, remote, shard->keys, shard->relids);
 	for (int i = 0; i < list_length(keys); i++)
 		plan.key_exprs = lappend_int(plan.key_exprs, plan.param_count + i);
@@ -214,6 +222,18 @@ plan_fanout(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	scan->custom_scan_tlist = make_scan_tlist(builder.columns);
 	scan->methods = planner_fanout_methods;
 	return &scan->scan.plan;
+}
+
+/* Is it sure that a group returns few rows? */
+static bool
+is_short(PlannerShard *shard)
+{
+	if (shard->grouped && shard->group_clause == NIL)
+		return true;
+	return shard->limit && IsA(shard->limit, Const) &&
+		!((Const *) shard->limit)->constisnull &&
+		shard->limit_option == LIMIT_OPTION_COUNT &&
+		DatumGetInt64(((Const *) shard->limit)->constvalue) <= MOST_FEW_ROWS;
 }
 
 /*
@@ -394,7 +414,15 @@ build_query(ShardBuilder *builder, List *quals)
 									list_nth(shard->sort_exprs, i)));
 	if (shard->limit)
 	{
-		query->limitCount = translate(builder, shard->limit);
+		query->limitCount = shard->limit;
+		if (!IsA(shard->limit, Const))
+		{
+			RelabelType *relabel = (RelabelType *)
+				planner_make_param(shard->limit, &builder->params);
+
+			query->limitCount = (Node *) relabel;
+			builder->limit_param = castNode(Param, relabel->arg)->paramid;
+		}
 		query->limitOption = shard->limit_option;
 	}
 	add_lock(builder);

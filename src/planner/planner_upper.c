@@ -165,7 +165,7 @@ make_limit(Node *count, Node *offset)
 								  Int64GetDatum(sum), false, FLOAT8PASSBYVAL);
 	}
 
-	/* CASE WHEN both are small THEN count + offset END */
+	/* CASE WHEN both are small THEN count + offset ELSE NULL END */
 	if (!IsA(offset, Const))
 	{
 		CoalesceExpr *coalesce = makeNode(CoalesceExpr);
@@ -189,6 +189,7 @@ make_limit(Node *count, Node *offset)
 	choice = makeNode(CaseExpr);
 	choice->casetype = INT8OID;
 	choice->args = list_make1(when);
+	choice->defresult = (Expr *) makeNullConst(INT8OID, -1, InvalidOid);
 	choice->location = -1;
 	return (Node *) choice;
 }

@@ -71,7 +71,7 @@ remote_pipeline_await(List *connections, bool cancel)
 		bool		clean = true;
 		TimestampTz now = GetCurrentTimestamp();
 		bool		ask = asked == 0 ||
-			TimestampDifferenceExceeds(asked, now, REPEAT_MS);
+		TimestampDifferenceExceeds(asked, now, REPEAT_MS);
 
 		foreach(lc, connections)
 		{

@@ -78,8 +78,7 @@ static void wait_for_attempts(Attempt **attempts, int count);
 static long next_deadline(Attempt **attempts, int count);
 static PGconn *start_connection(const char *host, int port);
 static void take_ready(RemoteConnection *c);
-static void report_failure(RemoteConnection *c, const Attempt *a)
-			pg_attribute_noreturn();
+VDB_NORETURN static void report_failure(RemoteConnection *c, const Attempt *a);
 static char *name_host(const VdbHost *host);
 
 /* remote_context -- where what lives as long as the backend is allocated */
@@ -576,6 +575,7 @@ next_deadline(Attempt **attempts, int count)
 /*
  * Begin to connect to a host
  *
+ * The other node sees in application_name which group and process we are.
  * What vecdb.node_conninfo says comes first, so that it cannot change host,
  * port, database and what makes the session an internal one.
  */
@@ -586,6 +586,7 @@ start_connection(const char *host, int port)
 	const char *values[MAX_OPTIONS + 16];
 	int			n = 0;
 	PQconninfoOption *options = NULL;
+	const VdbCluster *cluster = vdb_catalog_cluster();
 	PGconn	   *pg;
 
 	keywords[n] = "user";
@@ -620,7 +621,8 @@ start_connection(const char *host, int port)
 	keywords[n] = "client_encoding";
 	values[n++] = GetDatabaseEncodingName();
 	keywords[n] = "application_name";
-	values[n++] = "vecdb";
+	values[n++] = psprintf("vecdb %d:%d", cluster ? cluster->local_group : 0,
+						   MyProcPid);
 	keywords[n] = "options";
 	values[n++] = "-c vecdb.internal=on";
 	keywords[n] = values[n] = NULL;

@@ -26,7 +26,7 @@ struct VdbRemoteCopy
 
 static void wait_for_socket(VdbRemoteCopy *copy);
 static PGresult *next_result(VdbRemoteCopy *copy);
-static void throw_end(VdbRemoteCopy *copy) pg_attribute_noreturn();
+VDB_NORETURN static void throw_end(VdbRemoteCopy *copy);
 static void leave_copy(RemoteConnection *c);
 
 /* vdb_remote_copy_begin -- see vecdb/remote.h */

@@ -34,7 +34,7 @@
 
 static RemoteStep *add_step(RemoteConnection *c, RemoteStepKind kind,
 							VdbRequest *request);
-static void fail_to_send(RemoteConnection *c) pg_attribute_noreturn();
+VDB_NORETURN static void fail_to_send(RemoteConnection *c);
 static void take_result(RemoteConnection *c, RemoteStep *step, PGresult *res);
 static void take_error(RemoteConnection *c, RemoteStep *step, PGresult *res);
 static void finish_step(RemoteConnection *c, RemoteStep *step);

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "vecdb/catalog.h"
+#include "vecdb/lib_compat.h"
 #include "vecdb/remote.h"
 
 /* How long cleaning up, which cannot be interrupted, waits for other nodes */
@@ -227,11 +228,9 @@ extern PGresult *remote_rows_get(VdbRequest *request);
 extern void remote_rows_clear(VdbRequest *request);
 
 /* functions in remote_error.c */
-extern void remote_error_throw(const PGresult *res, int group,
-							   const char *host, const char *sql)
-			pg_attribute_noreturn();
-extern void remote_error_lost(int group, const char *host)
-			pg_attribute_noreturn();
+VDB_NORETURN extern void remote_error_throw(const PGresult *res, int group,
+											const char *host, const char *sql);
+VDB_NORETURN extern void remote_error_lost(int group, const char *host);
 extern void remote_error_notice(void *arg, const PGresult *res);
 extern void remote_error_quiet(bool quiet);
 

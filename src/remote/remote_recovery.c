@@ -157,7 +157,7 @@ remote_recovery_round(List **actions)
 		complete &= finish(entry, find_record(records, entry->name) != NULL,
 						   actions);	/* step 4 */
 	}
-	if (list_prepared(groups, &again, actions))	/* step 5 */
+	if (list_prepared(groups, &again, actions)) /* step 5 */
 		complete &= delete_records(rel, records, again);
 	else
 		complete = false;

@@ -31,7 +31,7 @@ static VdbRequest *make_request(RemoteConnection *c,
 								const VdbStatement *statement);
 static void send_request(VdbRequest *request);
 static bool try_again(VdbRequest *request);
-static void throw_error(VdbRequest *request) pg_attribute_noreturn();
+VDB_NORETURN static void throw_error(VdbRequest *request);
 static int	find_ready(VdbRequest *const *requests, int count);
 
 /* vdb_remote_connect -- see vecdb/remote.h */
@@ -173,8 +173,11 @@ vdb_remote_row(VdbRequest *request)
 {
 	for (;;)
 	{
-		PGresult   *res = remote_rows_get(request);
+		PGresult   *res;
 
+		if ((request->lost || request->error) && try_again(request))
+			continue;
+		res = remote_rows_get(request);
 		if (res)
 		{
 			request->delivered = true;
@@ -183,11 +186,7 @@ vdb_remote_row(VdbRequest *request)
 		if (request->done && request->error == NULL)
 			return NULL;
 		if (request->done || request->lost)
-		{
-			if (!try_again(request))
-				throw_error(request);
-			continue;
-		}
+			throw_error(request);
 		if (!remote_pipeline_take(request->connection))
 			remote_pipeline_wait(request->connection);
 	}
@@ -204,6 +203,8 @@ try_again(VdbRequest *request)
 {
 	RemoteConnection *c = request->connection;
 
+	if (!request->done && !request->lost)
+		return false;
 	if (request->error)
 	{
 		const char *state = PQresultErrorField(request->error,
@@ -227,6 +228,7 @@ try_again(VdbRequest *request)
 	if (request->error)
 		PQclear(request->error);
 	request->error = NULL;
+	remote_rows_clear(request);
 	request->done = false;
 	request->lost = false;
 	request->again = true;

@@ -160,7 +160,7 @@ spill(VdbRequest *request, PGresult *res)
 		for (int column = 0; column < columns; column++)
 		{
 			int32		length = PQgetisnull(res, row, column) ? -1 :
-				PQgetlength(res, row, column);
+			PQgetlength(res, row, column);
 
 			BufFileWrite(rows->file, (void *) &length, sizeof(length));
 			if (length > 0)

@@ -42,14 +42,14 @@ static bool is_local_writer(void);
 static void commit_at(List *connections);
 static void commit_two_phase(List *writers, List *readers);
 static void check_answer(RemoteConnection *c, const char *command);
-static void commit_prepared(void);
+static void commit_prepared(int level);
 static void reach_committed(void);
-static void roll_back(void);
+static void roll_back(int level);
 static void release_savepoints(int level);
 static void roll_back_savepoints(int level);
 static void forget_requests(int level);
 static void forget_transaction(RemoteConnection *c);
-static void without_throwing(void (*action) (void));
+static void without_throwing(void (*action) (int level), int level);
 static void drop_settings(RemoteConnection *c);
 
 /* remote_transaction_init -- follow what transactions do */
@@ -172,7 +172,7 @@ at_subtransaction(SubXactEvent event, SubTransactionId mine,
 	if (event == SUBXACT_EVENT_PRE_COMMIT_SUB)
 		release_savepoints(level);
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		roll_back_savepoints(level);
+		without_throwing(roll_back_savepoints, level);
 }
 
 /* Get the other groups to commit, or ready to; an ERROR aborts all */
@@ -187,8 +187,9 @@ before_commit(void)
 	{
 		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
 
-		if (c->depth > 0)
-			remote_pipeline_drain(c);
+		if (c->depth == 0 && !c->lost)
+			continue;
+		remote_pipeline_drain(c);
 		remote_transaction_check(c);
 	}
 	writers = find_participants(true);
@@ -338,7 +339,7 @@ after_commit(void)
 {
 	dlist_iter	iter;
 
-	without_throwing(commit_prepared);
+	without_throwing(commit_prepared, 0);
 	dlist_foreach(iter, &remote_connections)
 		forget_transaction(dlist_container(RemoteConnection, node, iter.cur));
 	local_wrote = false;
@@ -346,7 +347,7 @@ after_commit(void)
 
 /* COMMIT PREPARED at all groups at once; those that fail are recovery's */
 static void
-commit_prepared(void)
+commit_prepared(int level)
 {
 	List	   *sent = NIL;
 	ListCell   *lc;
@@ -371,7 +372,6 @@ commit_prepared(void)
 	if (sent == NIL)
 		return;
 	reach_committed();
-	remote_error_quiet(true);
 	foreach(lc, sent)
 	{
 		RemoteConnection *c = lfirst(lc);
@@ -382,7 +382,6 @@ commit_prepared(void)
 		pfree(sql);
 	}
 	remote_pipeline_await(sent, false);
-	remote_error_quiet(false);
 	foreach(lc, sent)
 	{
 		RemoteConnection *c = lfirst(lc);
@@ -420,9 +419,7 @@ after_abort(void)
 {
 	dlist_iter	iter;
 
-	remote_error_quiet(true);
-	without_throwing(roll_back);
-	remote_error_quiet(false);
+	without_throwing(roll_back, 0);
 	dlist_foreach(iter, &remote_connections)
 		forget_transaction(dlist_container(RemoteConnection, node, iter.cur));
 	local_wrote = false;
@@ -430,7 +427,7 @@ after_abort(void)
 
 /* Stop all that is done for us, and roll back at all groups at once */
 static void
-roll_back(void)
+roll_back(int level)
 {
 	List	   *all = NIL;
 	ListCell   *lc;
@@ -522,7 +519,6 @@ roll_back_savepoints(int level)
 	}
 	if (touched == NIL)
 		return;
-	remote_error_quiet(true);
 	remote_pipeline_await(touched, true);
 	foreach(lc, touched)
 	{
@@ -543,7 +539,6 @@ roll_back_savepoints(int level)
 		c->depth = level - 1;
 	}
 	remote_pipeline_await(touched, false);
-	remote_error_quiet(false);
 	list_free(touched);
 }
 
@@ -593,21 +588,24 @@ drop_settings(RemoteConnection *c)
 }
 
 /*
- * Do something after the decision
+ * Do something that must not fail
  *
- * An error here, as one of memory, cannot change it any more: the connections
- * are closed, and what is left prepared is recovery's.
+ * The decision has been made, or this is the reaction to an error.  Another
+ * error, as one of memory, cannot change that: the connections are closed,
+ * which takes our transaction with it if it still runs, and what is left
+ * prepared is recovery's.  What other nodes remark is of no interest.
  */
 static void
-without_throwing(void (*action) (void))
+without_throwing(void (*action) (int level), int level)
 {
 	MemoryContext context = CurrentMemoryContext;
 	uint32		held = InterruptHoldoffCount;
 	dlist_iter	iter;
 
+	remote_error_quiet(true);
 	PG_TRY();
 	{
-		action();
+		action(level);
 	}
 	PG_CATCH();
 	{
@@ -621,4 +619,5 @@ without_throwing(void (*action) (void))
 												 iter.cur));
 	}
 	PG_END_TRY();
+	remote_error_quiet(false);
 }

@@ -24,7 +24,8 @@ for header in $(project_files 'include/*.h' 'src/*.h'); do
 		$cc -fsyntax-only -x c -std=gnu99 -Wall -Wextra -Wno-unused-parameter \
 			-Wno-sign-compare -Wno-unused-function -Werror -I. -Iinclude \
 			-I"$(dirname "$header")" \
-			-isystem "$("$PG_CONFIG" --includedir-server)" - ||
+			-isystem "$("$PG_CONFIG" --includedir-server)" \
+			-isystem "$("$PG_CONFIG" --includedir)" - ||
 		{ say "$header does not compile alone"; rc=1; }
 	count=$((count + 1))
 done

@@ -29,7 +29,8 @@ project_files 'src/*.c' 'src/*.h' 'include/*.h' 'test/*.c' 'test/*.h' >"$work/fi
 		done
 } >"$work/all.c"
 $("$PG_CONFIG" --cc) -g -w -c -fno-eliminate-unused-debug-types \
-	-I"$("$PG_CONFIG" --includedir-server)" -o "$work/all.o" "$work/all.c" ||
+	-I"$("$PG_CONFIG" --includedir-server)" -I"$("$PG_CONFIG" --includedir)" \
+	-o "$work/all.o" "$work/all.c" ||
 	die "the headers that the sources include do not go together"
 
 {

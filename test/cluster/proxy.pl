@@ -165,7 +165,8 @@ while (1)
 			$select->remove($socket);
 		}
 	}
-	foreach my $link (values %links)
+	my @links = values %links;
+	foreach my $link (@links)
 	{
 		my $socket = $link->{socket};
 		pass_messages($socket) if length $link->{buffer};

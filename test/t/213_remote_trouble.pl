@@ -15,7 +15,7 @@ use VecdbGroups;
 my @nodes = VecdbGroups::start(3);
 my ($one, $two, $three) = @nodes;
 my ($rc, $out, $err);
-my $busy = q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vecdb' AND state = 'active'};
+my $busy = q{SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^vecdb ' AND state = 'active'};
 
 sub on
 {
@@ -106,7 +106,7 @@ $session->quit;
 # the connection breaks in the middle of a transaction
 $session = $one->background_psql('postgres', on_error_stop => 0);
 $session->query('BEGIN;' . on(2, q{INSERT INTO t VALUES (1, 'x')}) . on(3, q{INSERT INTO t VALUES (1, 'x')}));
-$three->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vecdb'});
+$three->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb '});
 $session->query('COMMIT');
 is(VecdbGroups::contents(@nodes), '||', 'a lost connection takes the transaction with it');
 is(VecdbGroups::prepared(@nodes), 0, 'nothing is prepared');

@@ -63,8 +63,8 @@ is($session->query(q{SELECT two(2, 'SELECT * FROM changes', 'SELECT 1')}), '1 1'
 $two->restart;
 is($session->query(q{SELECT two(2, 'SELECT 1', 'SELECT 1')}), '1 1', 'after a restart');
 $session->query_until(qr/^go$/m, "\\echo go\nSELECT two(2, 'SELECT 1 FROM pg_sleep(1)', 'SELECT 1');\n");
-VecdbGroups::wait_for($two, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND application_name = 'vecdb'}, 'it works');
-$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vecdb'});
+VecdbGroups::wait_for($two, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND application_name ~ '^vecdb '}, 'it works');
+$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb '});
 like($session->query('SELECT 5'), qr/1 1\n5/, 'a read survives the end of its backend');
 $session->quit;
 
@@ -94,7 +94,14 @@ $one->append_conf('postgresql.conf', 'vecdb.max_connections_per_host = 1');
 $one->reload;
 VecdbGroups::wait_for($one, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'}, 'the session has ended');
 $session = $one->background_psql('postgres', on_error_stop => 0);
-is($session->query(q{SELECT everywhere('SELECT 1')}), '1 1 1', 'one connection to each host');
+# a worker that recovers may have the one for a moment
+my $answer = '';
+for (my $i = 0; $i < 100 && $answer ne '1 1 1'; $i++)
+{
+	$answer = $session->query(q{SELECT everywhere('SELECT 1')});
+	select(undef, undef, undef, 0.1) if $answer ne '1 1 1';
+}
+is($answer, '1 1 1', 'one connection to each host');
 ($rc, $out, $err) = $one->psql('postgres', q{SELECT everywhere('SELECT 1')});
 like($err, qr/there are already as many connections as vecdb.max_connections_per_host allows/, 'no second');
 $session->quit;

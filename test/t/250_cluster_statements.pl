@@ -95,6 +95,28 @@ sub compare_file
 	return;
 }
 
+# Rows that are in another group than the one that owns them, and groups whose
+# reference table differs from that of the first
+sub misplaced
+{
+	my ($cluster) = @_;
+	# a session that sees one group's rows alone
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	my %key = (items => 'id', users => 'id', orders => 'user_id', notes => 'id', words => 'word');
+	my @found;
+	my $reference = 'SELECT * FROM categories ORDER BY id';
+	my $first = $cluster->query(1, $reference);
+	foreach my $group ($cluster->groups)
+	{
+		push @found, $cluster->query($group, join(' UNION ALL ', map {
+			"SELECT 'group $group: $_ ' || $key{$_} FROM $_ "
+			  . "WHERE vecdb.group_of('$_', $key{$_}) <> vecdb.local_group()"
+		} sort keys %key));
+		push @found, "group $group: categories differ" if $cluster->query($group, $reference) ne $first;
+	}
+	return join "\n", grep { $_ ne '' } @found;
+}
+
 sub compare_cluster
 {
 	my ($groups) = @_;
@@ -124,6 +146,7 @@ sub compare_cluster
 		my $group = $turn++ % $groups + 1;
 		fill($cluster->node($group));
 		compare_file($cluster->node($group), $groups, $file, $plans[0], \%counts);
+		is(misplaced($cluster), '', basename($file) . ": each row is where it belongs");
 	}
 	is($cluster->prepared_left(10), 0, "$groups groups: no prepared transaction is left");
 	diag("$groups groups: $counts{run} statements run, $counts{equal} equal, "

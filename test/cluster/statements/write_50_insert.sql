@@ -38,6 +38,8 @@ SELECT id FROM items ORDER BY embedding <-> made(1010, 16)::vector LIMIT 3;
 
 INSERT INTO categories VALUES (20, 'new category', 1);
 
+INSERT INTO categories SELECT 30 + (random() < 2)::int, 'computed once' || (random() < 2)::text;
+
 INSERT INTO categories SELECT g, 'more ' || g, 2 FROM generate_series(21, 25) g RETURNING id;
 
 INSERT INTO users (id, name) SELECT 500 + id, name FROM categories;

@@ -1,0 +1,182 @@
+# What happens to fan-outs that end early, fail, wait, or miss a group?
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+use VecdbCluster;
+
+my $cluster = VecdbCluster->new('fanout', groups => 3)->start;
+$cluster->query(1, <<'SQL');
+CREATE TABLE items (id bigint PRIMARY KEY, tenant int, embedding vector(3));
+INSERT INTO items SELECT i, i % 7,
+	ARRAY[i % 11, i % 13, i % 17]::real[]::vector(3)
+	FROM generate_series(1, 3000) i;
+CREATE FUNCTION slow(bigint) RETURNS boolean LANGUAGE plpgsql IMMUTABLE
+	AS 'BEGIN PERFORM pg_sleep(0.02); RETURN true; END';
+SQL
+$cluster->query(1, "SELECT vecdb.distribute_table('items')");
+my @share = map {
+	$cluster->node($_)->safe_psql('postgres', 'SELECT count(*) FROM items',
+		connstr => $cluster->node($_)->connstr('postgres') .
+		  " options='-c vecdb.internal=on'")
+} $cluster->groups;
+
+# how many sessions of a node are at work, but this one?
+sub busy
+{
+	my ($group) = @_;
+	return $cluster->query($group, <<'SQL');
+SELECT count(*) FROM pg_stat_activity WHERE state = 'active'
+	AND backend_type = 'client backend' AND pid <> pg_backend_pid();
+SQL
+}
+
+sub at_rest
+{
+	my ($what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $busy;
+	for (1 .. 20)
+	{
+		$busy = busy(2) + busy(3);
+		last if $busy == 0;
+		select(undef, undef, undef, 0.05);
+	}
+	is($busy, 0, $what);
+	return;
+}
+
+# time-out, and the session after it
+my $start = time;
+my ($rc, $out, $err) = $cluster->try(1, <<'SQL', on_error_stop => 0);
+SET statement_timeout = '300ms';
+SELECT count(*) FROM items WHERE slow(id);
+SET statement_timeout = 0;
+SELECT count(*) FROM items;
+SQL
+like($err, qr/canceling statement due to statement timeout/, 'statement_timeout');
+is($out, '3000', 'the session goes on');
+cmp_ok(time - $start, '<', 5, 'and at once');
+at_rest('no group works on after a time-out');
+
+# cancel
+my ($in, $cancelled, $complaint) = ('', '', '');
+my $session = IPC::Run::start(
+	[ 'psql', '-XqAt', '-d', $cluster->node(1)->connstr('postgres') ],
+	'<', \$in, '>', \$cancelled, '2>', \$complaint,
+	IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+$in .= "SELECT count(*) FROM items WHERE slow(id);\n";
+$session->pump_nb;
+$cluster->node(1)->poll_query_until('postgres', <<'SQL') or die 'nothing to cancel';
+SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE query LIKE '%slow(id)%' AND state = 'active'
+	AND pid <> pg_backend_pid() AND now() - query_start > '300ms'
+SQL
+$start = time;
+$cluster->query(1, <<'SQL');
+SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+	WHERE query LIKE '%slow(id)%' AND pid <> pg_backend_pid()
+SQL
+$in .= "SELECT count(*) FROM items;\n\\q\n";
+$session->finish;
+cmp_ok(time - $start, '<', 2, 'a cancel is heard at once');
+like($complaint, qr/canceling statement due to user request/, 'cancel');
+is($cancelled, "3000\n", 'the session goes on');
+at_rest('no group works on after a cancel');
+
+# ends before the rows do
+is($cluster->query(1, <<'SQL'), "1\n2\n3000", 'a cursor that is not read to its end');
+BEGIN;
+DECLARE c CURSOR FOR SELECT id FROM items ORDER BY id;
+FETCH 2 FROM c;
+SELECT count(*) FROM items;
+ROLLBACK;
+SQL
+is($cluster->query(1, <<'SQL'), '3000', 'a fan-out that LIMIT ends');
+DO $$ BEGIN FOR i IN 1 .. 30 LOOP
+	PERFORM id FROM items WHERE random() < 2 LIMIT 1;
+	PERFORM id FROM items ORDER BY embedding <-> '[1,2,3]' LIMIT 2;
+END LOOP; END $$;
+SELECT count(*) FROM items;
+SQL
+is($cluster->query(1, <<'SQL'), '3000', 'two cursors at once');
+BEGIN;
+DECLARE a CURSOR FOR SELECT id FROM items;
+DECLARE b CURSOR FOR SELECT id FROM items;
+MOVE 5 IN a; MOVE 7 IN b; MOVE 900 IN a; CLOSE a; MOVE 3 IN b; CLOSE b;
+SELECT count(*) FROM items;
+COMMIT;
+SQL
+
+# errors of a group, of all, and within a savepoint
+($rc, $out, $err) = $cluster->try(1, <<'SQL', on_error_stop => 0);
+SELECT count(*) FROM items WHERE 1 / (id - 5) > 0;
+SELECT count(*) FROM items WHERE embedding <-> '[1,2]' > 0;
+SELECT count(*) FROM items;
+BEGIN;
+SAVEPOINT s;
+SELECT count(*) FROM items WHERE 1 / (id - 5) > 0;
+ROLLBACK TO s;
+SELECT count(*) FROM items;
+COMMIT;
+SELECT count(*) FROM items;
+SQL
+like($err, qr/division by zero.*different vector dimensions/s, 'errors come through');
+is($out, "3000\n3000\n3000", 'and are over then');
+
+# rows written in a transaction are seen in it, and one snapshot is kept
+is($cluster->query(1, <<'SQL'), "3010\n3000", 'own writes are seen, and undone');
+BEGIN;
+INSERT INTO items SELECT i, 1 FROM generate_series(5001, 5010) i;
+SELECT count(*) FROM items;
+ROLLBACK;
+SELECT count(*) FROM items;
+SQL
+
+# settings go along
+is($cluster->query(1, <<'SQL'), "2\n2", 'search settings reach the groups');
+CREATE INDEX ON items USING hnsw (embedding vector_l2_ops);
+SET enable_seqscan = off;
+SET hnsw.ef_search = 1;
+SET hnsw.iterative_scan = off;
+SELECT count(*) FROM (SELECT id FROM items WHERE id > 0
+	ORDER BY embedding <-> '[1,2,3]' LIMIT 2) s;
+SET hnsw.ef_search = 100;
+SELECT count(*) FROM (SELECT id FROM items WHERE id > 0
+	ORDER BY embedding <-> '[1,2,3]' LIMIT 2) s;
+SQL
+
+# a group that is missing
+$cluster->stop_node(3);
+($rc, $out, $err) = $cluster->try(1, 'SELECT count(*) FROM items');
+isnt($rc, 0, 'a group that is missing is an error');
+like($err, qr/group 3/, 'which names it');
+($rc, $out, $err) = $cluster->try(1, <<'SQL');
+SET vecdb.partial_results = on;
+SELECT count(*) FROM items;
+SQL
+is($out, $share[0] + $share[1], 'partial results, if asked for');
+like($err, qr/WARNING:  result is partial: group 3 did not answer, 2 of 3 groups did/,
+	'with a warning');
+($rc, $out, $err) = $cluster->try(1, <<'SQL');
+SET vecdb.partial_results = on;
+SELECT count(*) FROM (SELECT id FROM items ORDER BY embedding <-> '[1,2,3]' LIMIT 7) s;
+EXPLAIN (ANALYZE) SELECT id FROM items ORDER BY id LIMIT 3;
+SQL
+like($out, qr/^7\n.*Group 3: .* left out rows=0/s, 'also of searches');
+($rc, $out, $err) = $cluster->try(1, <<'SQL');
+SET vecdb.partial_results = on;
+SELECT id FROM items WHERE tenant = 3 FOR UPDATE;
+SQL
+isnt($rc, 0, 'not of what locks rows');
+$cluster->start_node(3);
+is($cluster->query(1, 'SELECT count(*) FROM items'), 3000, 'and all is well again');
+
+is_deeply([ $cluster->crashes ], [], 'no process has crashed');
+
+done_testing();
