@@ -22,8 +22,10 @@
 
 static char *format_uuid(const pg_uuid_t *uuid);
 static bool is_compatible(const char *version);
-static PGresult * ask(PGconn * pg, const char *sql, const char *host, int port);
-static void read_peer(VdbPeer *peer, PGconn * pg, const char *host, int port);
+static PGresult *ask(PGconn *pg, const char *sql, const char *host, int port);
+VDB_NORETURN static void throw_and_clear(PGresult *res, const char *host,
+										 const char *sql);
+static void read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port);
 
 /* remote_peer_query -- what each connection asks first */
 const char *
@@ -126,7 +128,7 @@ vdb_remote_probe(const char *host, int port)
 
 /* Ask a node about itself */
 static void
-read_peer(VdbPeer *peer, PGconn * pg, const char *host, int port)
+read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port)
 {
 	PGresult   *res;
 	bool		has_catalog;
@@ -218,7 +220,7 @@ vdb_remote_run_alone(const char *host, int port, const char *settings,
  * Several statements are one transaction; the result is that of the last.
  */
 static PGresult *
-ask(PGconn * pg, const char *sql, const char *host, int port)
+ask(PGconn *pg, const char *sql, const char *host, int port)
 {
 	PGresult   *last = NULL;
 	PGresult   *res;
@@ -247,7 +249,7 @@ ask(PGconn * pg, const char *sql, const char *host, int port)
 		if (res == NULL)
 			break;
 		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
-			remote_error_throw(res, 0, psprintf("%s:%d", host, port), sql);
+			throw_and_clear(res, psprintf("%s:%d", host, port), sql);
 		if (last)
 			PQclear(last);
 		last = res;
@@ -255,4 +257,20 @@ ask(PGconn * pg, const char *sql, const char *host, int port)
 	if (last == NULL)
 		remote_error_lost(0, psprintf("%s:%d", host, port));
 	return last;
+}
+
+/* Throw the error of a host, and free the result */
+static void
+throw_and_clear(PGresult *res, const char *host, const char *sql)
+{
+	PG_TRY();
+	{
+		remote_error_throw(res, 0, host, sql);
+	}
+	PG_FINALLY();
+	{
+		PQclear(res);
+	}
+	PG_END_TRY();
+	pg_unreachable();
 }
