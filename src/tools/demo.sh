@@ -43,7 +43,7 @@ stop_earlier()
 Stop it as that user, or with: sudo src/tools/demo.sh stop"
 	fi
 	if [ -e "$earlier/cluster/passfile" ]; then
-		PG_CONFIG=$(cat "$earlier/pg_config") docker/local.sh down \
+		docker/local.sh down \
 			--dir "$earlier/cluster" >/dev/null
 	fi
 	if [ -e "$earlier/server/data/postmaster.pid" ]; then
@@ -243,7 +243,7 @@ and there, for example,
 
 or, on any node of the cluster, here that of group 2:
 
-    PG_CONFIG=$(cat "$work/pg_config") docker/local.sh --dir $work/cluster psql 2
+    docker/local.sh --dir $work/cluster psql 2
 
 More to try is in docs/demo.md and docs/cluster.md.  To stop the servers and
 remove their files:
