@@ -43,7 +43,7 @@ stop_earlier()
 Stop it as that user, or with: sudo src/tools/demo.sh stop"
 	fi
 	if [ -e "$earlier/cluster/passfile" ]; then
-		docker/local.sh down \
+		PG_CONFIG=$(cat "$earlier/pg_config") docker/local.sh down \
 			--dir "$earlier/cluster" >/dev/null
 	fi
 	if [ -e "$earlier/server/data/postmaster.pid" ]; then
