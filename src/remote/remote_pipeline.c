@@ -75,7 +75,8 @@ remote_pipeline_statement(RemoteConnection *c, VdbRequest *request)
 	RemoteStep *step;
 	bool		sent;
 
-	if (!s->once)
+	/* prepared statements are told apart by their text only */
+	if (!s->once && s->param_types == NULL)
 	{
 		name = remote_statement_find(c, s->sql);
 		if (name == NULL)
@@ -83,9 +84,7 @@ remote_pipeline_statement(RemoteConnection *c, VdbRequest *request)
 			RemoteStatement *statement = remote_statement_add(c, s->sql);
 
 			name = statement->name;
-			if (!PQsendPrepare(c->pg, name, s->sql,
-							   s->param_types ? s->param_count : 0,
-							   s->param_types))
+			if (!PQsendPrepare(c->pg, name, s->sql, 0, NULL))
 				fail_to_send(c);
 			step = add_step(c, STEP_PREPARE, request);
 			step->statement = statement->key;

@@ -166,7 +166,7 @@ extern int	remote_copy_buffer;
 extern int	remote_max_connections_per_host;
 
 extern void remote_setting_init(void);
-extern char *remote_setting_state(Oid role);
+extern const char *remote_setting_state(Oid role);
 extern char *remote_setting_command(const char *state);
 
 /* all connections of this backend, and requests that are not closed */

@@ -243,7 +243,7 @@ and there, for example,
 
 or, on any node of the cluster, here that of group 2:
 
-    PG_CONFIG=$(cat "$work/pg_config") docker/local.sh --dir $work/cluster psql 2
+    docker/local.sh --dir $work/cluster psql 2
 
 More to try is in docs/demo.md and docs/cluster.md.  To stop the servers and
 remove their files:
