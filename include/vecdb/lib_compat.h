@@ -227,4 +227,17 @@ vdb_clear_permissions(RangeTblEntry *entry)
 #define VDB_NORETURN __attribute__((noreturn))
 
 
+/*
+ * 17: the condition of MERGE is kept apart from what it reads, and it can act
+ * on rows of the table that have no match in the source.
+ */
+#if PG_VERSION_NUM >= 170000
+#define VDB_MERGE_CONDITION(query) ((query)->mergeJoinCondition)
+#define vdb_is_by_source(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#else
+#define VDB_MERGE_CONDITION(query) ((query)->jointree->quals)
+#define vdb_is_by_source(action) false
+#endif
+
 #endif							/* VECDB_LIB_COMPAT_H */

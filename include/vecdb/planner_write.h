@@ -42,8 +42,9 @@ typedef struct VdbWritePlan
 								 * first row is written */
 	bool		together;		/* all rows for a group in one statement: ON
 								 * CONFLICT DO UPDATE complains of doubles */
-	int			row_params;		/* $1 to this are one row of VALUES, which can
-								 * be repeated; 0: cannot */
+	int			row_params;		/* so many parameters are one row of VALUES,
+								 * which can be repeated; 0: cannot */
+	int			first_row_param;	/* parameters before them */
 	char	   *sql;			/* the shard statement */
 	List	   *keys;			/* integers: columns of the row that are the
 								 * distribution key, VDB_WRITE_BY_KEY */

@@ -153,7 +153,7 @@ ddl_value(const char *sql)
 char *
 ddl_ask(int group, const char *sql)
 {
-	VdbStatement statement = {.sql = sql, .writes = true, .once = true};
+	VdbStatement statement = {.sql = sql,.writes = true,.once = true};
 	VdbRequest *request = vdb_remote_send(group, &statement);
 	char	   *value = NULL;
 	PGresult   *result;

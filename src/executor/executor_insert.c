@@ -83,7 +83,7 @@ static void send_rows(WriteState *state, Share *share, int first, int count);
 static void set_parameter(WriteState *state, ExecutorBatch *batch, int place,
 						  int column);
 static char *get_text(WriteState *state, int rows, ExecutorBatch *batch);
-static char *repeat_row(const char *sql, int row_params, int total, int rows);
+static char *repeat_row(const VdbWritePlan *plan, int total, int rows);
 static const char *find_row(const char *sql, const char **end);
 static const char *skip_quoted(const char *at);
 static void append_row(StringInfo text, const char *from, const char *end,
@@ -318,8 +318,12 @@ find_group(WriteState *state, const VdbTable *table, TupleTableSlot *slot)
 
 		values[i] = slot->tts_values[lfirst_int(cell) - 1];
 		nulls[i] = slot->tts_isnull[lfirst_int(cell) - 1];
-		if (nulls[i])
-			executor_refuse_null(table->relid, table->keys[i]);
+		if (!nulls[i])
+			continue;
+		/* it has no match; whether it may be inserted is for PostgreSQL */
+		if (state->plan->command == CMD_MERGE)
+			return vdb_catalog_cluster()->local_group;
+		executor_refuse_null(table->relid, table->keys[i]);
 	}
 	return table->shard_groups[vdb_catalog_shard(table, values, nulls)];
 }
@@ -415,8 +419,15 @@ send_rows(WriteState *state, Share *share, int first, int count)
 		batch->numbers[i] = share->numbers[first + i];
 		ExecStoreMinimalTuple(share->rows[first + i], state->row, false);
 		slot_getallattrs(state->row);
-		for (int k = 0; k < (i == 0 ? state->column_count : row_params); k++)
-			set_parameter(state, batch, offset + k, k);
+		if (i == 0)
+		{
+			for (int k = 0; k < state->column_count; k++)
+				set_parameter(state, batch, k, k);
+			continue;
+		}
+		for (int k = 0; k < row_params; k++)
+			set_parameter(state, batch, offset + k,
+						  state->plan->first_row_param + k);
 	}
 	if (executor_is_own_group(share->group))
 		executor_writer_execute(state->writer, batch);
@@ -479,15 +490,13 @@ get_text(WriteState *state, int rows, ExecutorBatch *batch)
 			continue;
 		before = MemoryContextSwitchTo(state->context);
 		if (state->texts[i] == NULL)
-			state->texts[i] = repeat_row(state->plan->sql,
-										 state->plan->row_params,
-										 state->column_count, rows);
+			state->texts[i] = repeat_row(state->plan, state->column_count,
+										 rows);
 		MemoryContextSwitchTo(before);
 		return state->texts[i];
 	}
 	before = MemoryContextSwitchTo(batch->context);
-	text = repeat_row(state->plan->sql, state->plan->row_params,
-					  state->column_count, rows);
+	text = repeat_row(state->plan, state->column_count, rows);
 
 	MemoryContextSwitchTo(before);
 	batch->once = true;
@@ -495,32 +504,33 @@ get_text(WriteState *state, int rows, ExecutorBatch *batch)
 }
 
 /*
- * INSERT ... VALUES of more rows, from the text for one.
+ * The statement with VALUES of more rows, from the text for one.
  *
- * The first row keeps its parameters, which are $1 to row_params, and others
- * theirs up to total; the second row begins after those.
+ * The first row keeps its parameters, and others theirs up to total; those of
+ * the second row begin after them.
  */
 static char *
-repeat_row(const char *sql, int row_params, int total, int rows)
+repeat_row(const VdbWritePlan *plan, int total, int rows)
 {
 	StringInfoData text;
 	const char *end;
-	const char *from = find_row(sql, &end);
+	const char *from = find_row(plan->sql, &end);
 
 	initStringInfo(&text);
-	appendBinaryStringInfo(&text, sql, end - sql);
+	appendBinaryStringInfo(&text, plan->sql, end - plan->sql);
 	for (int i = 1; i < rows; i++)
 	{
 		appendStringInfoString(&text, ", ");
-		append_row(&text, from, end, total + (i - 1) * row_params);
+		append_row(&text, from, end, total - plan->first_row_param +
+				   (i - 1) * plan->row_params);
 	}
 	appendStringInfoString(&text, end);
 	return text.data;
 }
 
 /*
- * Find "(...)" after VALUES in what pg_get_querydef() wrote; *end is set behind
- * it.  Names may be quoted; there are no literals before.
+ * Find "(...)" after the first VALUES in what pg_get_querydef() wrote; *end is
+ * set behind it.  Names may be quoted; there are no literals before.
  */
 static const char *
 find_row(const char *sql, const char **end)
@@ -532,15 +542,19 @@ find_row(const char *sql, const char **end)
 	{
 		if (*at == '"')
 			at = skip_quoted(at);
+		else if (from == NULL)
+		{
+			if (strncmp(at, "VALUES (", 8) == 0)
+				from = at + 7;
+			at = from ? from - 1 : at;
+		}
 		else if (*at == '(')
 			depth++;
-		else if (*at == ')' && --depth == 0 && from)
+		else if (*at == ')' && --depth == 0)
 		{
 			*end = at + 1;
 			return from;
 		}
-		else if (depth == 0 && strncmp(at, "VALUES (", 8) == 0)
-			from = at + 7;
 	}
 	elog(ERROR, "no VALUES in the shard statement: %s", sql);
 }

@@ -35,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "vecdb/lib_compat.h"
 #include "planner_private.h"
 
 /* A column of an entry of a range table, and what it is equal to */
@@ -89,6 +90,7 @@ static Node *extract_sublinks(Node *node, Place *place);
 static Node *compute_before(SubLink *link, Place *place);
 static Param *compute_array(SubLink *link, Place *place);
 static bool is_local_sublink(SubLink *link, Place *outer);
+static bool has_outer_join(Node *node, Query *query);
 static bool has_local_sublinks(Node *node, Place *place);
 static bool find_foreign_sublink(Node *node, Place *place);
 static bool scan_from(Node *node, Place *place, List **readers);
@@ -114,11 +116,12 @@ static bool find_outer_reference(Node *node, int *depth);
  *
  * What has to be computed before is appended to *values, as expressions.  They
  * may refer to columns of subqueries that are appended to *tables and to be put
- * behind the range table of the statement.  An ERROR says why a statement
- * cannot be executed by the groups.
+ * behind the range table of the statement.  Returns NULL, and says why in
+ * *why_not, if the groups cannot execute it.
  */
 Query *
-planner_make_local(Query *query, List **values, List **tables)
+planner_make_local(Query *query, List **values, List **tables,
+				   const char **why_not)
 {
 	const VdbTable *table;
 	Reader		written = {0};
@@ -145,6 +148,8 @@ planner_make_local(Query *query, List **values, List **tables)
 		place.written = &written;
 	}
 	fits = scan_from((Node *) query->jointree, &place, &readers);
+	if (query->commandType == CMD_MERGE)
+		add_equalities(VDB_MERGE_CONDITION(query), &place);
 	if (fits && place.written)
 		fits = are_together(readers, place.written, place.classes);
 	else if (fits)
@@ -156,12 +161,9 @@ planner_make_local(Query *query, List **values, List **tables)
 		reason = "A WITH query reads distributed or local tables and is used in a way that cannot be computed beforehand.";
 		fits = false;
 	}
+	*why_not = reason;
 	if (!fits)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot execute this statement on all groups"),
-				 errdetail("%s", reason),
-				 errhint("Join colocated tables on the distribution key, or put what it reads into a temporary table and write it row by row or with INSERT ... SELECT.")));
+		return NULL;
 	return query_tree_mutator(query, extract_sublinks, (void *) &place,
 							  QTW_DONT_COPY_QUERY | QTW_IGNORE_RT_SUBQUERIES |
 							  QTW_IGNORE_CTE_SUBQUERIES);
@@ -430,9 +432,12 @@ is_local_sublink(SubLink *link, Place *outer)
 	if (!scan_from((Node *) query->jointree, &place, &readers))
 		return false;
 
-	/* x IN (SELECT y ...): as if WHERE said x = y, if y is a plain row's */
+	/*
+	 * x IN (SELECT y ...): as if WHERE said x = y, if y is a plain row's.  An
+	 * outer join could make y null, which counts for rows of all groups.
+	 */
 	if (link->subLinkType == ANY_SUBLINK && IsA(link->testexpr, OpExpr) &&
-		!query->hasAggs && !query->groupClause && !query->groupingSets &&
+		!has_outer_join((Node *) query->jointree, query) && !query->hasAggs && !query->groupClause && !query->groupingSets &&
 		!query->limitCount && !query->limitOffset && !query->hasWindowFuncs &&
 		!query->hasTargetSRFs)
 	{
@@ -456,6 +461,20 @@ is_local_sublink(SubLink *link, Place *outer)
 		return false;
 	}
 	return has_local_sublinks((Node *) query, &place);
+}
+
+/* Can FROM make a key null?  A subquery in it may. */
+static bool
+has_outer_join(Node *node, Query *query)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype != JOIN_INNER)
+		return true;
+	if (IsA(node, RangeTblRef))
+		return rt_fetch(((RangeTblRef *) node)->rtindex,
+						query->rtable)->rtekind != RTE_RELATION;
+	return expression_tree_walker(node, has_outer_join, (void *) query);
 }
 
 /* The same for the subqueries in the expressions of a subquery. */
@@ -783,9 +802,20 @@ reads_own_tables(Node *node, void *context)
 }
 
 /*
- * Note what a condition says is equal.  Only operators count that agree with
- * the hash function of the type, for they alone put equal keys into one group.
+ * planner_is_key_equality -- do equal values have the same group?
+ *
+ * Of operators only those that agree with the hash function of the type.
  */
+bool
+planner_is_key_equality(Oid operator, Oid type)
+{
+	Oid			family = lookup_type_cache(type,
+										   TYPECACHE_HASH_OPFAMILY)->hash_opf;
+
+	return OidIsValid(family) && op_in_opfamily(operator, family);
+}
+
+/* Note what a condition says is equal. */
 static void
 add_equalities(Node *quals, Place *place)
 {
@@ -795,7 +825,6 @@ add_equalities(Node *quals, Place *place)
 	Var		   *right;
 	Place	   *left_place = place;
 	Place	   *right_place = place;
-	Oid			family;
 
 	if (quals == NULL)
 		return;
@@ -812,12 +841,8 @@ add_equalities(Node *quals, Place *place)
 	right = find_variable(lsecond(clause->args), &right_place);
 	if (left == NULL || right == NULL)
 		return;
-	family = lookup_type_cache(left->vartype,
-							   TYPECACHE_HASH_OPFAMILY)->hash_opf;
-	if (!OidIsValid(family) ||
-		family != lookup_type_cache(right->vartype,
-									TYPECACHE_HASH_OPFAMILY)->hash_opf ||
-		!op_in_opfamily(clause->opno, family))
+	if (!planner_is_key_equality(clause->opno, left->vartype) ||
+		!planner_is_key_equality(clause->opno, right->vartype))
 		return;
 	join_classes(place->classes,
 				 get_class(place->classes, left_place->query, left->varno,

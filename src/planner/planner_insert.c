@@ -77,6 +77,7 @@ make_shard_insert(PlannerWrite *write, Query *query, Relation rel)
 	Query	   *shard = copyObject(query);
 	bool		identity = false;
 	List	   *tables = NIL;
+	const char *reason;
 	ListCell   *cell;
 
 	shard->targetList = NIL;
@@ -111,7 +112,9 @@ make_shard_insert(PlannerWrite *write, Query *query, Relation rel)
 			lfirst(cell) = planner_make_empty_entry();
 	}
 	shard->returningList = NIL;
-	write->shard = planner_make_local(shard, &write->values, &tables);
+	write->shard = planner_make_local(shard, &write->values, &tables, &reason);
+	if (write->shard == NULL)
+		elog(ERROR, "an INSERT of values reads tables: %s", reason);
 }
 
 /* Which columns of a row are its distribution key. */

@@ -33,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "vecdb/lib_compat.h"
 #include "vecdb/planner_write.h"
 #include "planner_private.h"
 
@@ -123,6 +124,24 @@ planner_check_writes(Query *query)
 										query->resultRelation, 0);
 		}
 	}
+}
+
+/*
+ * planner_can_pin -- do keys of the rows read say where all rows are written?
+ *
+ * MERGE also inserts rows that it did not find, with keys of their own.
+ */
+bool
+planner_can_pin(Query *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->mergeActionList)
+	{
+		if (lfirst_node(MergeAction, cell)->commandType == CMD_INSERT)
+			return false;
+	}
+	return true;
 }
 
 /* A WITH clause may write ordinary tables only. */
@@ -282,11 +301,24 @@ plan_update(PlannerWrite *write, Query *query)
 {
 	const VdbTable *table = vdb_catalog_table(write->plan.relid);
 	List	   *tables = NIL;
+	const char *reason;
 	ListCell   *cell;
 
 	write->plan.target = table->kind == VDB_TABLE_REFERENCE ?
 		VDB_WRITE_EVERYWHERE : VDB_WRITE_OWNERS;
-	write->shard = planner_make_local(query, &write->values, &tables);
+	write->shard = planner_make_local(query, &write->values, &tables, &reason);
+	if (write->shard == NULL && query->commandType == CMD_MERGE)
+	{
+		write->values = NIL;
+		if (planner_merge_rows(write, query))
+			return;
+	}
+	if (write->shard == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot execute this statement on all groups"),
+				 errdetail("%s", reason),
+				 errhint("Join colocated tables on the distribution key, or put what it reads into a temporary table and write it row by row or with INSERT ... SELECT.")));
 	write->shard->withCheckOptions = NIL;
 
 	write->source = copyObject(query);
@@ -330,6 +362,8 @@ read_table(Query *source, Query *subquery)
 void
 planner_clear_source(Query *source)
 {
+	if (source->commandType == CMD_MERGE)
+		VDB_MERGE_CONDITION(source) = NULL;
 	source->commandType = CMD_SELECT;
 	source->resultRelation = 0;
 	source->onConflict = NULL;
@@ -369,30 +403,38 @@ planner_make_value(List **values, Expr *value)
 
 /*
  * The parameters of the shard statement are the target list of the source, in
- * their order.  Some are our own values, others planner_deparse() found.
+ * their order.  Some are our own values, others planner_deparse() found.  Those
+ * of a row follow each other.
  */
 static void
 set_parameters(PlannerWrite *write, List *params)
 {
-	bool		in_order = true;
+	int			found = 0;
 	ListCell   *cell;
 
 	foreach(cell, params)
 	{
 		Param	   *param = (Param *) lfirst(cell);
-		int			index = foreach_current_index(cell) + 1;
+		int			index = foreach_current_index(cell);
 		Node	   *value = fill_in_values((Node *) param, write->values);
 
 		write->source->targetList =
 			lappend(write->source->targetList,
-					makeTargetEntry((Expr *) value, index, NULL, false));
-		if (index <= write->plan.row_params &&
-			!(IsA(param, Param) && param->paramkind == PARAM_EXTERN &&
-			  param->paramid == PLANNER_VALUE_PARAM + index))
-			in_order = false;
+					makeTargetEntry((Expr *) value, index + 1, NULL, false));
+		if (found < write->plan.row_params && IsA(param, Param) &&
+			param->paramkind == PARAM_EXTERN &&
+			param->paramid == PLANNER_VALUE_PARAM + found + 1)
+		{
+			if (found++ == 0)
+				write->plan.first_row_param = index;
+			if (index != write->plan.first_row_param + found - 1)
+				elog(ERROR, "parameters of the shard statement are not in order");
+		}
 	}
-	if (!in_order || list_length(params) < write->plan.row_params)
+	if (found < write->plan.row_params)
 		elog(ERROR, "parameters of the shard statement are not in order");
+	foreach(cell, write->plan.keys)
+		lfirst_int(cell) += write->plan.first_row_param;
 	write->source->hasSubLinks =
 		checkExprHasSubLink((Node *) write->source->targetList) ||
 		write->source->hasSubLinks;
@@ -490,6 +532,7 @@ vdb_write_plan_write(const VdbWritePlan *plan)
 	numbers = lappend_int(numbers, plan->materialise);
 	numbers = lappend_int(numbers, plan->together);
 	numbers = lappend_int(numbers, plan->row_params);
+	numbers = lappend_int(numbers, plan->first_row_param);
 	return list_make4(numbers, list_make1_oid(plan->relid),
 					  makeString(plan->sql), plan->keys);
 }
@@ -505,6 +548,7 @@ vdb_write_plan_read(List *custom_private)
 	plan->materialise = list_nth_int(numbers, 2);
 	plan->together = list_nth_int(numbers, 3);
 	plan->row_params = list_nth_int(numbers, 4);
+	plan->first_row_param = list_nth_int(numbers, 5);
 	plan->relid = linitial_oid(lsecond(custom_private));
 	plan->sql = strVal(lthird(custom_private));
 	plan->keys = lfourth(custom_private);

@@ -196,11 +196,22 @@ vdb_remote_run_alone(const char *host, int port, const char *settings,
 		InvalidateCatalogSnapshot();
 		PQclear(ask(pg, sql, host, port));
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
+		PGcancel   *cancel = PQgetCancel(pg);
+		char		why[256];
+
+		/* were we interrupted, it would go on for as long as it takes */
+		if (cancel != NULL)
+		{
+			(void) PQcancel(cancel, why, sizeof(why));
+			PQfreeCancel(cancel);
+		}
 		remote_close(pg);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	remote_close(pg);
 }
 
 /*

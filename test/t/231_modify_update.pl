@@ -122,9 +122,20 @@ is($writes->own($_, 'SELECT * FROM kinds ORDER BY id'), $kinds, "rows of the ref
 both("MERGE INTO users u USING orders o ON u.id = o.user_id AND o.id < 400 AND o.id > 200 WHEN MATCHED AND o.amount > 40 THEN UPDATE SET karma = u.karma + 1 WHEN MATCHED THEN DO NOTHING");
 both("MERGE INTO users u USING kinds k ON u.kind = k.id AND k.id = 2 WHEN MATCHED AND u.id < 100 THEN DELETE WHEN MATCHED THEN UPDATE SET name = k.name");
 both("MERGE INTO orders o USING users u ON o.user_id = u.id AND o.id = 1 WHEN MATCHED THEN UPDATE SET note = 'm' WHEN NOT MATCHED THEN INSERT VALUES (u.id, 5000, 1, 'merged')");
-both("SELECT * FROM users");
-both("SELECT * FROM orders");
+both("MERGE INTO words w USING (VALUES ('w1', 5), ('m1', 6), ('w2', 7), ('m2', 8), ('m3', NULL)) AS s (word, uses) ON w.word = s.word WHEN MATCHED AND s.uses = 7 THEN DELETE WHEN MATCHED THEN UPDATE SET uses = w.uses + s.uses WHEN NOT MATCHED AND s.uses = 8 THEN DO NOTHING WHEN NOT MATCHED THEN INSERT VALUES (s.word, coalesce(s.uses, extract(year FROM timestamptz '2024-01-01')::int))");
+both("MERGE INTO words w USING (SELECT name, count(*)::int AS n FROM users GROUP BY name) s ON s.name = w.word WHEN MATCHED THEN UPDATE SET uses = s.n WHEN NOT MATCHED AND s.n > 1 THEN INSERT (uses, word) VALUES (s.n, s.name)");
+both("MERGE INTO orders o USING (SELECT id, n FROM kinds, generate_series(8001, 8003) n) s ON o.user_id = s.id AND o.id = s.n WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.n, 1, 'kinds')");
+both("MERGE INTO orders o USING plain p ON o.user_id = p.id AND o.id = 8001 WHEN MATCHED THEN UPDATE SET note = p.name WHEN NOT MATCHED THEN INSERT VALUES (p.id, 8001, 2, p.name)", group => 1);
+both("MERGE INTO words w USING (VALUES ('t1', 5), ('t1', 6)) AS s (word, uses) ON w.word = s.word WHEN NOT MATCHED THEN INSERT VALUES (s.word, s.uses)");
+both("MERGE INTO words w USING (VALUES ('w5', 5), ('w5', 6)) AS s (word, uses) ON w.word = s.word WHEN MATCHED THEN UPDATE SET uses = s.uses");
+both("MERGE INTO words w USING (VALUES (NULL, 5)) AS s (word, uses) ON w.word = s.word WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.word, s.uses)");
+both("MERGE INTO words w USING (VALUES ('a1'), ('a2'), ('a3'), ('w5')) s (word) ON w.word = 'w5' AND w.word = s.word WHEN NOT MATCHED THEN INSERT VALUES (s.word, 1)");
+both("MERGE INTO words w USING kinds s ON w.word = s.name AND w.word = 'w6' WHEN NOT MATCHED THEN INSERT VALUES (s.name, 1)");
+$cluster->refused($_, "MERGE INTO words w USING kinds s ON w.word = 'w6' WHEN NOT MATCHED THEN INSERT VALUES (s.name || 'x', 1)",
+	qr/cannot execute this statement on all groups/) foreach $cluster->groups;
+both("SELECT * FROM $_") foreach 'users', 'orders', 'words';
 $writes->in_place('orders', 'after MERGE');
+$writes->in_place('words', 'after MERGE');
 
 # what is refused, with nothing changed
 my $before = $cluster->query(1, 'SELECT sum(karma), count(*), sum(id) FROM users');
@@ -135,7 +146,7 @@ my %refused = (
 	"UPDATE users u SET karma = 0 FROM words w WHERE w.uses = u.id" => qr/cannot execute this statement on all groups/,
 	"UPDATE users u SET karma = 0 FROM plain p WHERE p.id = u.id" => qr/Table "plain" is neither distributed nor a reference table/,
 	"WITH w AS (UPDATE users SET karma = 0 RETURNING id) SELECT count(*) FROM w" => qr/cannot write to distributed table "users" in a WITH clause/,
-	"MERGE INTO words w USING (VALUES ('w1', 5), ('m1', 6)) AS s (word, uses) ON w.word = s.word WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.word, s.uses)" => qr/cannot execute this statement on all groups/,
+	"MERGE INTO words w USING (VALUES ('w1', 5)) AS s (word, uses) ON w.uses = s.uses WHEN NOT MATCHED THEN INSERT VALUES (s.word, s.uses)" => qr/cannot execute this statement on all groups/,
 	"UPDATE kinds SET name = random()::text" => qr/cannot use volatile functions to change reference table "kinds"/,
 	"DELETE FROM users WHERE id > 5 RETURNING (SELECT count(*) FROM words)" => qr/subqueries in RETURNING/,
 );
