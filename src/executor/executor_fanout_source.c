@@ -71,7 +71,7 @@ executor_sources_open(ExecutorFanout *fanout)
 	foreach(cell, groups)
 	{
 		ExecutorSource *source =
-			&fanout->sources[foreach_current_index(cell)];
+		&fanout->sources[foreach_current_index(cell)];
 
 		source->group = lfirst_int(cell);
 		source->values = palloc(columns * sizeof(Datum));
@@ -352,7 +352,7 @@ executor_sources_close(ExecutorFanout *fanout)
 	if (fanout->node.ss.ps.instrument)
 	{
 		MemoryContext old =
-			MemoryContextSwitchTo(GetMemoryChunkContext(fanout->plan));
+		MemoryContextSwitchTo(GetMemoryChunkContext(fanout->plan));
 
 		for (int i = 0; i < fanout->source_count; i++)
 		{

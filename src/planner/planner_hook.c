@@ -203,7 +203,7 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 	if (query->resultRelation > 0)
 	{
 		const VdbTable *table =
-			shared_table(rt_fetch(query->resultRelation, query->rtable));
+		shared_table(rt_fetch(query->resultRelation, query->rtable));
 
 		/* rows of reference tables are written everywhere */
 		if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
@@ -535,8 +535,8 @@ planner_statement(Query *query, VdbPlan *plan, List *keys)
 		plan->key_exprs = lappend_int(plan->key_exprs, plan->param_count + i);
 	foreach(cell, list_concat_copy(params, keys))
 		scan->custom_exprs =
-			lappend(scan->custom_exprs,
-					expression_planner(copyObject((Expr *) lfirst(cell))));
+		lappend(scan->custom_exprs,
+				expression_planner(copyObject((Expr *) lfirst(cell))));
 	scan->custom_private = vdb_plan_write(plan);
 	scan->methods = planner_fanout_methods;
 	scan->flags = CUSTOMPATH_SUPPORT_PROJECTION;
@@ -708,6 +708,8 @@ add_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
 
 	if (stage == UPPERREL_GROUP_AGG)
 		planner_group_paths(root, input, output, (GroupPathExtraData *) extra);
+	else if (stage == UPPERREL_DISTINCT)
+		planner_distinct_paths(root, input, output);
 	else if (stage == UPPERREL_ORDERED)
 		planner_ordered_paths(root, input, output);
 	else if (stage == UPPERREL_FINAL)

@@ -143,6 +143,8 @@ extern void planner_final_paths(PlannerInfo *root, RelOptInfo *input,
 								FinalPathExtraData *extra);
 
 /* functions in planner_aggregate.c */
+extern void planner_distinct_paths(PlannerInfo *root, RelOptInfo *input,
+								   RelOptInfo *output);
 extern void planner_group_paths(PlannerInfo *root, RelOptInfo *input,
 								RelOptInfo *output,
 								GroupPathExtraData *extra);

@@ -46,8 +46,8 @@ typedef struct ShardBuilder
 	PlannerParams params;
 	Query	   *query;
 	int			limit_param;	/* the parameter that is the limit, or 0 */
-	int		   *numbers;		/* of the range table of the statement, by those
-								 * of root's */
+	int		   *numbers;		/* of the range table of the statement, by
+								 * those of root's */
 } ShardBuilder;
 
 static Plan *plan_fanout(PlannerInfo *root, RelOptInfo *rel,
@@ -418,7 +418,7 @@ build_query(ShardBuilder *builder, List *quals)
 		if (!IsA(shard->limit, Const))
 		{
 			RelabelType *relabel = (RelabelType *)
-				planner_make_param(shard->limit, &builder->params);
+			planner_make_param(shard->limit, &builder->params);
 
 			query->limitCount = (Node *) relabel;
 			builder->limit_param = castNode(Param, relabel->arg)->paramid;
@@ -590,7 +590,7 @@ static List *
 add_side_columns(Node *side, Query *query, RangeTblEntry *join)
 {
 	int			number = IsA(side, RangeTblRef) ?
-		((RangeTblRef *) side)->rtindex : castNode(JoinExpr, side)->rtindex;
+	((RangeTblRef *) side)->rtindex : castNode(JoinExpr, side)->rtindex;
 	RangeTblEntry *rte = rt_fetch(number, query->rtable);
 	List	   *columns = NIL;
 	ListCell   *cell;
