@@ -73,6 +73,7 @@ typedef struct PlannerShard
 	List	   *keys;			/* by key column: a list of Vars, all equal */
 	List	   *from;			/* RangeTblRefs and JoinExprs */
 	List	   *quals;			/* WHERE, bare clauses */
+	List	   *exists;			/* PlannerExists: conditions beside quals */
 	bool		complete;		/* all clauses are in it: more can be pushed */
 	double		work;			/* cost of the statement at one group */
 
@@ -89,6 +90,14 @@ typedef struct PlannerShard
 	Node	   *limit;			/* rows wanted of each group */
 	LimitOption limit_option;
 } PlannerShard;
+
+/* EXISTS (SELECT FROM what WHERE condition), or NOT EXISTS */
+typedef struct PlannerExists
+{
+	PlannerShard *what;
+	List	   *condition;		/* clauses of both sides */
+	bool		negated;
+} PlannerExists;
 
 /* A relation's shard statement, or NULL */
 static inline PlannerShard *

@@ -246,6 +246,20 @@ select distinct tenant, (select count(*) from ref where code < tenant) from item
 select distinct 1 from items
 select distinct item_id from orders where amount = 7 order by item_id limit 3
 select distinct tenant, rank() over (order by tenant) from items order by 1, 2
+select i.id from items i where exists (select 1 from orders o where o.item_id = i.id and o.amount > i.tenant + 5) order by i.embedding <-> '[5,6,7]' limit 4
+select i.id from items i where not exists (select 1 from orders o join ref r on r.code = o.amount where o.item_id = i.id) and i.id < 420 order by i.id limit 5
+select i.tenant, count(*) from items i where i.id in (select item_id from orders where amount = 4 and note > 'note 1') group by 1 order by 1
+select i.id from items i join orders o on o.item_id = i.id where exists (select 1 from orders p where p.item_id = i.id and p.n > o.n) and i.id < 9 order by 1
+select i.id from items i left join orders o on o.item_id = i.id where o.item_id is null order by i.id limit 6
+select i.id from items i where tenant in (select code from ref where name > 'code 3') order by id limit 5
+select r.code from ref r where exists (select 1 from items i where i.tenant = r.code and i.id > 995) order by 1
+select r.code from ref r where not exists (select 1 from items i where i.tenant = r.code and i.id > 995) order by 1
+select i.id, c.n from items i join orders c on c.item_id = i.id where i.id in (select item_id from orders where amount = 2) and c.n < 2 order by 1, 2 limit 9
+select i.id from items i where i.id in (select item_id from orders where amount = 2) and i.id in (select item_id from orders where amount = 4) order by 1
+select i.id from items i where exists (select 1 from orders o where o.item_id = i.id and exists (select 1 from orders p where p.item_id = o.item_id and p.n = o.n + 1)) order by 1 limit 3
+select i.id from items i where exists (select 1 from docs d where d.id = i.id and d.tenant = 't3') order by 1 limit 4
+select i.id from items i where i.tenant = 3 and i.id not in (select o.item_id from orders o where o.amount = 3) order by 1 limit 4
+select l.id from loc l where exists (select 1 from items i where i.id = l.k and exists (select 1 from orders o where o.item_id = i.id)) order by 1
 set plan_cache_mode = force_generic_plan
 prepare a(int, vector, int, int) as select id from items where tenant = $1 order by embedding <-> $2 limit $3 offset $4
 execute a(3, '[1,2,3]', 5, 0); execute a(4, '[10,20,30]', 3, 2); execute a(4, '[10,20,30]', null, 138); execute a(4, '[10,20,30]', 3, null)
