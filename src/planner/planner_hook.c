@@ -146,8 +146,12 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 
 	vdb_catalog_refresh();
 	if (!is_active())
-		return plan_chained(query, query_string, cursor_options, bound_params,
-							&plain);
+	{
+		result = plan_chained(query, query_string, cursor_options,
+							  bound_params, &plain);
+		planner_guard(query, result);
+		return result;
+	}
 
 	find_tables(query, &kinds);
 	if (!kinds.distributed && !kinds.reference)

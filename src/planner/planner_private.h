@@ -227,6 +227,9 @@ extern Query *planner_make_local(Query *query, List **values, List **tables,
 								 const char **why_not);
 extern bool planner_is_key_equality(Oid operator, Oid type);
 
+/* functions in planner_guard.c */
+extern void planner_guard(Query *query, PlannedStmt *stmt);
+
 /* functions in planner_merge.c */
 extern bool planner_merge_rows(PlannerWrite *write, Query *query);
 
