@@ -30,10 +30,12 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
@@ -355,7 +357,8 @@ finish_aggregate(Aggref *aggregate, TwoSteps *steps)
 		return finish_average(aggregate, steps);
 	/* a user may call other things by these names */
 	if (get_func_namespace(aggregate->aggfnoid) != PG_CATALOG_NAMESPACE &&
-		strcmp(name, "sum") != 0)
+		getExtensionOfObject(ProcedureRelationId, aggregate->aggfnoid) !=
+		get_extension_oid("vecdb", true))
 		return NULL;
 	for (int i = 0; i < lengthof(repeated); i++)
 	{
