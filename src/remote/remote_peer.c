@@ -42,7 +42,7 @@ remote_peer_query(void)
  * NULL if it is.
  */
 char *
-remote_peer_refuse(const PGresult * res, int group, const char *host)
+remote_peer_refuse(const PGresult *res, int group, const char *host)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
