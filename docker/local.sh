@@ -11,12 +11,13 @@
 #
 # What is in the directory:
 #
-#	  passfile, ca.crt, ca.key
+#	  passfile, ca.crt, ca.key, pg_config (of which PostgreSQL)
 #	  group1/host1/{data,log,port,server.crt,server.key}, group2/host1/...
 #
 # Only processes are touched whose data directory is below that directory.
 #
 here=$(pwd)
+pg_config_given=${PG_CONFIG:-}
 cd "$(dirname "$0")/.." || exit 1
 . src/tools/common.sh
 
@@ -35,7 +36,8 @@ usage: docker/local.sh COMMAND [--dir DIRECTORY] ...
   down [--delete]         stop all nodes; --delete removes their data too
 
 DIRECTORY is VECDB_LOCAL_DIR, or else ~/.local/state/vecdb-local; for root
-/var/lib/vecdb-local.  PG_CONFIG names another PostgreSQL.
+/var/lib/vecdb-local.  PG_CONFIG names another PostgreSQL; a cluster remembers
+the one that it was made with.
 END
 }
 
@@ -224,6 +226,9 @@ kill_node()
 
 check_programs()
 {
+	if [ -z "$pg_config_given" ] && [ -r "$dir/pg_config" ]; then
+		PG_CONFIG=$(cat "$dir/pg_config")
+	fi
 	bindir=$("$PG_CONFIG" --bindir 2>/dev/null) ||
 		die "There is no \"$PG_CONFIG\".  Install PostgreSQL (make deps), or name
 it: PG_CONFIG=/path/to/pg_config docker/local.sh ..."
@@ -263,6 +268,7 @@ Name another directory with --dir."
 		-out "$dir/ca.crt" >/dev/null 2>&1 ||
 		die "openssl could not make a certificate authority."
 	as_server_user chmod 600 "$dir/ca.key"
+	command -v "$PG_CONFIG" | as_server_user sh -c 'cat >"$1"' sh "$dir/pg_config"
 	{
 		echo "127.0.0.1:*:*:postgres:$(openssl rand -hex 24)"
 		echo "127.0.0.1:*:*:vecdb_node:$(openssl rand -hex 24)"
@@ -476,7 +482,7 @@ command_down()
 		for number in $(all_groups | sort -rn); do
 			rm -rf "$dir/group$number"
 		done
-		rm -f "$dir/passfile" "$dir/ca.crt" "$dir/ca.key"
+		rm -f "$dir/passfile" "$dir/ca.crt" "$dir/ca.key" "$dir/pg_config"
 		rmdir "$dir" || die "$dir holds what this script did not make; that is left."
 		say "Deleted $dir."
 	fi

@@ -82,7 +82,7 @@ Datum
 vecdb_create_cluster(PG_FUNCTION_ARGS)
 {
 	char	   *host = PG_ARGISNULL(0) ? default_host() :
-		text_to_cstring(PG_GETARG_TEXT_PP(0));
+	text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int			port = PG_ARGISNULL(1) ? PostPortNumber : PG_GETARG_INT32(1);
 	VdbPeer    *self;
 	DdlUser		user;

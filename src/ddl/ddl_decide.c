@@ -27,6 +27,7 @@
 
 static void share(DdlDecision *decision, const RangeVar *name);
 static void share_object(DdlDecision *decision, ObjectType type);
+static void refuse_alone(DropBehavior behavior);
 static bool is_shared_kind(ObjectType type);
 static bool is_temporary(List *name);
 static void decide_index(const IndexStmt *index, DdlDecision *decision);
@@ -133,6 +134,7 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 		case T_ClusterStmt:
 			if (((ClusterStmt *) parse)->relation != NULL)
 				share(decision, ((ClusterStmt *) parse)->relation);
+			decision->slow = true;
 			break;
 		case T_CreateStatsStmt:
 			{
@@ -160,7 +162,7 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 				{
 					List	   *name = castNode(List, label->object);
 					RangeVar   *table = label->objtype == OBJECT_TABLE ?
-						makeRangeVarFromNameList(name) : parent_name(name);
+					makeRangeVarFromNameList(name) : parent_name(name);
 
 					if (OidIsValid(ddl_shared_table(table)))
 						ddl_refuse("have security labels",
@@ -245,6 +247,10 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 			share_object(decision, OBJECT_ROLE);
 			break;
 		case T_DropOwnedStmt:
+			refuse_alone(DROP_CASCADE);
+			share_object(decision, OBJECT_ROLE);
+			decision->drops = true;
+			break;
 		case T_ReassignOwnedStmt:
 			share_object(decision, OBJECT_ROLE);
 			decision->drops = true;
@@ -309,6 +315,19 @@ share_object(DdlDecision *decision, ObjectType type)
 		decision->plan = DDL_SHARED;
 }
 
+/*
+ * refuse_alone -- what CASCADE reaches may be a shared table, or a column of it
+ */
+static void
+refuse_alone(DropBehavior behavior)
+{
+	if (!ddl_share && behavior == DROP_CASCADE && vdb_catalog_has_tables())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("nothing can be dropped with what depends on it on one node of a cluster only"),
+				 errhint("Set vecdb.share_ddl to on, or drop without CASCADE.")));
+}
+
 static bool
 is_shared_kind(ObjectType type)
 {
@@ -370,8 +389,12 @@ decide_index(const IndexStmt *index, DdlDecision *decision)
 					   linitial_oid(decision->tables),
 					   "Give the index a name: it has to be the same in all groups.");
 	}
-	else if (index->idxname == NULL)
-		decision->unnamed_index_of = linitial_oid(decision->tables);
+	else
+	{
+		decision->slow = true;
+		if (index->idxname == NULL)
+			decision->unnamed_index_of = linitial_oid(decision->tables);
+	}
 }
 
 /*
@@ -470,10 +493,13 @@ decide_drop(const DropStmt *drop, DdlDecision *decision)
 							 errmsg("extension \"vecdb\" cannot be dropped, because this database belongs to a cluster"),
 							 errhint("Remove it with vecdb.remove_group() on another node, or end the cluster with vecdb.drop_cluster().")));
 			}
+			refuse_alone(drop->behavior);
 			share_object(decision, OBJECT_EXTENSION);
 			decision->drops = true;
 			break;
 		default:
+			if (is_shared_kind(drop->removeType))
+				refuse_alone(drop->behavior);
 			share_object(decision, drop->removeType);
 			decision->drops = decision->plan == DDL_SHARED;
 			break;
@@ -494,11 +520,11 @@ decide_drop_relations(const DropStmt *drop, DdlDecision *decision)
 		return;
 	decision->plan = drop->concurrent ? DDL_OUTSIDE : DDL_SHARED;
 	decision->drops = drop->removeType == OBJECT_TABLE;
-	decision->text = psprintf("DROP %s%s %s%s",
-							  drop->removeType == OBJECT_TABLE ? "TABLE" :
-							  "INDEX", drop->concurrent ? " CONCURRENTLY" : "",
-							  text.data,
-							  drop->behavior == DROP_CASCADE ? " CASCADE" : "");
+	decision->sql = psprintf("DROP %s%s %s%s",
+							 drop->removeType == OBJECT_TABLE ? "TABLE" :
+							 "INDEX", drop->concurrent ? " CONCURRENTLY" : "",
+							 text.data,
+							 drop->behavior == DROP_CASCADE ? " CASCADE" : "");
 }
 
 /*
@@ -517,7 +543,7 @@ tables_among(List *names, StringInfo text)
 	{
 		Node	   *item = lfirst(cell);
 		RangeVar   *name = IsA(item, List) ?
-			makeRangeVarFromNameList((List *) item) : castNode(RangeVar, item);
+		makeRangeVarFromNameList((List *) item) : castNode(RangeVar, item);
 		Oid			relid = ddl_shared_table(name);
 
 		if (!OidIsValid(relid))
@@ -540,10 +566,10 @@ decide_truncate(const TruncateStmt *truncate, DdlDecision *decision)
 	if (decision->tables == NIL)
 		return;
 	decision->plan = DDL_SHARED;
-	decision->text = psprintf("TRUNCATE TABLE %s%s%s", text.data,
-							  truncate->restart_seqs ? " RESTART IDENTITY" : "",
-							  truncate->behavior == DROP_CASCADE ?
-							  " CASCADE" : "");
+	decision->sql = psprintf("TRUNCATE TABLE %s%s%s", text.data,
+							 truncate->restart_seqs ? " RESTART IDENTITY" : "",
+							 truncate->behavior == DROP_CASCADE ?
+							 " CASCADE" : "");
 }
 
 /*
@@ -570,9 +596,9 @@ decide_lock(const LockStmt *lock, DdlDecision *decision)
 	if (decision->tables == NIL)
 		return;
 	decision->plan = DDL_SHARED;
-	decision->text = psprintf("LOCK TABLE %s IN %s MODE%s", text.data,
-							  modes[lock->mode],
-							  lock->nowait ? " NOWAIT" : "");
+	decision->sql = psprintf("LOCK TABLE %s IN %s MODE%s", text.data,
+							 modes[lock->mode],
+							 lock->nowait ? " NOWAIT" : "");
 }
 
 static void
@@ -718,6 +744,7 @@ decide_reindex(const ReindexStmt *reindex, DdlDecision *decision)
 	if (reindex->relation == NULL)
 		return;
 	share(decision, reindex->relation);
+	decision->slow = true;
 	foreach(cell, reindex->params)
 	{
 		DefElem    *option = lfirst_node(DefElem, cell);

@@ -218,6 +218,7 @@ describe_column(Oid relid, const char *column, int group)
 							  " AND adnum = attnum"
 							  " WHERE attrelid = %u AND attnum = %d",
 							  relid, number));
+
 	sequence = ddl_value(psprintf("SELECT d.objid FROM pg_depend d"
 								  " JOIN pg_attribute a ON a.attrelid = refobjid"
 								  " AND a.attnum = refobjsubid"

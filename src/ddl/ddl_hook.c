@@ -5,8 +5,8 @@
  *	  it everywhere.
  *
  * A shared statement is executed here first, then its effects are checked,
- * then the same text goes to all other groups in the same transaction.  The
- * search_path and the role travel with it.
+ * then the same text goes to all other groups in the same transaction; what
+ * takes long goes to them first.  The search_path and the role travel with it.
  *
  * IDENTIFICATION
  *	  src/ddl/ddl_hook.c
@@ -75,7 +75,9 @@ static List *remember_tables(List *relids);
 static bool update_catalog(List *before);
 static char *key_names(const TableBefore *table);
 static List *list_indexes(Oid relid);
-static char *describe_new_index(Oid relid, List *before);
+static void check_new_index(Oid relid, List *before);
+static List *send_elsewhere(const char *sql);
+static void wait_elsewhere(List *requests);
 
 /*
  * vdb_ddl_init -- see vecdb/ddl.h
@@ -116,7 +118,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 
 	statement.pstmt = pstmt;
 	statement.parse = pstmt->utilityStmt;
-	statement.text = own_text(pstmt, query_string);
+	statement.sql = own_text(pstmt, query_string);
 	statement.top_level = context == PROCESS_UTILITY_TOPLEVEL;
 	decision = ddl_decide(&statement);
 	switch (decision.plan)
@@ -221,10 +223,11 @@ static void
 run_shared(const HookCall *call, const DdlStatement *statement,
 		   const DdlDecision *decision)
 {
-	const char *text = decision->text != NULL ? decision->text :
-		statement->text;
+	const char *sql = decision->sql != NULL ? decision->sql :
+	statement->sql;
 	List	   *before;
 	List	   *indexes = NIL;
+	List	   *requests = NIL;
 	ListCell   *cell;
 	bool		changed;
 	DdlUser		user;
@@ -235,6 +238,8 @@ run_shared(const HookCall *call, const DdlStatement *statement,
 		indexes = list_indexes(decision->unnamed_index_of);
 
 	vdb_remote_local_write();
+	if (decision->slow)
+		requests = send_elsewhere(sql);
 	vdb_catalog_enter_local();
 	call_next(call);
 	vdb_catalog_leave_local();
@@ -242,14 +247,16 @@ run_shared(const HookCall *call, const DdlStatement *statement,
 
 	ddl_become_superuser(&user);
 	changed = update_catalog(before);
-	if (OidIsValid(decision->unnamed_index_of))
-		text = describe_new_index(decision->unnamed_index_of, indexes);
 	ddl_become_user(&user);
 	foreach(cell, decision->tables)
 		ddl_check_constraints(lfirst_oid(cell));
 
-	if (text != NULL)
-		vdb_remote_execute_all(text);
+	if (decision->slow)
+		wait_elsewhere(requests);
+	else
+		vdb_remote_execute_all(sql);
+	if (OidIsValid(decision->unnamed_index_of))
+		check_new_index(decision->unnamed_index_of, indexes);
 
 	ddl_become_superuser(&user);
 	if (decision->drops)
@@ -373,16 +380,77 @@ list_indexes(Oid relid)
 }
 
 /*
- * describe_new_index -- the statement for an index to which PostgreSQL has
- * given a name, which is to be the same everywhere
+ * check_new_index -- PostgreSQL has named an index; is it called the same in
+ * all groups?
+ *
+ * It is, unless something in one of them has the name that would be next.
  */
-static char *
-describe_new_index(Oid relid, List *before)
+static void
+check_new_index(Oid relid, List *before)
 {
+	const VdbCluster *cluster = vdb_catalog_cluster();
 	List	   *added = list_difference_oid(list_indexes(relid), before);
+	char	   *name;
+	char	   *query;
 
 	if (list_length(added) != 1)
-		elog(ERROR, "one new index expected, not %d", list_length(added));
-	return ddl_value(psprintf("SELECT pg_get_indexdef(%u)",
-							  linitial_oid(added)));
+		return;					/* IF NOT EXISTS */
+	name = ddl_table_name(linitial_oid(added));
+	query = psprintf("SELECT indexrelid FROM pg_catalog.pg_index"
+					 " WHERE indexrelid OPERATOR(pg_catalog.=)"
+					 " pg_catalog.to_regclass(%s)"
+					 " AND indrelid OPERATOR(pg_catalog.=)"
+					 " pg_catalog.to_regclass(%s)", quote_literal_cstr(name),
+					 quote_literal_cstr(ddl_table_name(relid)));
+	for (int i = 0; i < cluster->group_count; i++)
+	{
+		int			group = cluster->groups[i].id;
+
+		if (group != cluster->local_group && ddl_ask(group, query) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("index %s would have another name in group %d",
+							name, group),
+					 errhint("Give the index a name.")));
+	}
+}
+
+/*
+ * send_elsewhere -- let all other groups begin with what takes long
+ */
+static List *
+send_elsewhere(const char *sql)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	List	   *requests = NIL;
+
+	for (int i = 0; i < cluster->group_count; i++)
+	{
+		VdbStatement *statement;
+
+		if (cluster->groups[i].id == cluster->local_group)
+			continue;
+		statement = palloc0(sizeof(VdbStatement));
+		statement->sql = sql;
+		statement->writes = true;
+		statement->once = true;
+		requests = lappend(requests, vdb_remote_send(cluster->groups[i].id,
+													 statement));
+	}
+	return requests;
+}
+
+static void
+wait_elsewhere(List *requests)
+{
+	ListCell   *cell;
+
+	foreach(cell, requests)
+	{
+		PGresult   *result;
+
+		while ((result = vdb_remote_row(lfirst(cell))) != NULL)
+			PQclear(result);
+		vdb_remote_close(lfirst(cell));
+	}
 }

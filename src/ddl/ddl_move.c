@@ -395,7 +395,7 @@ append_row(const RowFormat *format, TupleTableSlot *slot, StringInfo data)
 		if (format->binary)
 		{
 			bytea	   *bytes = isnull ? NULL :
-				SendFunctionCall(function, value);
+			SendFunctionCall(function, value);
 			int			length = isnull ? -1 : VARSIZE(bytes) - VARHDRSZ;
 			uint32		sent = pg_hton32((uint32) length);
 
@@ -459,7 +459,7 @@ ddl_fetch_rows(Relation rel)
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	RowFormat	format;
 	RowSource	rows = {0};
-	VdbStatement statement = {.writes = true, .once = true};
+	VdbStatement statement = {.writes = true,.once = true};
 	ParseState *pstate = make_parsestate(NULL);
 	CopyFromState copy;
 	List	   *columns = NIL;

@@ -49,7 +49,7 @@ static char *settings_text(void);
 static void run_on_group(OutsideGroup *group, const char *settings,
 						 const char *sql);
 static bool is_primary(const VdbHost *host);
-static void run_everywhere(const char *text, const char *undo);
+static void run_everywhere(const char *given, const char *undo);
 static void run_in_turn(OutsideGroup *groups, int count,
 						const char *settings, const char *sql,
 						const char *undo);
@@ -62,8 +62,8 @@ static void undo_all(OutsideGroup *groups, int count, const char *settings,
 bool
 ddl_run_outside(const DdlStatement *statement, const DdlDecision *decision)
 {
-	const char *text = decision->text != NULL ? decision->text :
-		statement->text;
+	const char *sql = decision->sql != NULL ? decision->sql :
+	statement->sql;
 	OutsideGroup *groups;
 	int			count;
 
@@ -73,12 +73,12 @@ ddl_run_outside(const DdlStatement *statement, const DdlDecision *decision)
 		if (IsInTransactionBlock(statement->top_level))
 		{
 			if (!((VacuumStmt *) statement->parse)->is_vacuumcmd)
-				vdb_remote_execute_all(text);
+				vdb_remote_execute_all(sql);
 			return true;		/* VACUUM is refused by PostgreSQL */
 		}
 		groups = list_groups(false, &count);
 		for (int i = 0; i < count; i++)
-			run_on_group(&groups[i], settings_text(), text);
+			run_on_group(&groups[i], settings_text(), sql);
 		return true;
 	}
 
@@ -94,13 +94,13 @@ ddl_run_outside(const DdlStatement *statement, const DdlDecision *decision)
 
 		if (OidIsValid(existing))
 			return true;		/* PostgreSQL says so, in its words */
-		run_everywhere(text,
+		run_everywhere(sql,
 					   psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s",
 								quote_qualified_identifier(schema,
 														   index->idxname)));
 	}
 	else
-		run_everywhere(text, NULL);
+		run_everywhere(sql, NULL);
 	return false;
 }
 
@@ -235,13 +235,13 @@ is_primary(const VdbHost *host)
  * wherever the statement was begun, if it fails.
  */
 static void
-run_everywhere(const char *text, const char *undo)
+run_everywhere(const char *given, const char *undo)
 {
 	MemoryContext old = MemoryContextSwitchTo(PortalContext);
 	int			count;
 	OutsideGroup *groups = list_groups(true, &count);
 	char	   *settings = settings_text();
-	char	   *sql = pstrdup(text);
+	char	   *sql = pstrdup(given);
 	char	   *undo_sql = undo == NULL ? NULL : pstrdup(undo);
 
 	MemoryContextSwitchTo(old);

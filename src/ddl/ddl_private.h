@@ -31,7 +31,7 @@ typedef struct DdlStatement
 {
 	PlannedStmt *pstmt;
 	Node	   *parse;			/* the statement proper */
-	const char *text;			/* its own part of the query string */
+	const char *sql;			/* its own part of the query string */
 	bool		top_level;		/* as PreventInTransactionBlock() wants it */
 } DdlStatement;
 
@@ -50,9 +50,10 @@ typedef struct DdlDecision
 {
 	DdlPlan		plan;
 	/* the rest is for DDL_SHARED and DDL_OUTSIDE */
-	char	   *text;			/* for other groups; NULL: as it was typed */
+	char	   *sql;			/* for other groups; NULL: as it was typed */
 	List	   *tables;			/* distributed and reference tables it names */
 	bool		drops;			/* may drop such tables? */
+	bool		slow;			/* worth doing in all groups at once */
 	Oid			unnamed_index_of;	/* makes an index and does not name it */
 } DdlDecision;
 

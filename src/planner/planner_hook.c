@@ -147,8 +147,12 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 
 	vdb_catalog_refresh();
 	if (!is_active())
-		return plan_chained(query, query_string, cursor_options, bound_params,
-							&plain);
+	{
+		result = plan_chained(query, query_string, cursor_options,
+							  bound_params, &plain);
+		planner_guard(query, result);
+		return result;
+	}
 
 	/* tables of functions that are inlined are met later */
 	find_tables(query, &kinds);
@@ -209,7 +213,8 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 		if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
 			return NULL;
 	}
-	if (!planner_route(query, bound_params, &plan, &keys))
+	if (!planner_can_pin(query) ||
+		!planner_route(query, bound_params, &plan, &keys))
 		return NULL;
 
 	if (plan.target == VDB_TARGET_GROUPS &&

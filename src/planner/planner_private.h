@@ -202,6 +202,7 @@ extern PlannedStmt *planner_modify(Query *query, const char *query_string,
 								   ParamListInfo bound_params);
 
 extern void planner_check_writes(Query *query);
+extern bool planner_can_pin(Query *query);
 
 /*
  * Parameters of a shard statement that stand for values computed before it is
@@ -236,6 +237,9 @@ extern void planner_check_conflict(const VdbTable *table, Query *query);
 extern Query *planner_make_local(Query *query, List **values, List **tables,
 								 const char **why_not);
 extern bool planner_is_key_equality(Oid operator, Oid type);
+
+/* functions in planner_guard.c */
+extern void planner_guard(Query *query, PlannedStmt *stmt);
 
 /* functions in planner_merge.c */
 extern bool planner_merge_rows(PlannerWrite *write, Query *query);

@@ -23,6 +23,8 @@
 static char *format_uuid(const pg_uuid_t *uuid);
 static bool is_compatible(const char *version);
 static PGresult *ask(PGconn *pg, const char *sql, const char *host, int port);
+VDB_NORETURN static void throw_and_clear(PGresult *res, const char *host,
+										 const char *sql);
 static void read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port);
 
 /* remote_peer_query -- what each connection asks first */
@@ -194,11 +196,22 @@ vdb_remote_run_alone(const char *host, int port, const char *settings,
 		InvalidateCatalogSnapshot();
 		PQclear(ask(pg, sql, host, port));
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
+		PGcancel   *cancel = PQgetCancel(pg);
+		char		why[256];
+
+		/* were we interrupted, it would go on for as long as it takes */
+		if (cancel != NULL)
+		{
+			(void) PQcancel(cancel, why, sizeof(why));
+			PQfreeCancel(cancel);
+		}
 		remote_close(pg);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	remote_close(pg);
 }
 
 /*
@@ -236,7 +249,7 @@ ask(PGconn *pg, const char *sql, const char *host, int port)
 		if (res == NULL)
 			break;
 		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
-			remote_error_throw(res, 0, psprintf("%s:%d", host, port), sql);
+			throw_and_clear(res, psprintf("%s:%d", host, port), sql);
 		if (last)
 			PQclear(last);
 		last = res;
@@ -244,4 +257,20 @@ ask(PGconn *pg, const char *sql, const char *host, int port)
 	if (last == NULL)
 		remote_error_lost(0, psprintf("%s:%d", host, port));
 	return last;
+}
+
+/* Throw the error of a host, and free the result */
+static void
+throw_and_clear(PGresult *res, const char *host, const char *sql)
+{
+	PG_TRY();
+	{
+		remote_error_throw(res, 0, host, sql);
+	}
+	PG_FINALLY();
+	{
+		PQclear(res);
+	}
+	PG_END_TRY();
+	pg_unreachable();
 }

@@ -77,10 +77,10 @@ remote_pipeline_statement(RemoteConnection *c, VdbRequest *request)
 
 	if (!s->once)
 	{
-		name = remote_statement_find(c, s->sql);
+		name = remote_statement_find(c, s);
 		if (name == NULL)
 		{
-			RemoteStatement *statement = remote_statement_add(c, s->sql);
+			RemoteStatement *statement = remote_statement_add(c, s);
 
 			name = statement->name;
 			if (!PQsendPrepare(c->pg, name, s->sql,

@@ -85,7 +85,7 @@ static void
 send_request(VdbRequest *request)
 {
 	RemoteConnection *c = request->connection;
-	char	   *state;
+	const char *state;
 
 	remote_pipeline_settle(c);
 	if (!c->ready)
@@ -104,7 +104,7 @@ send_request(VdbRequest *request)
 	{
 		remote_transaction_begin(c, request);
 		request->in_transaction = true;
-		if (request->statement.writes)
+		if (request->statement.writes && !XactReadOnly)
 			c->wrote = true;
 	}
 	state = remote_setting_state(request->statement.role);
@@ -119,7 +119,6 @@ send_request(VdbRequest *request)
 		c->settings = MemoryContextStrdup(remote_context(), state);
 		c->settings_in_transaction = true;
 	}
-	pfree(state);
 	remote_pipeline_statement(c, request);
 	remote_pipeline_sync(c);
 	c->requests_sent++;
@@ -306,10 +305,15 @@ vdb_remote_wait_any(VdbRequest *const *requests, int count)
 		for (int i = 0; i < count; i++)
 		{
 			RemoteConnection *c;
+			bool		added = false;
 
 			if (requests[i] == NULL)
 				continue;
 			c = requests[i]->connection;
+			for (int j = 0; j < i; j++)
+				added |= requests[j] && requests[j]->connection == c;
+			if (added)
+				continue;
 			AddWaitEventToSet(set, WL_SOCKET_READABLE |
 							  (c->unflushed ? WL_SOCKET_WRITEABLE : 0),
 							  PQsocket(c->pg), NULL, NULL);

@@ -20,6 +20,8 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
 
 #include "vecdb/lib_compat.h"
 
@@ -32,7 +34,7 @@ int			remote_recovery_interval = 10;
 int			remote_copy_buffer = 1024;
 int			remote_max_connections_per_host = 0;
 
-#define MAX_OWN_SETTINGS 64
+#define MAX_TRAVELLING 64
 
 static char *library_version;
 
@@ -44,22 +46,35 @@ static const char *const common_settings[] = {
 };
 
 /*
- * Sent when set in the session, and from then on, so that a RESET is seen:
- * those of vecdb itself, found once
+ * A setting that travels.  Those of vecdb itself do when they are set in the
+ * session, and from then on, so that a RESET is seen.
+ *
+ * To see quickly that nothing has changed the value is kept as it was when the
+ * present state was made.
  */
-typedef struct OwnSetting
+typedef struct TravellingSetting
 {
 	const struct config_generic *record;
-	bool		was_sent;
-} OwnSetting;
+	bool		travels;
+	char	   *text;			/* of strings */
+	double		number;			/* of all others */
+} TravellingSetting;
 
-static OwnSetting *own_settings;
-static int	own_setting_count = -1;
+static TravellingSetting *travelling;
+static int	travelling_count = -1;
+
+/* The state for the current user, and that user */
+static char *present_state;
+static Oid	present_role;
+static bool role_names_changed;
 
 static bool check_conninfo(char **value, void **extra, GucSource source);
-static void find_own_settings(void);
+static void find_settings(void);
+static void note_role_change(Datum arg, int cache, uint32 hash);
+static bool is_common_setting(const struct config_generic *record);
 static bool is_own_setting(const struct config_generic *record);
-static void add_setting(StringInfo state, const char *name);
+static bool has_changed(TravellingSetting *setting);
+static double get_number(const struct config_generic *record);
 
 /* remote_setting_init -- define what can be set */
 void
@@ -132,31 +147,42 @@ check_conninfo(char **value, void **extra, GucSource source)
  *
  * The role that is meant (InvalidOid: the current one), and the settings, as
  * a text that can be compared and that remote_setting_command() understands:
- * lines of a name, "=", a value, each ended by the character 1.
+ * a name, "=", a value, each ended by the character 1.  Valid until the next
+ * call.
  */
-char *
+const char *
 remote_setting_state(Oid role)
 {
 	StringInfoData state;
+	bool		changed = present_state == NULL;
 
-	if (own_setting_count < 0)
-		find_own_settings();
+	if (travelling_count < 0)
+		find_settings();
+	if (!OidIsValid(role))
+		role = GetUserId();
+	for (int i = 0; i < travelling_count; i++)
+		changed |= has_changed(&travelling[i]);
+	if (!changed && role == present_role && !role_names_changed)
+		return present_state;
+
+	if (present_state)
+		pfree(present_state);
+	present_state = NULL;
+	role_names_changed = false;
 	initStringInfo(&state);
-	for (int i = 0; i < lengthof(common_settings); i++)
-		add_setting(&state, common_settings[i]);
-	for (int i = 0; i < own_setting_count; i++)
+	for (int i = 0; i < travelling_count; i++)
 	{
-		OwnSetting *own = &own_settings[i];
+		const char *name = travelling[i].record->name;
 
-		if (own->record->source < PGC_S_GLOBAL && !own->was_sent)
-			continue;
-		add_setting(&state, own->record->name);
-		own->was_sent = true;
+		if (travelling[i].travels)
+			appendStringInfo(&state, "%s=%s\001", name,
+							 GetConfigOption(name, false, false));
 	}
-	appendStringInfo(&state, "role=%s\001",
-					 GetUserNameFromId(OidIsValid(role) ? role : GetUserId(),
-									   false));
-	return state.data;
+	appendStringInfo(&state, "role=%s\001", GetUserNameFromId(role, false));
+	present_state = MemoryContextStrdup(TopMemoryContext, state.data);
+	present_role = role;
+	pfree(state.data);
+	return present_state;
 }
 
 /*
@@ -186,25 +212,47 @@ remote_setting_command(const char *state)
 	return sql.data;
 }
 
-/* Remember the settings of hnsw, ivfflat and vecdb that can be set anywhere */
+/* Remember where the settings are that can travel */
 static void
-find_own_settings(void)
+find_settings(void)
 {
 	struct config_generic **records;
 	int			count;
-	OwnSetting *found;
-	int			found_count = 0;
+	int			found = 0;
 
+	CacheRegisterSyscacheCallback(AUTHOID, note_role_change, (Datum) 0);
 	records = vdb_all_settings(&count);
-	found = MemoryContextAllocZero(TopMemoryContext,
-								   sizeof(OwnSetting) * MAX_OWN_SETTINGS);
-	for (int i = 0; i < count && found_count < MAX_OWN_SETTINGS; i++)
+	travelling = MemoryContextAllocZero(TopMemoryContext,
+										sizeof(TravellingSetting) * MAX_TRAVELLING);
+	for (int i = 0; i < count && found < MAX_TRAVELLING; i++)
 	{
-		if (is_own_setting(records[i]))
-			found[found_count++].record = records[i];
+		bool		common = is_common_setting(records[i]);
+
+		if (!common && !is_own_setting(records[i]))
+			continue;
+		travelling[found].record = records[i];
+		travelling[found++].travels = common;
 	}
-	own_settings = found;
-	own_setting_count = found_count;
+	travelling_count = found;
+}
+
+/* A role may have got another name */
+static void
+note_role_change(Datum arg, int cache, uint32 hash)
+{
+	role_names_changed = true;
+}
+
+/* Is it a setting that travels always? */
+static bool
+is_common_setting(const struct config_generic *record)
+{
+	for (int i = 0; i < lengthof(common_settings); i++)
+	{
+		if (strcmp(record->name, common_settings[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Does a setting travel when it is set in the session? */
@@ -221,12 +269,60 @@ is_own_setting(const struct config_generic *record)
 		strncmp(record->name, "ivfflat.", 8) == 0;
 }
 
-/* Add name and value to a state */
-static void
-add_setting(StringInfo state, const char *name)
+/* Is a setting another than when this was asked last? */
+static bool
+has_changed(TravellingSetting *setting)
 {
-	const char *value = GetConfigOption(name, true, false);
+	const struct config_generic *record = setting->record;
+	bool		began = false;
 
-	if (value)
-		appendStringInfo(state, "%s=%s\001", name, value);
+	if (!setting->travels)
+	{
+		if (record->source < PGC_S_GLOBAL)
+			return false;
+		setting->travels = began = true;
+	}
+	if (record->vartype == PGC_STRING)
+	{
+		const char *value = *((const struct config_string *) record)->variable;
+
+		if (value == NULL)
+			value = "";
+		if (setting->text &&strcmp(setting->text, value) == 0)
+			return began;
+		if (setting->text)
+			pfree(setting->text);
+		setting->text = NULL;
+		setting->text = MemoryContextStrdup(TopMemoryContext, value);
+		return true;
+	}
+	else
+	{
+		double		value = get_number(record);
+
+		if (value == setting->number)
+			return began;
+		setting->number = value;
+		return true;
+	}
+}
+
+/* The value of a setting that is not a string */
+static double
+get_number(const struct config_generic *record)
+{
+	switch (record->vartype)
+	{
+		case PGC_BOOL:
+			return *((const struct config_bool *) record)->variable;
+		case PGC_INT:
+			return *((const struct config_int *) record)->variable;
+		case PGC_REAL:
+			return *((const struct config_real *) record)->variable;
+		case PGC_ENUM:
+			return *((const struct config_enum *) record)->variable;
+		case PGC_STRING:
+			break;
+	}
+	elog(ERROR, "setting \"%s\" is not a number", record->name);
 }

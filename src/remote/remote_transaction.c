@@ -312,6 +312,8 @@ commit_two_phase(List *writers, List *readers)
 	}
 	commit_at(readers);
 	VDB_DEBUG_POINT("remote_prepared");
+	/* others must not commit before our commit is on disk */
+	ForceSyncCommit();
 	remote_record_insert(name);
 	VDB_DEBUG_POINT("remote_recorded");
 	pfree(name);

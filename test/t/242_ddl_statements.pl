@@ -162,6 +162,18 @@ everywhere(q{SELECT string_agg(attname, ',') FROM pg_attribute WHERE attrelid = 
 	'transactions and savepoints');
 is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
 
+on_node(2, 'CREATE TABLE things_done_idx (a int)');
+refused(1, 'CREATE INDEX ON things (done)', qr/would have another name in group 2.*HINT/s, 'an index that would have another name');
+on_node(2, 'DROP TABLE things_done_idx');
+$cluster->query(2, q{BEGIN; CREATE TABLE young (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t text); INSERT INTO young (t) VALUES ('a'), ('b'), ('c');
+	SAVEPOINT s; SELECT vecdb.distribute_table('young'); ROLLBACK TO s;
+	SELECT vecdb.distribute_table('young'); INSERT INTO young (t) SELECT 'd' FROM generate_series(1, 20); CREATE INDEX ON young (t); COMMIT});
+is($cluster->query(1, 'SELECT count(*), count(DISTINCT id) FROM young'), '23|23', 'a table in the transaction that made it');
+is($cluster->query(3, q{TRUNCATE young RESTART IDENTITY; ALTER SEQUENCE young_id_seq RESTART; INSERT INTO young (t) VALUES ('x') RETURNING id > 67108864}), 't',
+	'restarts within its own part');
+refused(1, 'ALTER SEQUENCE young_id_seq MAXVALUE 100', qr/divided between groups.*HINT/s, 'which stays as it is');
+$cluster->query(1, 'DROP TABLE young');
+
 # --- two at once, from two nodes ---
 
 my @sessions = map { $cluster->node($_)->background_psql('postgres') } 1, 2;
@@ -206,6 +218,8 @@ refused(1, 'SET ROLE boss; ALTER TABLE things ADD COLUMN z int', qr/must be owne
 refused(1, 'SET ROLE boss; CREATE INDEX CONCURRENTLY z ON things (a)', qr/must be owner/, 'nor concurrently');
 refused(1, 'SET ROLE boss; VACUUM things', qr/must be owner|permission denied/, 'nor VACUUM');
 is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
+
+refused(1, 'SET vecdb.share_ddl = off; DROP TYPE mood CASCADE', qr/on one node of a cluster only.*HINT/s, 'columns of one node');
 
 # --- this node only ---
 
