@@ -24,9 +24,10 @@
 
 typedef enum VdbPlanKind
 {
-	VDB_PLAN_SELECT,			/* rows of all groups, merged if keys are given */
-	VDB_PLAN_MODIFY,			/* the same UPDATE, DELETE, MERGE or INSERT for
-								 * each group; rows are those of RETURNING */
+	VDB_PLAN_SELECT,			/* rows of all groups, merged if keys are
+								 * given */
+	VDB_PLAN_MODIFY,			/* the same UPDATE, DELETE, MERGE or INSERT
+								 * for each group; rows are those of RETURNING */
 	VDB_PLAN_INSERT,			/* rows of the plan below, each to its group */
 	VDB_PLAN_PASS				/* rows of the plan below, as they are: gives
 								 * its columns the names they have above */
@@ -56,8 +57,8 @@ typedef struct VdbPlan
 	VdbTarget	target;
 	List	   *groups;			/* integers */
 	List	   *key_exprs;		/* numbers in custom_exprs, one for each key
-								 * column, VDB_TARGET_KEY; of INSERT: numbers of
-								 * columns of the plan below */
+								 * column, VDB_TARGET_KEY; of INSERT: numbers
+								 * of columns of the plan below */
 	/* merge: columns of the row (from 1), as in Sort */
 	int			sort_count;
 	AttrNumber *sort_columns;
@@ -66,8 +67,8 @@ typedef struct VdbPlan
 	bool	   *sort_nulls_first;
 	bool		returning;		/* INSERT: rows come back */
 	bool		few_rows;		/* so few that they may come in one piece */
-	int			limit_param;	/* number of the parameter that is the limit of
-								 * rows of a group, or 0 */
+	int			limit_param;	/* number of the parameter that is the limit
+								 * of rows of a group, or 0 */
 } VdbPlan;
 
 /*

@@ -200,7 +200,8 @@ ddl_need_cluster(void)
  * ddl_lock_cluster -- see ddl_private.h
  *
  * The lock is a row of the group with the lowest number, so that whoever wants
- * it waits in one place (README, lock rule 1).
+ * it waits in one place (README, lock rule 1).  The same row here is locked as
+ * well: who held the lock before has committed there, but perhaps not yet here.
  */
 void
 ddl_lock_cluster(void)
@@ -212,13 +213,10 @@ ddl_lock_cluster(void)
 
 	PreventCommandIfReadOnly("changing the schema of a cluster");
 	ddl_become_superuser(&user);
-	if (first == cluster->local_group)
-	{
-		vdb_remote_local_write();
-		(void) ddl_local(lock);
-	}
-	else
+	if (first != cluster->local_group)
 		(void) ddl_ask(first, lock);
+	vdb_remote_local_write();
+	(void) ddl_local(lock);
 	ddl_become_user(&user);
 	AcceptInvalidationMessages();
 }

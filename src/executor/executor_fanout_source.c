@@ -26,6 +26,7 @@
 
 bool		executor_partial_results = false;
 
+static void clear_results(void *arg);
 static void fill_statement(ExecutorFanout *fanout);
 static void connect_all(ExecutorFanout *fanout, List *groups);
 static void open_source(ExecutorFanout *fanout, ExecutorSource *source);
@@ -49,12 +50,17 @@ executor_sources_open(ExecutorFanout *fanout)
 	int			columns = fanout->columns->desc->natts;
 	List	   *groups;
 	ListCell   *cell;
+	MemoryContextCallback *callback;
 	MemoryContext old = MemoryContextSwitchTo(fanout->context);
 
 	groups = executor_groups(fanout->plan, fanout->params);
 	fanout->source_count = list_length(groups);
 	fanout->sources = palloc0(fanout->source_count * sizeof(ExecutorSource));
 	fanout->requests = palloc0(fanout->source_count * sizeof(VdbRequest *));
+	callback = palloc0(sizeof(MemoryContextCallback));
+	callback->func = clear_results;
+	callback->arg = fanout;
+	MemoryContextRegisterResetCallback(fanout->context, callback);
 	if (fanout->node.ss.ps.instrument)
 		INSTR_TIME_SET_CURRENT(fanout->start);
 	if (list_length(groups) > 1 || linitial_int(groups) != own)
@@ -65,7 +71,7 @@ executor_sources_open(ExecutorFanout *fanout)
 	foreach(cell, groups)
 	{
 		ExecutorSource *source =
-			&fanout->sources[foreach_current_index(cell)];
+		&fanout->sources[foreach_current_index(cell)];
 
 		source->group = lfirst_int(cell);
 		source->values = palloc(columns * sizeof(Datum));
@@ -91,6 +97,23 @@ executor_sources_open(ExecutorFanout *fanout)
 		}
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Called when the context of an execution goes, by an error perhaps: libpq's
+ * results are not in it.
+ */
+static void
+clear_results(void *arg)
+{
+	ExecutorFanout *fanout = (ExecutorFanout *) arg;
+
+	for (int i = 0; i < fanout->source_count; i++)
+	{
+		PQclear(fanout->sources[i].result);
+		fanout->sources[i].result = NULL;
+	}
+	fanout->source_count = 0;
 }
 
 /* The statement as the remote room wants it, with the present parameters */
@@ -329,7 +352,7 @@ executor_sources_close(ExecutorFanout *fanout)
 	if (fanout->node.ss.ps.instrument)
 	{
 		MemoryContext old =
-			MemoryContextSwitchTo(GetMemoryChunkContext(fanout->plan));
+		MemoryContextSwitchTo(GetMemoryChunkContext(fanout->plan));
 
 		for (int i = 0; i < fanout->source_count; i++)
 		{

@@ -81,7 +81,7 @@ ExecutorParams *
 executor_params_create(List *exprs, int count, PlanState *parent)
 {
 	ExecutorParams *params =
-		(ExecutorParams *) palloc0(sizeof(ExecutorParams));
+	(ExecutorParams *) palloc0(sizeof(ExecutorParams));
 	int			total = list_length(exprs);
 	ListCell   *cell;
 
@@ -188,7 +188,7 @@ ExecutorColumns *
 executor_columns_create(TupleDesc desc)
 {
 	ExecutorColumns *columns =
-		(ExecutorColumns *) palloc0(sizeof(ExecutorColumns));
+	(ExecutorColumns *) palloc0(sizeof(ExecutorColumns));
 
 	columns->desc = desc;
 	columns->binary = true;

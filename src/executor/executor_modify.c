@@ -35,9 +35,9 @@ typedef struct ModifyState
 } ModifyState;
 
 static void keep_result(ExecutorWriter *writer, ExecutorBatch *batch,
-						PGresult * result);
+						PGresult *result);
 static void keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
-					  const PGresult * result);
+					  const PGresult *result);
 static void keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch,
 					   MinimalTuple tuple);
 static int	compare_returned(const void *a, const void *b);
@@ -200,7 +200,7 @@ executor_writer_wait(ExecutorWriter *writer, int batches_left)
 
 /* Keep the rows of a result, and clear it. */
 static void
-keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult * result)
+keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult *result)
 {
 	PG_TRY();
 	{
@@ -218,7 +218,7 @@ keep_result(ExecutorWriter *writer, ExecutorBatch *batch, PGresult * result)
 
 static void
 keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
-		  const PGresult * result)
+		  const PGresult *result)
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(writer->desc,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * planner_aggregate.c
- *	  GROUP BY and aggregates at the groups.
+ *	  GROUP BY, DISTINCT and aggregates at the groups.
  *
  * Where GROUP BY has the distribution key, no group of rows is in two groups of
  * nodes: the statement is pushed as it is, whatever its aggregates.
@@ -30,10 +30,12 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
@@ -62,7 +64,8 @@ typedef struct TwoSteps
 	bool		failed;
 } TwoSteps;
 
-static bool push_groups(PlannerInfo *root, PlannerShard *shard);
+static bool push_groups(PlannerInfo *root, List *clauses,
+						PlannerShard *shard);
 static bool has_key(PlannerShard *shard);
 static bool push_whole(PlannerInfo *root, PlannerShard *shard,
 					   PathTarget *target);
@@ -109,7 +112,7 @@ planner_group_paths(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output,
 	*shard = *planner_shard(input);
 	if (shard->grouped || root->parse->groupingSets != NIL ||
 		root->parse->hasTargetSRFs || output->pathlist == NIL ||
-		!push_groups(root, shard))
+		!push_groups(root, root->parse->groupClause, shard))
 		return;
 	rows = ((Path *) linitial(output->pathlist))->rows;
 
@@ -123,14 +126,62 @@ planner_group_paths(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output,
 		(void) add_two_steps(root, input, output, shard, rows);
 }
 
-/* Add GROUP BY to a shard statement, if the groups can compute it. */
+/*
+ * planner_distinct_paths -- have the groups remove doubles, if they can
+ *
+ * The same as GROUP BY without aggregates.
+ */
+void
+planner_distinct_paths(PlannerInfo *root, RelOptInfo *input,
+					   RelOptInfo *output)
+{
+	Query	   *parse = root->parse;
+	PathTarget *target = root->upper_targets[UPPERREL_DISTINCT];
+	PlannerShard *shard = (PlannerShard *) palloc(sizeof(PlannerShard));
+	double		rows;
+	Path	   *path;
+	ListCell   *cell;
+
+	*shard = *planner_shard(input);
+	if (shard->grouped || parse->hasDistinctOn || parse->hasTargetSRFs ||
+		parse->rowMarks != NIL || output->pathlist == NIL ||
+		!grouping_is_hashable(parse->distinctClause) ||
+		!push_groups(root, parse->distinctClause, shard))
+		return;
+	foreach(cell, target->exprs)
+	{
+		if (!list_member(shard->group_exprs, lfirst(cell)))
+			return;
+	}
+
+	rows = ((Path *) linitial(output->pathlist))->rows;
+	path = (Path *)
+		planner_shard_path(shard, output, target,
+						   Min(rows * planner_group_count(shard->relid),
+							   Max(input->rows, 1)));
+	if (has_key(shard))
+		output->fdw_private = shard;
+	else
+		path = (Path *)
+			create_agg_path(root, output, path, target, AGG_HASHED,
+							AGGSPLIT_SIMPLE, parse->distinctClause, NIL,
+							NULL, rows);
+	output->pathlist = NIL;
+	output->partial_pathlist = NIL;
+	add_path(output, path);
+}
+
+/*
+ * Add GROUP BY, or what is distinct, to a shard statement, if the groups can
+ * compute it.
+ */
 static bool
-push_groups(PlannerInfo *root, PlannerShard *shard)
+push_groups(PlannerInfo *root, List *clauses, PlannerShard *shard)
 {
 	ListCell   *cell;
 
 	shard->grouped = true;
-	foreach(cell, root->parse->groupClause)
+	foreach(cell, clauses)
 	{
 		SortGroupClause *clause = lfirst_node(SortGroupClause, cell);
 		Node	   *expr = get_sortgroupclause_expr(clause,
@@ -282,8 +333,8 @@ make_parts_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output,
 	foreach(cell, shard->group_exprs)
 	{
 		SortGroupClause *clause =
-			list_nth_node(SortGroupClause, shard->group_clause,
-						  foreach_current_index(cell));
+		list_nth_node(SortGroupClause, shard->group_clause,
+					  foreach_current_index(cell));
 
 		add_column_to_pathtarget(target, (Expr *) lfirst(cell),
 								 clause->tleSortGroupRef);
@@ -355,7 +406,8 @@ finish_aggregate(Aggref *aggregate, TwoSteps *steps)
 		return finish_average(aggregate, steps);
 	/* a user may call other things by these names */
 	if (get_func_namespace(aggregate->aggfnoid) != PG_CATALOG_NAMESPACE &&
-		strcmp(name, "sum") != 0)
+		getExtensionOfObject(ProcedureRelationId, aggregate->aggfnoid) !=
+		get_extension_oid("vecdb", true))
 		return NULL;
 	for (int i = 0; i < lengthof(repeated); i++)
 	{
@@ -565,10 +617,10 @@ plan_pass(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 
 	foreach(cell, (List *) linitial(path->custom_private))
 		scan->custom_scan_tlist =
-			lappend(scan->custom_scan_tlist,
-					makeTargetEntry((Expr *) copyObject(lfirst(cell)),
-									foreach_current_index(cell) + 1, NULL,
-									false));
+		lappend(scan->custom_scan_tlist,
+				makeTargetEntry((Expr *) copyObject(lfirst(cell)),
+								foreach_current_index(cell) + 1, NULL,
+								false));
 	scan->scan.plan.targetlist = tlist;
 	scan->flags = path->flags;
 	scan->custom_plans = custom_plans;

@@ -190,6 +190,7 @@ planner_text(Query *query)
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 								 false);
 	text = pg_get_querydef(query, false);
+
 	AtEOXact_GUC(true, level);
 	squeeze_blanks(text);
 	return text;
@@ -215,7 +216,7 @@ squeeze_blanks(char *text)
 			quote = *from;
 		else if (*from == ' ' || *from == '\n')
 		{
-			if (to > text && to[-1] != ' ')
+			if (to > text &&to[-1] != ' ')
 				*to++ = ' ';
 			continue;
 		}

@@ -79,7 +79,8 @@ static void find_tables(Query *query, TableKinds *kinds);
 static const VdbTable *shared_table(const RangeTblEntry *rte);
 static bool is_simple_lock(const Query *query);
 static Query *prepare_locks(Query *query, PlanningState *state);
-static bool prepare_query_walker(Node *node, void *context);
+static void prepare_query(Query *query, bool merged);
+static bool prepare_query_walker(Node *node, bool *merged);
 static void keep_apart(Query *query, int varno);
 static bool flatten_walker(Node *node, PlannedStmt *statement);
 static List *describe_rows(PlannedStmt *statement, List *target_list,
@@ -146,16 +147,21 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 
 	vdb_catalog_refresh();
 	if (!is_active())
-		return plan_chained(query, query_string, cursor_options, bound_params,
-							&plain);
+	{
+		result = plan_chained(query, query_string, cursor_options,
+							  bound_params, &plain);
+		planner_guard(query, result);
+		return result;
+	}
 
+	/* tables of functions that are inlined are met later */
 	find_tables(query, &kinds);
 	if (!kinds.distributed && !kinds.reference)
-		return plan_chained(query, query_string, cursor_options, bound_params,
-							&plain);
-
-	result = plan_distributed(query, query_string, cursor_options,
-							  bound_params, &kinds);
+		result = plan_chained(query, query_string, cursor_options,
+							  bound_params, &plain);
+	else
+		result = plan_distributed(query, query_string, cursor_options,
+								  bound_params, &kinds);
 	/* what was decided here holds as long as the catalog is the same */
 	result->relationOids = list_append_unique_oid(result->relationOids,
 												  vdb_catalog_oid());
@@ -201,7 +207,7 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 	if (query->resultRelation > 0)
 	{
 		const VdbTable *table =
-			shared_table(rt_fetch(query->resultRelation, query->rtable));
+		shared_table(rt_fetch(query->resultRelation, query->rtable));
 
 		/* rows of reference tables are written everywhere */
 		if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
@@ -216,6 +222,10 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 		return planner_standard_local(query, query_string, cursor_options,
 									  bound_params);
 	if (kinds->other || kinds->as_owner || !planner_is_safe_statement(query))
+		return NULL;
+	/* locks, settings and the like are meant to be of this session */
+	if (query->commandType == CMD_SELECT &&
+		contain_volatile_functions((Node *) query))
 		return NULL;
 
 	plan.command = query->commandType;
@@ -362,7 +372,7 @@ prepare_locks(Query *query, PlanningState *state)
 		return query;
 	}
 	query = copyObject(query);
-	(void) prepare_query_walker((Node *) query, NULL);
+	prepare_query(query, false);
 	return query;
 }
 
@@ -381,18 +391,16 @@ is_simple_lock(const Query *query)
 	return table && table->kind == VDB_TABLE_DISTRIBUTED;
 }
 
-/* Refuse what cannot be locked, and keep apart what must not be. */
-static bool
-prepare_query_walker(Node *node, void *context)
+/*
+ * Refuse what cannot be locked, and keep apart what must not be.  Merged: the
+ * query may become part of one around it that reads rows again.
+ */
+static void
+prepare_query(Query *query, bool merged)
 {
-	Query	   *query = (Query *) node;
+	bool		again;
 	int			count;
 	ListCell   *cell;
-
-	if (node == NULL)
-		return false;
-	if (!IsA(node, Query))
-		return expression_tree_walker(node, prepare_query_walker, context);
 
 	foreach(cell, query->rowMarks)
 	{
@@ -408,10 +416,22 @@ prepare_query_walker(Node *node, void *context)
 					 errhint("Lock them in a SELECT of that table alone, or name the distribution key of all tables in WHERE.")));
 	}
 
-	(void) query_tree_walker(query, prepare_query_walker, context, 0);
-	if (query->rowMarks == NIL && query->commandType != CMD_UPDATE &&
-		query->commandType != CMD_DELETE && query->commandType != CMD_MERGE)
-		return false;
+	again = query->rowMarks != NIL || query->commandType == CMD_UPDATE ||
+		query->commandType == CMD_DELETE || query->commandType == CMD_MERGE;
+	if (!again && merged)
+		again = !query->hasAggs && !query->hasWindowFuncs &&
+			!query->hasTargetSRFs && query->groupClause == NIL &&
+			query->groupingSets == NIL && query->havingQual == NULL &&
+			query->distinctClause == NIL && query->setOperations == NULL &&
+			query->limitCount == NULL && query->limitOffset == NULL;
+	/* UNION ALL is merged, too */
+	if (!again && merged)
+		again = query->setOperations != NULL && query->sortClause == NIL &&
+			query->limitCount == NULL && query->limitOffset == NULL;
+
+	(void) query_tree_walker(query, prepare_query_walker, &again, 0);
+	if (!again)
+		return;
 	count = list_length(query->rtable);
 	for (int i = 1; i <= count; i++)
 	{
@@ -421,7 +441,19 @@ prepare_query_walker(Node *node, void *context)
 			i != query->resultRelation)
 			keep_apart(query, i);
 	}
-	return false;
+}
+
+static bool
+prepare_query_walker(Node *node, bool *merged)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		prepare_query((Query *) node, *merged);
+		return false;
+	}
+	return expression_tree_walker(node, prepare_query_walker, merged);
 }
 
 /*
@@ -508,8 +540,8 @@ planner_statement(Query *query, VdbPlan *plan, List *keys)
 		plan->key_exprs = lappend_int(plan->key_exprs, plan->param_count + i);
 	foreach(cell, list_concat_copy(params, keys))
 		scan->custom_exprs =
-			lappend(scan->custom_exprs,
-					expression_planner(copyObject((Expr *) lfirst(cell))));
+		lappend(scan->custom_exprs,
+				expression_planner(copyObject((Expr *) lfirst(cell))));
 	scan->custom_private = vdb_plan_write(plan);
 	scan->methods = planner_fanout_methods;
 	scan->flags = CUSTOMPATH_SUPPORT_PROJECTION;
@@ -681,6 +713,8 @@ add_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
 
 	if (stage == UPPERREL_GROUP_AGG)
 		planner_group_paths(root, input, output, (GroupPathExtraData *) extra);
+	else if (stage == UPPERREL_DISTINCT)
+		planner_distinct_paths(root, input, output);
 	else if (stage == UPPERREL_ORDERED)
 		planner_ordered_paths(root, input, output);
 	else if (stage == UPPERREL_FINAL)

@@ -11,6 +11,8 @@
  *	 that a LEFT JOIN keeps all rows of, it is not pushed: each group would add
  *	 the rows that found no partner there.
  *
+ * A semijoin, of EXISTS or IN, becomes EXISTS again; an antijoin NOT EXISTS.
+ *
  * IDENTIFICATION
  *	  src/planner/planner_join.c
  *
@@ -37,6 +39,9 @@ static bool keys_meet(PlannerShard *outer, PlannerShard *inner, List *on);
 static bool key_meets(List *outer, List *inner, List *on);
 static void join_sides(PlannerShard *shard, PlannerShard *outer,
 					   PlannerShard *inner, JoinType type, List *on);
+static bool add_exists(PlannerShard *shard, RelOptInfo *joinrel,
+					   PlannerShard *outer, PlannerShard *inner,
+					   JoinType type, List *on);
 static Node *one_item(List *from);
 static Node *make_join(JoinType type, Node *left, Node *right, List *on);
 
@@ -65,7 +70,13 @@ planner_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer,
 		!keys_meet(left, right, on))
 		return;
 
-	join_sides(shard, left, right, type, on);
+	if (type == JOIN_SEMI || type == JOIN_ANTI)
+	{
+		if (where != NIL || !add_exists(shard, joinrel, left, right, type, on))
+			return;
+	}
+	else
+		join_sides(shard, left, right, type, on);
 	shard->quals = list_concat(shard->quals, where);
 	shard->complete = true;
 	joinrel->fdw_private = shard;
@@ -92,15 +103,16 @@ can_join(PlannerInfo *root, RelOptInfo *joinrel, PlannerShard *outer,
 	if (outer->role != inner->role)
 		return false;
 
-	if (type == JOIN_LEFT)
+	if (type == JOIN_LEFT || type == JOIN_SEMI || type == JOIN_ANTI)
 	{
-		if (right && !left)
+		if ((right && !left) || inner->exists != NIL)
 			return false;
 	}
 	else if (type == JOIN_FULL)
 	{
 		/* what is tested before the join cannot be tested after it */
-		if (left != right || outer->quals != NIL || inner->quals != NIL)
+		if (left != right || outer->quals != NIL || inner->quals != NIL ||
+			outer->exists != NIL || inner->exists != NIL)
 			return false;
 	}
 	else if (type != JOIN_INNER)
@@ -138,7 +150,7 @@ split_conditions(RelOptInfo *joinrel, Relids relids, JoinType type,
 								 false) ||
 			(info->security_level > 0 && !info->leakproof))
 			return false;
-		if (type != JOIN_INNER &&
+		if (type != JOIN_INNER && type != JOIN_SEMI &&
 			RINFO_IS_PUSHED_DOWN(info, joinrel->relids))
 			*where = lappend(*where, info->clause);
 		else
@@ -203,6 +215,7 @@ join_sides(PlannerShard *shard, PlannerShard *outer, PlannerShard *inner,
 	shard->relid = owner->relid;
 	shard->colocation = owner->colocation;
 	shard->role = owner->role;
+	shard->exists = list_concat_copy(outer->exists, inner->exists);
 	shard->work = outer->work + inner->work;
 	if (type == JOIN_INNER)
 	{
@@ -229,6 +242,29 @@ join_sides(PlannerShard *shard, PlannerShard *outer, PlannerShard *inner,
 									   one_item(inner->from),
 									   list_concat_copy(inner->quals, on)));
 	shard->quals = list_copy(outer->quals);
+}
+
+/*
+ * A semijoin is the outer side and a condition.  Returns false if columns of
+ * the inner side are wanted above.
+ */
+static bool
+add_exists(PlannerShard *shard, RelOptInfo *joinrel, PlannerShard *outer,
+		   PlannerShard *inner, JoinType type, List *on)
+{
+	PlannerExists *exists = (PlannerExists *) palloc(sizeof(PlannerExists));
+
+	if (!bms_is_subset(pull_varnos(NULL, (Node *) joinrel->reltarget->exprs),
+					   outer->relids))
+		return false;
+	exists->what = inner;
+	exists->condition = on;
+	exists->negated = type == JOIN_ANTI;
+	*shard = *outer;
+	shard->quals = list_copy(outer->quals);
+	shard->exists = lappend(list_copy(outer->exists), exists);
+	shard->work += inner->work;
+	return true;
 }
 
 /* A list of FROM as one item; its conditions are elsewhere */

@@ -73,6 +73,7 @@ typedef struct PlannerShard
 	List	   *keys;			/* by key column: a list of Vars, all equal */
 	List	   *from;			/* RangeTblRefs and JoinExprs */
 	List	   *quals;			/* WHERE, bare clauses */
+	List	   *exists;			/* PlannerExists: conditions beside quals */
 	bool		complete;		/* all clauses are in it: more can be pushed */
 	double		work;			/* cost of the statement at one group */
 
@@ -89,6 +90,14 @@ typedef struct PlannerShard
 	Node	   *limit;			/* rows wanted of each group */
 	LimitOption limit_option;
 } PlannerShard;
+
+/* EXISTS (SELECT FROM what WHERE condition), or NOT EXISTS */
+typedef struct PlannerExists
+{
+	PlannerShard *what;
+	List	   *condition;		/* clauses of both sides */
+	bool		negated;
+} PlannerExists;
 
 /* A relation's shard statement, or NULL */
 static inline PlannerShard *
@@ -143,6 +152,8 @@ extern void planner_final_paths(PlannerInfo *root, RelOptInfo *input,
 								FinalPathExtraData *extra);
 
 /* functions in planner_aggregate.c */
+extern void planner_distinct_paths(PlannerInfo *root, RelOptInfo *input,
+								   RelOptInfo *output);
 extern void planner_group_paths(PlannerInfo *root, RelOptInfo *input,
 								RelOptInfo *output,
 								GroupPathExtraData *extra);
@@ -226,6 +237,9 @@ extern void planner_check_conflict(const VdbTable *table, Query *query);
 extern Query *planner_make_local(Query *query, List **values, List **tables,
 								 const char **why_not);
 extern bool planner_is_key_equality(Oid operator, Oid type);
+
+/* functions in planner_guard.c */
+extern void planner_guard(Query *query, PlannedStmt *stmt);
 
 /* functions in planner_merge.c */
 extern bool planner_merge_rows(PlannerWrite *write, Query *query);

@@ -325,7 +325,7 @@ gather_clause(Node *clause, Relids targets, RouteState *state)
 		if (!left_column && !right_column)
 			return;
 		if (!planner_is_equality(operation->opno, operation->inputcollid,
-						 exprType(column)))
+								 exprType(column)))
 			return;
 		if (left_column && right_column)
 		{
@@ -349,7 +349,7 @@ gather_clause(Node *clause, Relids targets, RouteState *state)
 
 		if (column == NULL || !is_target(column, targets, state) ||
 			!planner_is_equality(operation->opno, operation->inputcollid,
-						 exprType(left)))
+								 exprType(left)))
 			return;
 		value = resolve_value(lsecond(operation->args), state);
 		if (value && IsA(value, Const))
@@ -792,7 +792,7 @@ as_key(Node *value, Oid type)
 	if (IsA(result, RelabelType) && IsA(((RelabelType *) result)->arg, Const))
 	{
 		Const	   *constant =
-			copyObject((Const *) ((RelabelType *) result)->arg);
+		copyObject((Const *) ((RelabelType *) result)->arg);
 
 		constant->consttype = target;
 		result = (Node *) constant;

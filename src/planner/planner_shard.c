@@ -45,9 +45,10 @@ typedef struct ShardBuilder
 	List	   *columns;		/* expressions, in terms of root */
 	PlannerParams params;
 	Query	   *query;
+	Relids		inner;			/* relations of the subquery that is built */
 	int			limit_param;	/* the parameter that is the limit, or 0 */
-	int		   *numbers;		/* of the range table of the statement, by those
-								 * of root's */
+	int		   *numbers;		/* of the range table of the statement, by
+								 * those of root's */
 } ShardBuilder;
 
 static Plan *plan_fanout(PlannerInfo *root, RelOptInfo *rel,
@@ -62,7 +63,9 @@ static bool is_worth_computing(Node *node, ShardBuilder *builder);
 static bool has_wide_column_walker(Node *node, void *context);
 static List *make_scan_tlist(List *columns);
 static void build_query(ShardBuilder *builder, List *quals);
+static void add_exists(ShardBuilder *builder);
 static void add_relations(ShardBuilder *builder);
+static void add_entries(ShardBuilder *builder, Relids relids);
 static void build_targets(ShardBuilder *builder);
 static SortGroupClause *refer_to_column(ShardBuilder *builder,
 										SortGroupClause *clause, Node *expr);
@@ -394,6 +397,7 @@ build_query(ShardBuilder *builder, List *quals)
 		makeFromExpr(from, quals == NIL ? NULL :
 					 translate(builder,
 							   (Node *) make_ands_explicit(quals)));
+	add_exists(builder);
 	build_targets(builder);
 
 	if (shard->having)
@@ -418,7 +422,7 @@ build_query(ShardBuilder *builder, List *quals)
 		if (!IsA(shard->limit, Const))
 		{
 			RelabelType *relabel = (RelabelType *)
-				planner_make_param(shard->limit, &builder->params);
+			planner_make_param(shard->limit, &builder->params);
 
 			query->limitCount = (Node *) relabel;
 			builder->limit_param = castNode(Param, relabel->arg)->paramid;
@@ -429,17 +433,72 @@ build_query(ShardBuilder *builder, List *quals)
 }
 
 /*
- * The range table: the relations, and the joins between them.
+ * Add the conditions that are subqueries to WHERE.
+ *
+ * A subquery is built as a statement is, with columns of the outer one a level
+ * up.
  */
 static void
+add_exists(ShardBuilder *builder)
+{
+	Query	   *outer = builder->query;
+	ListCell   *cell;
+
+	foreach(cell, builder->shard->exists)
+	{
+		PlannerExists *exists = (PlannerExists *) lfirst(cell);
+		Query	   *query = makeNode(Query);
+		SubLink    *link = makeNode(SubLink);
+		List	   *quals = list_concat_copy(exists->what->quals,
+											 exists->condition);
+		Relids		saved = builder->params.relids;
+		Node	   *clause = (Node *) link;
+
+		query->commandType = CMD_SELECT;
+		builder->query = query;
+		builder->inner = exists->what->relids;
+		builder->params.relids = bms_union(saved, builder->inner);
+		add_entries(builder, builder->inner);
+		query->jointree =
+			makeFromExpr((List *) translate(builder,
+											(Node *) exists->what->from),
+						 quals == NIL ? NULL :
+						 translate(builder,
+								   (Node *) make_ands_explicit(quals)));
+		query->targetList =
+			list_make1(makeTargetEntry((Expr *) makeBoolConst(true, false), 1,
+									   "found", false));
+		builder->params.relids = saved;
+		builder->inner = NULL;
+		builder->query = outer;
+
+		link->subLinkType = EXISTS_SUBLINK;
+		link->subselect = (Node *) query;
+		link->location = -1;
+		if (exists->negated)
+			clause = (Node *) make_notclause((Expr *) clause);
+		outer->jointree->quals = make_and_qual(outer->jointree->quals, clause);
+		outer->hasSubLinks = true;
+	}
+}
+
+/* The range table */
+static void
 add_relations(ShardBuilder *builder)
+{
+	builder->numbers =
+		palloc0((list_length(builder->root->parse->rtable) + 1) * sizeof(int));
+	add_entries(builder, builder->shard->relids);
+}
+
+/* Add relations to the range table of the query that is built. */
+static void
+add_entries(ShardBuilder *builder, Relids relids)
 {
 	PlannerInfo *root = builder->root;
 	Query	   *query = builder->query;
 
-	builder->numbers = palloc0((list_length(root->parse->rtable) + 1) *
-							   sizeof(int));
-	for (int i = -1; (i = bms_next_member(builder->shard->relids, i)) >= 0;)
+	for (int i = -1; (i = bms_next_member(relids, i)) >= 0;)
 	{
 		RangeTblEntry *rte = copyObject(planner_rt_fetch(i, root));
 
@@ -538,6 +597,8 @@ renumber_mutator(Node *node, ShardBuilder *builder)
 			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
 									  ObjectIdGetDatum(relid), false, true);
 		}
+		if (builder->inner && !bms_is_member(var->varno, builder->inner))
+			var->varlevelsup = 1;
 		var->varno = builder->numbers[var->varno];
 		var->varnosyn = 0;
 		var->varattnosyn = 0;
@@ -590,7 +651,7 @@ static List *
 add_side_columns(Node *side, Query *query, RangeTblEntry *join)
 {
 	int			number = IsA(side, RangeTblRef) ?
-		((RangeTblRef *) side)->rtindex : castNode(JoinExpr, side)->rtindex;
+	((RangeTblRef *) side)->rtindex : castNode(JoinExpr, side)->rtindex;
 	RangeTblEntry *rte = rt_fetch(number, query->rtable);
 	List	   *columns = NIL;
 	ListCell   *cell;

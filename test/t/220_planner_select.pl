@@ -233,6 +233,33 @@ select i.title from items i join loc l on l.k = i.id join orders o on o.item_id 
 select (i).title, (o).n from items i join orders o on i.id = o.item_id where i.id = 8 and o.n < 2 order by 2
 select i, o from items i join orders o on i.id = o.item_id where i.tenant = 3 and o.amount = 12 order by i.id, o.n limit 3
 select coalesce(o.note, 'nothing'), i.id from items i left join orders o on o.item_id = i.id and o.n = 4 where i.id between 398 and 403 order by i.id
+select distinct id, tenant from items order by id limit 4
+select distinct title from items where id < 30 order by title desc limit 5
+select distinct tenant from items where id < 50 order by 1
+select distinct lower(title), tenant % 3 from items where id < 30 order by 1, 2
+select count(*) from (select distinct tenant, price > 500 from items) s
+select distinct i.tenant, o.amount from items i join orders o on o.item_id = i.id where o.amount < 3 order by 1, 2
+select distinct tenant, random() < 2 from items order by 1
+select distinct tenant, count(*) from items group by tenant order by 1
+select distinct count(*) from items group by tenant order by 1
+select distinct tenant, (select count(*) from ref where code < tenant) from items order by 1
+select distinct 1 from items
+select distinct item_id from orders where amount = 7 order by item_id limit 3
+select distinct tenant, rank() over (order by tenant) from items order by 1, 2
+select i.id from items i where exists (select 1 from orders o where o.item_id = i.id and o.amount > i.tenant + 5) order by i.embedding <-> '[5,6,7]' limit 4
+select i.id from items i where not exists (select 1 from orders o join ref r on r.code = o.amount where o.item_id = i.id) and i.id < 420 order by i.id limit 5
+select i.tenant, count(*) from items i where i.id in (select item_id from orders where amount = 4 and note > 'note 1') group by 1 order by 1
+select i.id from items i join orders o on o.item_id = i.id where exists (select 1 from orders p where p.item_id = i.id and p.n > o.n) and i.id < 9 order by 1
+select i.id from items i left join orders o on o.item_id = i.id where o.item_id is null order by i.id limit 6
+select i.id from items i where tenant in (select code from ref where name > 'code 3') order by id limit 5
+select r.code from ref r where exists (select 1 from items i where i.tenant = r.code and i.id > 995) order by 1
+select r.code from ref r where not exists (select 1 from items i where i.tenant = r.code and i.id > 995) order by 1
+select i.id, c.n from items i join orders c on c.item_id = i.id where i.id in (select item_id from orders where amount = 2) and c.n < 2 order by 1, 2 limit 9
+select i.id from items i where i.id in (select item_id from orders where amount = 2) and i.id in (select item_id from orders where amount = 4) order by 1
+select i.id from items i where exists (select 1 from orders o where o.item_id = i.id and exists (select 1 from orders p where p.item_id = o.item_id and p.n = o.n + 1)) order by 1 limit 3
+select i.id from items i where exists (select 1 from docs d where d.id = i.id and d.tenant = 't3') order by 1 limit 4
+select i.id from items i where i.tenant = 3 and i.id not in (select o.item_id from orders o where o.amount = 3) order by 1 limit 4
+select l.id from loc l where exists (select 1 from items i where i.id = l.k and exists (select 1 from orders o where o.item_id = i.id)) order by 1
 set plan_cache_mode = force_generic_plan
 prepare a(int, vector, int, int) as select id from items where tenant = $1 order by embedding <-> $2 limit $3 offset $4
 execute a(3, '[1,2,3]', 5, 0); execute a(4, '[10,20,30]', 3, 2); execute a(4, '[10,20,30]', null, 138); execute a(4, '[10,20,30]', 3, null)
@@ -305,3 +332,19 @@ reset all
 set timezone = 'Asia/Tokyo'; select id, created from items where created > '2024-01-01 12:00' order by id limit 2; reset timezone
 set datestyle = 'SQL, DMY'; select id, created from items where created > '05/01/2024' order by id limit 2; reset datestyle
 select 'a' || title || E'\n''q' from items where title = 'title 3' or title = E'x''y\\'
+create temp table u as select id, title from items where tenant = 1
+delete from u where id in (select id from items where price < 300)
+select count(*) from u
+delete from u where exists (select 1 from orders o where o.item_id = u.id and o.amount = 5)
+select count(*) from u
+update u set title = 'z' where id in (select item_id from orders group by item_id having count(*) > 4)
+update u set title = (select i.title || '?' from items i where i.id = u.id + 1) where id > 900
+with x as (select id from items where tenant = 1 and id > 800) update u set title = title || 'x' from x where x.id = u.id
+with x as (select id from items where tenant = 1 and id > 900 union all select item_id from orders where amount = 3) delete from u using x where x.id = u.id
+select * from u order by id
+select id from u where id in (select id from items where id < 400) order by id for update
+merge into u using (select id, title from items where tenant = 2 and id < 100) s on s.id = u.id + 1 when matched then update set title = s.title when not matched then insert values (s.id, s.title)
+select * from u order by id
+select pg_advisory_lock(id) is null, id from items where id = 5
+select pg_advisory_unlock(5)
+select random() < 2, id from items where id = 6

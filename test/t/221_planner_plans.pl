@@ -97,6 +97,16 @@ unlike(plan_of("SELECT i.id, r.name FROM ref r LEFT JOIN items i ON r.code = i.t
 unlike(plan_of("SELECT i.id FROM items i JOIN orders o ON o.n = i.id"),
 	qr/Shard Statement:.*items.*orders/, 'not by another column');
 
+# EXISTS and IN
+like(plan_of("SELECT id FROM items i WHERE EXISTS (SELECT FROM orders o WHERE o.item_id = i.id AND o.amount > 3) ORDER BY embedding <-> '[1,2,3]' LIMIT 3"),
+	qr/Shard Statement:.*WHERE \(EXISTS \(.*LIMIT '3'/s, 'EXISTS in a search');
+like(plan_of("SELECT id FROM items i WHERE NOT EXISTS (SELECT FROM orders o WHERE o.item_id = i.id)"),
+	qr/Shard Statement:.*NOT \(EXISTS/s, 'NOT EXISTS');
+unlike(plan_of("SELECT code FROM ref r WHERE EXISTS (SELECT FROM items i WHERE i.tenant = r.code)"),
+	qr/Shard Statement:.*EXISTS/s, 'not of a reference table');
+like(plan_of("SELECT DISTINCT tenant FROM items"),
+	qr/HashAggregate.*Shard Statement:.*GROUP BY tenant/s, 'DISTINCT');
+
 # aggregates
 like(plan_of("SELECT count(*), avg(tenant) FROM items"),
 	qr/Aggregate.*Shard Statement: SELECT count\(\*\).*sum\(tenant\).*count\(tenant\)/s,

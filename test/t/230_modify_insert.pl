@@ -133,6 +133,29 @@ foreach my $group ($cluster->groups)
 		"group $group has all rows of the reference table");
 }
 
+# A trigger writes in the group of its row: rows of that group, no others.
+$cluster->query(1, q{
+	CREATE TABLE watched (id int PRIMARY KEY, name text);
+	CREATE TABLE seen (id int, n int DEFAULT 1, PRIMARY KEY (id, n));
+	CREATE TABLE noted (id int PRIMARY KEY);
+	CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN INSERT INTO seen (id) VALUES (NEW.id); RETURN NEW; END';
+	CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN INSERT INTO noted VALUES (NEW.id * 7919 + 13); RETURN NEW; END';
+	CREATE TRIGGER see AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION see();
+	SELECT vecdb.distribute_table('watched');
+	SELECT vecdb.distribute_table('seen', 'id', colocate_with => 'watched');
+	SELECT vecdb.distribute_table('noted');
+	INSERT INTO watched SELECT g FROM generate_series(1, 100) g;
+});
+is($cluster->query(2, 'SELECT count(*), sum(id) FROM seen'), '100|5050', 'triggers write into a colocated table');
+$writes->in_place('seen', 'written by triggers');
+$cluster->query(1, 'DROP TRIGGER see ON watched; CREATE TRIGGER note AFTER INSERT ON watched FOR EACH ROW EXECUTE FUNCTION note()');
+$cluster->refused($_, 'INSERT INTO watched SELECT g FROM generate_series(101, 150) g',
+	qr/a trigger cannot insert a row of group \d into distributed table "noted"/) foreach $cluster->groups;
+is($cluster->query(1, 'SELECT count(*) FROM watched'), 100, 'nothing stays of what a trigger refused');
+$writes->in_place('noted', 'written by triggers');
+
 # rights
 $cluster->query_all("DO \$\$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_object THEN NULL; END \$\$");
 $cluster->refused(1, "SET ROLE reader; INSERT INTO items (id) VALUES ($_)", qr/permission denied for table items/)
