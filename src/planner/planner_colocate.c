@@ -22,7 +22,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_aggregate.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -31,7 +30,6 @@
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -75,16 +73,7 @@ typedef struct Place
 	const char **reason;		/* why it does not fit */
 } Place;
 
-/* A WITH query that is put where it is used, and how deep we are below it */
-typedef struct InlineContext
-{
-	CommonTableExpr *cte;
-	int			depth;
-} InlineContext;
-
 static bool can_merge(Query *query, Place *place, List *readers);
-static Query *inline_common_tables(Query *query);
-static bool inline_common_table(Node *node, InlineContext *context);
 static void check_volatile(Query *query, const VdbTable *table);
 static Node *extract_sublinks(Node *node, Place *place);
 static Node *compute_before(SubLink *link, Place *place);
@@ -97,7 +86,6 @@ static bool scan_from(Node *node, Place *place, List **readers);
 static bool scan_entry(int index, Place *place, List **readers);
 static bool scan_subquery(int index, Place *place, List **readers);
 static bool compute_table(int index, Place *place);
-static Query *make_arrays_query(const RangeTblEntry *entry);
 static bool scan_join(JoinExpr *join, Place *place, List **readers);
 static bool reads_own_tables(Node *node, void *context);
 static void add_equalities(Node *quals, Place *place);
@@ -130,7 +118,7 @@ planner_make_local(Query *query, List **values, List **tables,
 	List	   *readers = NIL;
 	bool		fits;
 
-	query = inline_common_tables(copyObject(query));
+	query = planner_inline_common_tables(copyObject(query));
 	table = vdb_catalog_table(rt_fetch(query->resultRelation,
 									   query->rtable)->relid);
 	check_volatile(query, table);
@@ -212,79 +200,6 @@ can_merge(Query *query, Place *place, List *readers)
 		}
 	}
 	return true;
-}
-
-/*
- * A WITH query that is used once, or whose value does not depend on how often
- * it is computed, is put where it is used.
- */
-static Query *
-inline_common_tables(Query *query)
-{
-	List	   *kept = NIL;
-	ListCell   *cell;
-
-	foreach(cell, query->cteList)
-	{
-		CommonTableExpr *cte = lfirst_node(CommonTableExpr, cell);
-		Query	   *inner = castNode(Query, cte->ctequery);
-
-		if (cte->cterefcount == 0 && inner->commandType == CMD_SELECT)
-			continue;
-		if (cte->cterecursive || inner->commandType != CMD_SELECT ||
-			(cte->cterefcount > 1 &&
-			 (contain_volatile_functions((Node *) inner) ||
-			  inner->rowMarks != NIL)))
-			kept = lappend(kept, cte);
-	}
-	foreach(cell, query->cteList)
-	{
-		InlineContext context = {lfirst_node(CommonTableExpr, cell), -1};
-
-		if (context.cte->cterefcount > 0 &&
-			!list_member_ptr(kept, context.cte))
-			inline_common_table((Node *) query, &context);
-	}
-	query->cteList = kept;
-	return query;
-}
-
-/* Make subqueries of the references to a WITH query. */
-static bool
-inline_common_table(Node *node, InlineContext *context)
-{
-	RangeTblEntry *entry = (RangeTblEntry *) node;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-	{
-		context->depth++;
-		query_tree_walker((Query *) node, inline_common_table,
-						  (void *) context, QTW_EXAMINE_RTES_BEFORE);
-		context->depth--;
-		return false;
-	}
-	if (!IsA(node, RangeTblEntry))
-		return expression_tree_walker(node, inline_common_table,
-									  (void *) context);
-	if (entry->rtekind == RTE_CTE &&
-		entry->ctelevelsup == context->depth &&
-		strcmp(entry->ctename, context->cte->ctename) == 0)
-	{
-		Query	   *inner = copyObject(castNode(Query, context->cte->ctequery));
-
-		IncrementVarSublevelsUp((Node *) inner, context->depth, 1);
-		entry->rtekind = RTE_SUBQUERY;
-		entry->subquery = inner;
-		entry->ctename = NULL;
-		entry->ctelevelsup = 0;
-		entry->self_reference = false;
-		entry->coltypes = NIL;
-		entry->coltypmods = NIL;
-		entry->colcollations = NIL;
-	}
-	return false;
 }
 
 /*
@@ -628,115 +543,29 @@ scan_subquery(int index, Place *place, List **readers)
 	return true;
 }
 
-/*
- * Compute a subquery in FROM beforehand, as an array for each column.
- */
+/* Compute a subquery in FROM beforehand. */
 static bool
 compute_table(int index, Place *place)
 {
-	RangeTblEntry *entry = rt_fetch(index, place->query->rtable);
-	RangeTblEntry *rows = makeNode(RangeTblEntry);
-	Query	   *query = entry->subquery;
+	ListCell   *cell = list_nth_cell(place->query->rtable, index - 1);
+	RangeTblEntry *rows;
 	Query	   *arrays;
-	int			varno;
-	ListCell   *cell;
 
-	if (place->tables == NULL || has_outer_references(query))
+	if (place->tables == NULL ||
+		has_outer_references(lfirst_node(RangeTblEntry, cell)->subquery))
 		return false;
-	foreach(cell, query->targetList)
+	rows = planner_compute_rows(lfirst_node(RangeTblEntry, cell),
+								list_length(place->query->rtable) +
+								list_length(*place->tables) + 1,
+								place->values, &arrays);
+	if (rows == NULL)
 	{
-		Oid			type = exprType((Node *) lfirst_node(TargetEntry, cell)->expr);
-
-		if (lfirst_node(TargetEntry, cell)->resjunk)
-			continue;
-		if (!OidIsValid(get_array_type(type)) || type_is_array(type))
-		{
-			*place->reason = "A subquery in FROM reads all groups, and its columns cannot be put into arrays.";
-			return false;
-		}
+		*place->reason = "A subquery in FROM reads all groups, and its columns cannot be put into arrays.";
+		return false;
 	}
-
-	arrays = make_arrays_query(entry);
-	varno = list_length(place->query->rtable) +
-		list_length(*place->tables) + 1;
 	*place->tables = lappend(*place->tables, arrays);
-
-	rows->rtekind = RTE_FUNCTION;
-	rows->alias = entry->alias;
-	rows->eref = entry->eref;
-	rows->inFromCl = true;
-	foreach(cell, arrays->targetList)
-	{
-		TargetEntry *array = lfirst_node(TargetEntry, cell);
-		Aggref	   *aggregate = castNode(Aggref, array->expr);
-		RangeTblFunction *function = makeNode(RangeTblFunction);
-		Param	   *param =
-		planner_make_value(place->values,
-						   (Expr *) makeVar(varno, array->resno,
-											aggregate->aggtype, -1,
-											aggregate->aggcollid, 0));
-		FuncExpr   *unnest = makeFuncExpr(F_UNNEST_ANYARRAY,
-										  linitial_oid(aggregate->aggargtypes),
-										  list_make1(param),
-										  aggregate->aggcollid,
-										  aggregate->aggcollid,
-										  COERCE_EXPLICIT_CALL);
-
-		unnest->funcretset = true;
-		function->funcexpr = (Node *) unnest;
-		function->funccolcount = 1;
-		rows->functions = lappend(rows->functions, function);
-	}
-	lfirst(list_nth_cell(place->query->rtable, index - 1)) = rows;
+	lfirst(cell) = rows;
 	return true;
-}
-
-/* SELECT array_agg(a), array_agg(b) ... FROM (subquery) */
-static Query *
-make_arrays_query(const RangeTblEntry *entry)
-{
-	Query	   *result = makeNode(Query);
-	RangeTblEntry *from = copyObject(unconstify(RangeTblEntry *, entry));
-	RangeTblRef *reference = makeNode(RangeTblRef);
-	ListCell   *cell;
-
-	from->inFromCl = true;
-	from->lateral = false;
-	reference->rtindex = 1;
-	result->commandType = CMD_SELECT;
-	result->querySource = QSRC_ORIGINAL;
-	result->canSetTag = true;
-	result->hasAggs = true;
-	result->rtable = list_make1(from);
-	result->jointree = makeFromExpr(list_make1(reference), NULL);
-	foreach(cell, from->subquery->targetList)
-	{
-		TargetEntry *entry_below = lfirst_node(TargetEntry, cell);
-		Aggref	   *aggregate = makeNode(Aggref);
-		Var		   *var;
-
-		if (entry_below->resjunk)
-			continue;
-		var = makeVarFromTargetEntry(1, entry_below);
-		aggregate->aggfnoid = F_ARRAY_AGG_ANYNONARRAY;
-		aggregate->aggtype = get_array_type(var->vartype);
-		aggregate->aggcollid = var->varcollid;
-		aggregate->inputcollid = var->varcollid;
-		aggregate->aggargtypes = list_make1_oid(var->vartype);
-		aggregate->args = list_make1(makeTargetEntry((Expr *) var, 1, NULL,
-													 false));
-		aggregate->aggkind = AGGKIND_NORMAL;
-		aggregate->aggsplit = AGGSPLIT_SIMPLE;
-		aggregate->aggno = -1;
-		aggregate->aggtransno = -1;
-		aggregate->location = -1;
-		result->targetList =
-			lappend(result->targetList,
-					makeTargetEntry((Expr *) aggregate,
-									list_length(result->targetList) + 1,
-									entry_below->resname, false));
-	}
-	return result;
 }
 
 /*

@@ -238,6 +238,12 @@ extern Query *planner_make_local(Query *query, List **values, List **tables,
 								 const char **why_not);
 extern bool planner_is_key_equality(Oid operator, Oid type);
 
+/* functions in planner_compute.c */
+extern Query *planner_inline_common_tables(Query *query);
+extern RangeTblEntry *planner_compute_rows(const RangeTblEntry *entry,
+										   int varno, List **values,
+										   Query **arrays);
+
 /* functions in planner_guard.c */
 extern void planner_guard(Query *query, PlannedStmt *stmt);
 
