@@ -90,6 +90,7 @@ static Node *extract_sublinks(Node *node, Place *place);
 static Node *compute_before(SubLink *link, Place *place);
 static Param *compute_array(SubLink *link, Place *place);
 static bool is_local_sublink(SubLink *link, Place *outer);
+static bool has_outer_join(Node *node, Query *query);
 static bool has_local_sublinks(Node *node, Place *place);
 static bool find_foreign_sublink(Node *node, Place *place);
 static bool scan_from(Node *node, Place *place, List **readers);
@@ -431,9 +432,12 @@ is_local_sublink(SubLink *link, Place *outer)
 	if (!scan_from((Node *) query->jointree, &place, &readers))
 		return false;
 
-	/* x IN (SELECT y ...): as if WHERE said x = y, if y is a plain row's */
+	/*
+	 * x IN (SELECT y ...): as if WHERE said x = y, if y is a plain row's.  An
+	 * outer join could make y null, which counts for rows of all groups.
+	 */
 	if (link->subLinkType == ANY_SUBLINK && IsA(link->testexpr, OpExpr) &&
-		!query->hasAggs && !query->groupClause && !query->groupingSets &&
+		!has_outer_join((Node *) query->jointree, query) && !query->hasAggs && !query->groupClause && !query->groupingSets &&
 		!query->limitCount && !query->limitOffset && !query->hasWindowFuncs &&
 		!query->hasTargetSRFs)
 	{
@@ -457,6 +461,20 @@ is_local_sublink(SubLink *link, Place *outer)
 		return false;
 	}
 	return has_local_sublinks((Node *) query, &place);
+}
+
+/* Can FROM make a key null?  A subquery in it may. */
+static bool
+has_outer_join(Node *node, Query *query)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype != JOIN_INNER)
+		return true;
+	if (IsA(node, RangeTblRef))
+		return rt_fetch(((RangeTblRef *) node)->rtindex,
+						query->rtable)->rtekind != RTE_RELATION;
+	return expression_tree_walker(node, has_outer_join, (void *) query);
 }
 
 /* The same for the subqueries in the expressions of a subquery. */

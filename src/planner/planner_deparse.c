@@ -40,6 +40,9 @@
 /* Constants of PostgreSQL's types up to this size are part of the text */
 #define LONGEST_LITERAL 256
 
+static bool order_assignments_walker(Node *node, void *context);
+static int	assignment_number(const TargetEntry *entry);
+static int	compare_assignments(const ListCell *left, const ListCell *right);
 static void squeeze_blanks(char *text);
 static Node *take_out_mutator(Node *node, PlannerParams *params);
 static bool is_taken_out(Node *node, const PlannerParams *params);
@@ -62,7 +65,92 @@ planner_deparse(const Query *query, List **params)
 
 	copy = (Query *) planner_take_out((Node *) query, &context);
 	*params = context.exprs;
+	(void) order_assignments_walker((Node *) copy, NULL);
 	return planner_text(copy);
+}
+
+/*
+ * Put the columns of SET (a, b) = (SELECT ...) into the order of the SELECT.
+ *
+ * The rewriter has ordered them as the table's columns are, and printing takes
+ * them as they come.
+ */
+static bool
+order_assignments_walker(Node *node, void *context)
+{
+	Query	   *query = (Query *) node;
+	List	   *single = NIL;
+	List	   *multiple = NIL;
+	ListCell   *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, order_assignments_walker, context);
+
+	if (query->commandType == CMD_UPDATE)
+	{
+		foreach(cell, query->targetList)
+		{
+			TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+			if (assignment_number(entry) != 0)
+				multiple = lappend(multiple, entry);
+			else if (!entry->resjunk)
+				single = lappend(single, entry);
+		}
+		list_sort(multiple, compare_assignments);
+		single = list_concat(single, multiple);
+		foreach(cell, query->targetList)
+		{
+			if (lfirst_node(TargetEntry, cell)->resjunk)
+				single = lappend(single, lfirst(cell));
+		}
+		query->targetList = single;
+	}
+	return query_tree_walker(query, order_assignments_walker, context, 0);
+}
+
+/* The number of what is assigned from a row of values, or 0 */
+static int
+assignment_number(const TargetEntry *entry)
+{
+	Node	   *expr = (Node *) entry->expr;
+
+	/* a cast, or an assignment to a part of the column, may be around it */
+	for (;;)
+	{
+		if (expr == NULL || entry->resjunk)
+			return 0;
+		else if (IsA(expr, Param))
+			return ((Param *) expr)->paramkind == PARAM_MULTIEXPR ?
+				((Param *) expr)->paramid : 0;
+		else if (IsA(expr, FieldStore))
+			expr = linitial(((FieldStore *) expr)->newvals);
+		else if (IsA(expr, SubscriptingRef) &&
+				 ((SubscriptingRef *) expr)->refassgnexpr)
+			expr = (Node *) ((SubscriptingRef *) expr)->refassgnexpr;
+		else if (IsA(expr, CoerceToDomain))
+			expr = (Node *) ((CoerceToDomain *) expr)->arg;
+		else if (IsA(expr, RelabelType))
+			expr = (Node *) ((RelabelType *) expr)->arg;
+		else if (IsA(expr, CoerceViaIO))
+			expr = (Node *) ((CoerceViaIO *) expr)->arg;
+		else if (IsA(expr, FuncExpr) && ((FuncExpr *) expr)->args != NIL &&
+				 ((FuncExpr *) expr)->funcformat == COERCE_IMPLICIT_CAST)
+			expr = linitial(((FuncExpr *) expr)->args);
+		else
+			return 0;
+	}
+}
+
+static int
+compare_assignments(const ListCell *left, const ListCell *right)
+{
+	int			one = assignment_number(lfirst_node(TargetEntry, left));
+	int			other = assignment_number(lfirst_node(TargetEntry, right));
+
+	return one < other ? -1 : one > other ? 1 : 0;
 }
 
 /*

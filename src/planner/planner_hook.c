@@ -207,7 +207,8 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 		if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
 			return NULL;
 	}
-	if (!planner_route(query, bound_params, &plan, &keys))
+	if (!planner_can_pin(query) ||
+		!planner_route(query, bound_params, &plan, &keys))
 		return NULL;
 
 	if (plan.target == VDB_TARGET_GROUPS &&

@@ -35,7 +35,9 @@ typedef struct SourceColumns
 	List	   *columns;		/* expressions of the source */
 } SourceColumns;
 
-static Expr *find_key(Node *condition, int target, AttrNumber key, Oid type);
+static Expr *find_key(Query *query, AttrNumber key, Oid type);
+static Node *find_inserted(Query *query, AttrNumber key, Oid type);
+static Node *as_type(Node *node, Oid type);
 static bool is_of_source(Node *node, int target);
 static bool can_route_actions(Query *query, const VdbTable *table,
 							  List *keys);
@@ -65,8 +67,8 @@ planner_merge_rows(PlannerWrite *write, Query *query)
 		return false;
 	for (int i = 0; i < table->key_count; i++)
 	{
-		Expr	   *key = find_key(condition, query->resultRelation,
-								   table->keys[i], table->key_types[i]);
+		Expr	   *key = find_key(query, table->keys[i],
+								   table->key_types[i]);
 
 		if (key == NULL)
 			return false;
@@ -107,14 +109,16 @@ planner_merge_rows(PlannerWrite *write, Query *query)
 
 /*
  * What the condition says a column of the key is equal to, as a value of its
- * type, or NULL.
+ * type, or NULL.  If there are several, rows to be inserted say which.
  */
 static Expr *
-find_key(Node *condition, int target, AttrNumber key, Oid type)
+find_key(Query *query, AttrNumber key, Oid type)
 {
+	Node	   *inserted = find_inserted(query, key, type);
+	Expr	   *result = NULL;
 	ListCell   *cell;
 
-	foreach(cell, make_ands_implicit((Expr *) condition))
+	foreach(cell, make_ands_implicit((Expr *) VDB_MERGE_CONDITION(query)))
 	{
 		OpExpr	   *clause = (OpExpr *) lfirst(cell);
 
@@ -127,20 +131,43 @@ find_key(Node *condition, int target, AttrNumber key, Oid type)
 
 			while (IsA(var, RelabelType))
 				var = (Var *) ((RelabelType *) var)->arg;
-			if (!IsA(var, Var) || var->varno != target ||
+			if (!IsA(var, Var) || var->varno != query->resultRelation ||
 				var->varattno != key || var->varlevelsup > 0 ||
-				!is_of_source(other, target) ||
+				!is_of_source(other, query->resultRelation) ||
 				!planner_is_key_equality(clause->opno, type))
 				continue;
-			other = coerce_to_target_type(NULL, copyObject(other),
-										  exprType(other), type, -1,
-										  COERCION_IMPLICIT,
-										  COERCE_IMPLICIT_CAST, -1);
-			if (other)
-				return (Expr *) other;
+			other = as_type(other, type);
+			if (other && (result == NULL || equal(other, inserted)))
+				result = (Expr *) other;
 		}
 	}
+	return result;
+}
+
+/* The value of a column of the key in the first action that inserts. */
+static Node *
+find_inserted(Query *query, AttrNumber key, Oid type)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->mergeActionList)
+	{
+		MergeAction *action = lfirst_node(MergeAction, cell);
+		TargetEntry *entry = get_tle_by_resno(action->targetList, key);
+
+		if (action->commandType == CMD_INSERT && entry)
+			return as_type((Node *) entry->expr, type);
+	}
 	return NULL;
+}
+
+/* An expression as a type to which it can be cast implicitly, or NULL. */
+static Node *
+as_type(Node *node, Oid type)
+{
+	return coerce_to_target_type(NULL, copyObject(node), exprType(node), type,
+								 -1, COERCION_IMPLICIT, COERCE_IMPLICIT_CAST,
+								 -1);
 }
 
 /* Does an expression have nothing of the table written? */
@@ -176,11 +203,7 @@ can_route_actions(Query *query, const VdbTable *table, List *keys)
 
 			if (entry == NULL)
 				return false;
-			value = coerce_to_target_type(NULL, copyObject((Node *) entry->expr),
-										  exprType((Node *) entry->expr),
-										  table->key_types[i], -1,
-										  COERCION_IMPLICIT,
-										  COERCE_IMPLICIT_CAST, -1);
+			value = as_type((Node *) entry->expr, table->key_types[i]);
 			if (value == NULL || !equal(value, list_nth(keys, i)))
 				return false;
 		}

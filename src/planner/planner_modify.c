@@ -126,6 +126,24 @@ planner_check_writes(Query *query)
 	}
 }
 
+/*
+ * planner_can_pin -- do keys of the rows read say where all rows are written?
+ *
+ * MERGE also inserts rows that it did not find, with keys of their own.
+ */
+bool
+planner_can_pin(Query *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->mergeActionList)
+	{
+		if (lfirst_node(MergeAction, cell)->commandType == CMD_INSERT)
+			return false;
+	}
+	return true;
+}
+
 /* A WITH clause may write ordinary tables only. */
 static void
 check_common_tables(Query *query)

@@ -191,6 +191,7 @@ extern PlannedStmt *planner_modify(Query *query, const char *query_string,
 								   ParamListInfo bound_params);
 
 extern void planner_check_writes(Query *query);
+extern bool planner_can_pin(Query *query);
 
 /*
  * Parameters of a shard statement that stand for values computed before it is

@@ -75,16 +75,17 @@ remote_pipeline_statement(RemoteConnection *c, VdbRequest *request)
 	RemoteStep *step;
 	bool		sent;
 
-	/* prepared statements are told apart by their text only */
-	if (!s->once && s->param_types == NULL)
+	if (!s->once)
 	{
-		name = remote_statement_find(c, s->sql);
+		name = remote_statement_find(c, s);
 		if (name == NULL)
 		{
-			RemoteStatement *statement = remote_statement_add(c, s->sql);
+			RemoteStatement *statement = remote_statement_add(c, s);
 
 			name = statement->name;
-			if (!PQsendPrepare(c->pg, name, s->sql, 0, NULL))
+			if (!PQsendPrepare(c->pg, name, s->sql,
+							   s->param_types ? s->param_count : 0,
+							   s->param_types))
 				fail_to_send(c);
 			step = add_step(c, STEP_PREPARE, request);
 			step->statement = statement->key;

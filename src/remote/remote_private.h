@@ -44,8 +44,10 @@ typedef enum RemoteStepKind
 /* A statement that the other node has prepared */
 typedef struct RemoteStatement
 {
-	uint64		key;			/* hash of the text; must be first */
+	uint64		key;			/* hash of the rest; must be first */
 	char	   *text;
+	Oid		   *types;			/* of parameters */
+	Size		types_size;		/* in bytes */
 	char		name[24];
 	dlist_node	node;			/* in order of use */
 } RemoteStatement;
@@ -207,12 +209,10 @@ extern void remote_pipeline_lost(RemoteConnection *c);
 
 /* functions in remote_statement.c */
 extern const char *remote_statement_find(RemoteConnection *c,
-										 const char *text);
+										 const VdbStatement *s);
 extern RemoteStatement *remote_statement_add(RemoteConnection *c,
-											 const char *text);
+											 const VdbStatement *s);
 extern void remote_statement_remove(RemoteConnection *c, uint64 key);
-extern void remote_statement_remove_text(RemoteConnection *c,
-										 const char *text);
 extern void remote_statement_reset(RemoteConnection *c);
 extern int	remote_statement_count(RemoteConnection *c);
 

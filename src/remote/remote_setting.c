@@ -288,7 +288,7 @@ has_changed(TravellingSetting *setting)
 
 		if (value == NULL)
 			value = "";
-		if (setting->text && strcmp(setting->text, value) == 0)
+		if (setting->text &&strcmp(setting->text, value) == 0)
 			return began;
 		if (setting->text)
 			pfree(setting->text);

@@ -49,3 +49,4 @@ SELECT vecdb.plan_placement(8, '{{1,2},{3,4}}');
 SELECT vecdb.plan_placement(8, '{1,2}', '{1,1,2}');
 SELECT vecdb.plan_placement(8, (SELECT array_agg(i) FROM generate_series(1, 1025) i));
 SELECT vecdb.plan_placement(8, NULL);
+DROP FUNCTION spread, moved, numbers;

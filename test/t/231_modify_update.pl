@@ -129,6 +129,10 @@ both("MERGE INTO orders o USING plain p ON o.user_id = p.id AND o.id = 8001 WHEN
 both("MERGE INTO words w USING (VALUES ('t1', 5), ('t1', 6)) AS s (word, uses) ON w.word = s.word WHEN NOT MATCHED THEN INSERT VALUES (s.word, s.uses)");
 both("MERGE INTO words w USING (VALUES ('w5', 5), ('w5', 6)) AS s (word, uses) ON w.word = s.word WHEN MATCHED THEN UPDATE SET uses = s.uses");
 both("MERGE INTO words w USING (VALUES (NULL, 5)) AS s (word, uses) ON w.word = s.word WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.word, s.uses)");
+both("MERGE INTO words w USING (VALUES ('a1'), ('a2'), ('a3'), ('w5')) s (word) ON w.word = 'w5' AND w.word = s.word WHEN NOT MATCHED THEN INSERT VALUES (s.word, 1)");
+both("MERGE INTO words w USING kinds s ON w.word = s.name AND w.word = 'w6' WHEN NOT MATCHED THEN INSERT VALUES (s.name, 1)");
+$cluster->refused($_, "MERGE INTO words w USING kinds s ON w.word = 'w6' WHEN NOT MATCHED THEN INSERT VALUES (s.name || 'x', 1)",
+	qr/cannot execute this statement on all groups/) foreach $cluster->groups;
 both("SELECT * FROM $_") foreach 'users', 'orders', 'words';
 $writes->in_place('orders', 'after MERGE');
 $writes->in_place('words', 'after MERGE');

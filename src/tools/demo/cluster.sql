@@ -14,7 +14,7 @@ ORDER BY 1;
 \echo
 SELECT embedding AS asked FROM questions WHERE question = 'tune my guitar' \gset
 EXPLAIN (ANALYZE, COSTS off, SUMMARY off)
-SELECT name FROM packages ORDER BY embedding <=> :'asked' LIMIT 10 \g (FORMAT=unaligned) |cut -c 1-110 | sed 's/^/    /'
+SELECT name FROM packages ORDER BY embedding <=> :'asked' LIMIT 10 \g |cut -c 1-110 | sed 's/^/    /'
 
 \echo
 SELECT '  recall@10 over ' || count(*) || ' questions, asked of this node: '
