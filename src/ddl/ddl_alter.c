@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "commands/tablecmds.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "utils/lsyscache.h"
@@ -52,6 +53,7 @@ ddl_decide_alter(AlterTableStmt *alter, DdlDecision *decision)
 		check_command(lfirst_node(AlterTableCmd, cell), relid);
 	decision->plan = DDL_SHARED;
 	decision->tables = list_make1_oid(relid);
+	decision->lock = AlterTableGetLockLevel(alter->cmds);
 }
 
 /*

@@ -445,15 +445,15 @@ static void
 lock_reference_tables(void)
 {
 	List	   *tables = shared_tables();
+	List	   *references = NIL;
 	ListCell   *cell;
 
 	foreach(cell, tables)
 	{
 		if (has_reference(lfirst_oid(cell)))
-			ddl_everywhere(psprintf("LOCK TABLE ONLY %s"
-									" IN SHARE ROW EXCLUSIVE MODE",
-									ddl_table_name(lfirst_oid(cell))));
+			references = lappend_oid(references, lfirst_oid(cell));
 	}
+	ddl_lock_everywhere(references, ShareRowExclusiveLock);
 }
 
 static bool

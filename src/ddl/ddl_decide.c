@@ -59,7 +59,7 @@ DdlDecision
 ddl_decide(const DdlStatement *statement)
 {
 	Node	   *parse = statement->parse;
-	DdlDecision decision = {.plan = DDL_ALONE};
+	DdlDecision decision = {.plan = DDL_ALONE,.lock = AccessExclusiveLock};
 
 	switch (nodeTag(parse))
 	{
@@ -124,6 +124,7 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 	{
 		case T_CreateTrigStmt:
 			share(decision, ((CreateTrigStmt *) parse)->relation);
+			decision->lock = ShareRowExclusiveLock;
 			break;
 		case T_CreatePolicyStmt:
 			share(decision, ((CreatePolicyStmt *) parse)->table);
@@ -140,6 +141,7 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 			{
 				List	   *relations = ((CreateStatsStmt *) parse)->relations;
 
+				decision->lock = ShareUpdateExclusiveLock;
 				if (relations != NIL && IsA(linitial(relations), RangeVar))
 					share(decision, linitial(relations));
 				break;
@@ -391,6 +393,7 @@ decide_index(const IndexStmt *index, DdlDecision *decision)
 	}
 	else
 	{
+		decision->lock = ShareLock;
 		decision->slow = true;
 		if (index->idxname == NULL)
 			decision->unnamed_index_of = linitial_oid(decision->tables);
@@ -582,11 +585,6 @@ decide_truncate(const TruncateStmt *truncate, DdlDecision *decision)
 static void
 decide_lock(const LockStmt *lock, DdlDecision *decision)
 {
-	static const char *const modes[] = {
-		"", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE",
-		"SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE",
-		"ACCESS EXCLUSIVE"
-	};
 	StringInfoData text;
 
 	if (lock->mode <= RowExclusiveLock)
@@ -596,14 +594,16 @@ decide_lock(const LockStmt *lock, DdlDecision *decision)
 	if (decision->tables == NIL)
 		return;
 	decision->plan = DDL_SHARED;
+	decision->lock = lock->nowait ? NoLock : lock->mode;
 	decision->sql = psprintf("LOCK TABLE %s IN %s MODE%s", text.data,
-							 modes[lock->mode],
+							 ddl_lock_mode_name(lock->mode),
 							 lock->nowait ? " NOWAIT" : "");
 }
 
 static void
 decide_comment(const CommentStmt *comment, DdlDecision *decision)
 {
+	decision->lock = ShareUpdateExclusiveLock;
 	switch (comment->objtype)
 	{
 		case OBJECT_TABLE:
@@ -629,6 +629,7 @@ decide_grant(const GrantStmt *grant, DdlDecision *decision)
 	StringInfoData text;
 	ListCell   *cell;
 
+	decision->lock = NoLock;
 	if (grant->objtype == OBJECT_SEQUENCE &&
 		grant->targtype == ACL_TARGET_OBJECT)
 	{

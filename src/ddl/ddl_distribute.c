@@ -170,7 +170,7 @@ vecdb_undistribute_table(PG_FUNCTION_ARGS)
 	if (is_alone(relid))
 		PG_RETURN_VOID();
 	ddl_lock_cluster();
-	rel = table_open(relid, AccessExclusiveLock);
+	rel = table_open(relid, AccessShareLock);
 	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
 					   RelationGetRelationName(rel));
@@ -183,10 +183,8 @@ vecdb_undistribute_table(PG_FUNCTION_ARGS)
 	distributed = table->kind == VDB_TABLE_DISTRIBUTED;
 	name = ddl_table_name(relid);
 
+	ddl_lock_everywhere(list_make1_oid(relid), AccessExclusiveLock);
 	ddl_become_superuser(&user);
-	vdb_remote_local_write();
-	vdb_remote_execute_all(psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
-									name));
 	if (distributed)
 		rows = ddl_fetch_rows(rel);
 	ddl_unshare_sequences(relid);

@@ -18,9 +18,11 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -71,6 +73,7 @@ static bool concerns_cluster(Node *parse, ProcessUtilityContext context);
 static char *own_text(const PlannedStmt *pstmt, const char *query_string);
 static void run_shared(const HookCall *call, const DdlStatement *statement,
 					   const DdlDecision *decision);
+static void lock_tables(const DdlDecision *decision);
 static List *remember_tables(List *relids);
 static bool update_catalog(List *before);
 static char *key_names(const TableBefore *table);
@@ -233,6 +236,7 @@ run_shared(const HookCall *call, const DdlStatement *statement,
 	DdlUser		user;
 
 	ddl_lock_cluster();
+	lock_tables(decision);
 	before = remember_tables(decision->tables);
 	if (OidIsValid(decision->unnamed_index_of))
 		indexes = list_indexes(decision->unnamed_index_of);
@@ -264,6 +268,32 @@ run_shared(const HookCall *call, const DdlStatement *statement,
 	if (changed)
 		ddl_grow_epoch();
 	ddl_become_user(&user);
+}
+
+/*
+ * lock_tables -- what the statement would lock, in all groups
+ *
+ * Not for those whose statement is going to be refused.
+ */
+static void
+lock_tables(const DdlDecision *decision)
+{
+	ListCell   *cell;
+
+	foreach(cell, decision->tables)
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID,
+											ObjectIdGetDatum(lfirst_oid(cell)));
+		bool		owner = HeapTupleIsValid(tuple) &&
+		has_privs_of_role(GetUserId(),
+						  ((Form_pg_class) GETSTRUCT(tuple))->relowner);
+
+		if (HeapTupleIsValid(tuple))
+			ReleaseSysCache(tuple);
+		if (!owner)
+			return;
+	}
+	ddl_lock_everywhere(decision->tables, decision->lock);
 }
 
 /*

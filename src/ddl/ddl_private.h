@@ -14,6 +14,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
+#include "storage/lockdefs.h"
 #include "tcop/cmdtag.h"
 #include "utils/relcache.h"
 
@@ -53,6 +54,8 @@ typedef struct DdlDecision
 	char	   *sql;			/* for other groups; NULL: as it was typed */
 	List	   *tables;			/* distributed and reference tables it names */
 	bool		drops;			/* may drop such tables? */
+	LOCKMODE	lock;			/* what it takes on the tables; NoLock: nothing
+								 * that anyone would wait for */
 	bool		slow;			/* worth doing in all groups at once */
 	Oid			unnamed_index_of;	/* makes an index and does not name it */
 } DdlDecision;
@@ -117,6 +120,15 @@ extern void ddl_grow_epoch(void);
 
 /* ddl_table_name -- a relation's name in full, quoted */
 extern char *ddl_table_name(Oid relid);
+
+/* functions in ddl_lock.c */
+
+/*
+ * ddl_lock_everywhere -- lock tables in all groups; call with the lock of the
+ * cluster held
+ */
+extern void ddl_lock_everywhere(List *relids, LOCKMODE mode);
+extern const char *ddl_lock_mode_name(LOCKMODE mode);
 
 /* functions in ddl_describe.c */
 
