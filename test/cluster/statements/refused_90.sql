@@ -32,6 +32,3 @@ WITH up AS (INSERT INTO words (word, uses) VALUES ('w9', 1), ('new9', 2) ON CONF
 
 -- refused: cannot write to distributed table "users" in a WITH clause
 WITH a AS (INSERT INTO users (id, name) VALUES (190, 'w'), (191, 'w') RETURNING id) SELECT id FROM a ORDER BY id;
-
--- refused: cannot execute this statement on all groups
-MERGE INTO words w USING (VALUES ('w1', 5), ('m1', 6), ('w2', 7)) AS s (word, uses) ON w.word = s.word WHEN MATCHED THEN UPDATE SET uses = w.uses + s.uses WHEN NOT MATCHED THEN INSERT (word, uses) VALUES (s.word, s.uses);
