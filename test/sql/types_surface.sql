@@ -5,11 +5,11 @@
 \pset format unaligned
 \pset tuples_only on
 
--- what is listed has no comment; array types are members from 17 on
+-- what is listed has no comment; types of arrays and rows are members from 17 on
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 	AND NOT (classid = 'pg_type'::regclass
-			 AND (SELECT typelem <> 0 FROM pg_type t WHERE t.oid = objid))
+			 AND (SELECT typelem <> 0 OR typrelid <> 0 FROM pg_type t WHERE t.oid = objid))
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'vecdb')
 	AND coalesce(obj_description(objid, classid::regclass::name), '') = ''
 ORDER BY 1;
