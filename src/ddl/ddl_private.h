@@ -54,8 +54,8 @@ typedef struct DdlDecision
 	char	   *sql;			/* for other groups; NULL: as it was typed */
 	List	   *tables;			/* distributed and reference tables it names */
 	bool		drops;			/* may drop such tables? */
-	LOCKMODE	lock;			/* what it takes on the tables; NoLock: nothing
-								 * that anyone would wait for */
+	LOCKMODE	lock;			/* what it takes on the tables; NoLock:
+								 * nothing that anyone would wait for */
 	bool		slow;			/* worth doing in all groups at once */
 	Oid			unnamed_index_of;	/* makes an index and does not name it */
 } DdlDecision;
