@@ -52,6 +52,7 @@ static void release_savepoints(int level);
 static void roll_back_savepoints(int level);
 static void forget_requests(int level);
 static void forget_transaction(RemoteConnection *c);
+static void forget_transactions(void);
 static void without_throwing(void (*action) (int level), int level);
 static void drop_settings(RemoteConnection *c);
 
@@ -389,9 +390,16 @@ check_answer(RemoteConnection *c, const char *command)
 static void
 after_commit(void)
 {
+	without_throwing(commit_prepared, 0);
+	forget_transactions();
+}
+
+/* The transaction is over, here and everywhere */
+static void
+forget_transactions(void)
+{
 	dlist_iter	iter;
 
-	without_throwing(commit_prepared, 0);
 	dlist_foreach(iter, &remote_connections)
 		forget_transaction(dlist_container(RemoteConnection, node, iter.cur));
 	local_wrote = false;
@@ -469,12 +477,8 @@ reach_committed(void)
 static void
 after_abort(void)
 {
-	dlist_iter	iter;
-
 	without_throwing(roll_back, 0);
-	dlist_foreach(iter, &remote_connections)
-		forget_transaction(dlist_container(RemoteConnection, node, iter.cur));
-	local_wrote = false;
+	forget_transactions();
 }
 
 /* Stop all that is done for us, and roll back at all groups at once */
