@@ -95,8 +95,8 @@ StaticAssertDecl(sizeof(VdbHnswRef) == 8,
  *	   27		1	how neighbours are coded, VDB_HNSW_CODES_...
  *	   28		1	layer of the entry point
  *	   29		1	zero
- *	   30		2	bits of a code: a multiple of 64, at most the dimensions of
- *					a coded value, or 0 when the index is not coded
+ *	   30		2	bits of a code: a multiple of 64, at most 512 and the
+ *					dimensions of a coded value, or 0 when the index is not coded
  *	   32		8	seed of the random rotation
  *	   40		8	entry point, or none when the index is empty
  *	   48		4	page where the next TID container is looked for, or

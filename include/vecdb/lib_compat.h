@@ -144,9 +144,9 @@ vdb_all_settings(int *count)
 	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
-
 /* 18: a function that does not return is marked before, not behind. */
 #define VDB_NORETURN __attribute__((noreturn))
+
 /* 17: ALTER TABLE changes the expression of a generated column. */
 #if PG_VERSION_NUM >= 170000
 #define vdb_is_set_expression(subtype) ((subtype) == AT_SetExpression)
@@ -221,11 +221,6 @@ vdb_clear_permissions(RangeTblEntry *entry)
 	entry->updatedCols = NULL;
 #endif
 }
-
-
-/* 18: a function that does not return is marked before, not behind. */
-#define VDB_NORETURN __attribute__((noreturn))
-
 
 /*
  * 17: the condition of MERGE is kept apart from what it reads, and it can act

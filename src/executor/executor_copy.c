@@ -124,7 +124,10 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 
 	run.context = CurrentMemoryContext;
 	run.rel = table_openrv(stmt->relation, RowExclusiveLock);
+	vdb_catalog_refresh();
 	run.table = vdb_catalog_table(RelationGetRelid(run.rel));
+	if (run.table == NULL)
+		executor_report_ordinary(RelationGetRelid(run.rel));
 	check_options(stmt->options);
 	check_may_copy(stmt, run.rel,
 				   CopyGetAttnums(RelationGetDescr(run.rel), run.rel,
@@ -258,8 +261,7 @@ check_may_copy(CopyStmt *stmt, Relation rel, List *columns)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("COPY FROM not supported with row-level security"),
 				 errhint("Use INSERT statements instead.")));
-	if (XactReadOnly)
-		PreventCommandIfReadOnly("COPY FROM");
+	PreventCommandIfReadOnly("COPY FROM");
 	PreventCommandIfParallelMode("COPY FROM");
 }
 

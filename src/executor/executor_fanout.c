@@ -27,12 +27,16 @@
 #include "vecdb/executor.h"
 #include "executor_private.h"
 
+/* Rows of the own group before sockets are looked at again */
+#define ROWS_BEFORE_LOOKING	64
+
 static Node *create_state(CustomScan *scan);
 static void fanout_begin(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *fanout_execute(CustomScanState *node);
 static TupleTableSlot *fanout_next(ScanState *node);
 static bool fanout_recheck(ScanState *node, TupleTableSlot *slot);
 static void fanout_start(ExecutorFanout *fanout);
+static bool own_is_done(const ExecutorFanout *fanout);
 static ExecutorSource *next_arrived(ExecutorFanout *fanout);
 static void fanout_end(CustomScanState *node);
 static void fanout_rescan(CustomScanState *node);
@@ -185,10 +189,20 @@ fanout_start(ExecutorFanout *fanout)
 	}
 }
 
+/* Has the own group no more rows, or no share in the fan-out? */
+static bool
+own_is_done(const ExecutorFanout *fanout)
+{
+	const ExecutorSource *last = &fanout->sources[fanout->source_count - 1];
+
+	return !last->local || last->done;
+}
+
 /*
  * The source that is at the next row in order of arrival, or NULL at the end.
  * What has been received comes first, then the own group's rows, and only then
- * is there waiting.
+ * is there waiting.  A look at the sockets is a system call, so the own group's
+ * rows are not each preceded by one.
  */
 static ExecutorSource *
 next_arrived(ExecutorFanout *fanout)
@@ -197,6 +211,8 @@ next_arrived(ExecutorFanout *fanout)
 	{
 		ExecutorSource *source = NULL;
 		bool		waiting = false;
+		bool		look = fanout->turn++ % ROWS_BEFORE_LOOKING == 0 ||
+		own_is_done(fanout);
 
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < fanout->source_count; i++)
@@ -212,7 +228,7 @@ next_arrived(ExecutorFanout *fanout)
 			}
 			else if ((candidate->result &&
 					  candidate->next < PQntuples(candidate->result)) ||
-					 vdb_remote_is_ready(candidate->request))
+					 (look && vdb_remote_is_ready(candidate->request)))
 			{
 				source = candidate;
 				break;

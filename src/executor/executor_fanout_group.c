@@ -10,9 +10,10 @@
  */
 #include "postgres.h"
 
+#include "utils/lsyscache.h"
+
 #include "executor_private.h"
 
-static List *owner_groups(const VdbTable *table);
 static List *key_group(const VdbPlan *plan, const VdbTable *table,
 					   const ExecutorParams *params);
 
@@ -38,14 +39,16 @@ executor_groups(const VdbPlan *plan, const ExecutorParams *params)
 
 	table = vdb_catalog_table(plan->relid);
 	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
-		elog(ERROR, "relation %u is not distributed", plan->relid);
+		executor_report_ordinary(plan->relid);
 	return plan->target == VDB_TARGET_KEY ?
-		key_group(plan, table, params) : owner_groups(table);
+		key_group(plan, table, params) : executor_owner_groups(table);
 }
 
-/* All groups that own shards of a table, the own one last */
-static List *
-owner_groups(const VdbTable *table)
+/*
+ * executor_owner_groups -- all groups that own shards of a table, the own last
+ */
+List *
+executor_owner_groups(const VdbTable *table)
 {
 	bool		seen[VDB_MAX_GROUPS + 1] = {false};
 	int			own = vdb_catalog_cluster()->local_group;
@@ -67,6 +70,17 @@ owner_groups(const VdbTable *table)
 		}
 	}
 	return own_seen ? lappend_int(groups, own) : groups;
+}
+
+/* executor_report_ordinary -- the plan has outlived what it was made for */
+void
+executor_report_ordinary(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" is not distributed any more",
+					get_rel_name(relid)),
+			 errhint("Execute the statement again.")));
 }
 
 /* The group of the key whose values follow the parameters */

@@ -52,6 +52,7 @@ typedef struct WriteState
 	bool		done;
 	MemoryContext context;		/* of this and all below */
 	List	   *shares;
+	List	   *owners;			/* groups, of VDB_WRITE_OWNERS */
 	/* columns of the plan below, which are parameters */
 	int			column_count;
 	Oid		   *types;
@@ -218,18 +219,19 @@ explain_write(CustomScanState *node, List *ancestors, ExplainState *es)
 static void
 write_rows(WriteState *state)
 {
-	const VdbTable *table = vdb_catalog_table(state->plan->relid);
+	const VdbTable *table;
 	PlanState  *source = linitial(state->node.custom_ps);
 	Tuplestorestate *store = NULL;
 	TupleTableSlot *slot;
 	int64		number = 0;
 	ListCell   *cell;
 
+	vdb_catalog_refresh();
+	table = vdb_catalog_table(state->plan->relid);
 	if (table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not distributed any more",
-						get_rel_name(state->plan->relid))));
+		executor_report_ordinary(state->plan->relid);
+	if (state->plan->target == VDB_WRITE_OWNERS)
+		state->owners = executor_owner_groups(table);
 	if (state->plan->materialise)
 	{
 		store = read_source(source);
@@ -293,7 +295,7 @@ route_row(WriteState *state, const VdbTable *table, TupleTableSlot *slot,
 			add_row(state, find_group(state, table, slot), slot, number);
 			break;
 		case VDB_WRITE_OWNERS:
-			foreach(cell, executor_owner_groups(table->relid))
+			foreach(cell, state->owners)
 				add_row(state, lfirst_int(cell), slot,
 						foreach_current_index(cell));
 			break;

@@ -261,6 +261,7 @@ keep_tuple(ExecutorWriter *writer, ExecutorBatch *batch, MinimalTuple tuple)
 							  writer->returned_size * sizeof(ExecutorReturned));
 	}
 	writer->returned[writer->returned_count].number = batch->numbers[row];
+	writer->returned[writer->returned_count].place = writer->returned_count;
 	writer->returned[writer->returned_count++].tuple = tuple;
 }
 
@@ -283,10 +284,12 @@ executor_writer_finish(ExecutorWriter *writer, CustomScanState *node)
 static int
 compare_returned(const void *a, const void *b)
 {
-	int64		one = ((const ExecutorReturned *) a)->number;
-	int64		other = ((const ExecutorReturned *) b)->number;
+	const ExecutorReturned *one = a;
+	const ExecutorReturned *other = b;
 
-	return one < other ? -1 : one > other;
+	if (one->number != other->number)
+		return one->number < other->number ? -1 : 1;
+	return one->place < other->place ? -1 : one->place > other->place;
 }
 
 /*
@@ -321,28 +324,6 @@ executor_writer_forget(ExecutorWriter *writer)
 		vdb_remote_close(((ExecutorBatch *) lfirst(cell))->request);
 	writer->under_way = NIL;
 	MemoryContextDelete(writer->context);
-}
-
-/* executor_owner_groups -- the groups that own shards of a table, in order */
-List *
-executor_owner_groups(Oid relid)
-{
-	const VdbTable *table = vdb_catalog_table(relid);
-	const VdbCluster *cluster = vdb_catalog_cluster();
-	List	   *result = NIL;
-
-	for (int i = 0; i < cluster->group_count; i++)
-	{
-		for (int shard = 0; shard < table->shard_count; shard++)
-		{
-			if (table->shard_groups[shard] == cluster->groups[i].id)
-			{
-				result = lappend_int(result, cluster->groups[i].id);
-				break;
-			}
-		}
-	}
-	return result;
 }
 
 bool
@@ -423,6 +404,7 @@ write_groups(ModifyState *state)
 	int64		number = 0;
 	ListCell   *cell;
 
+	vdb_catalog_refresh();
 	executor_params_evaluate(params, state->node.ss.ps.ps_ExprContext);
 	foreach(cell, executor_groups(state->plan, params))
 	{

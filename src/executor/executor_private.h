@@ -105,6 +105,8 @@ extern void executor_local_close(ExecutorLocal *local);
  */
 extern List *executor_groups(const VdbPlan *plan,
 							 const ExecutorParams *params);
+extern List *executor_owner_groups(const VdbTable *table);
+extern _Noreturn void executor_report_ordinary(Oid relid);
 
 /* functions in executor_fanout_source.c */
 
@@ -141,6 +143,7 @@ typedef struct ExecutorFanout
 	ExecutorSource *sources;
 	VdbRequest **requests;		/* of sources that are not done, else NULL */
 	ExecutorSource *current;	/* whose row was returned last */
+	uint64		turn;			/* rows asked for, in order of arrival */
 	instr_time	start;
 	/* merge */
 	SortSupport sort_keys;

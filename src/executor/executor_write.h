@@ -23,7 +23,7 @@
 #endif
 
 /* Batches of a group that may be unanswered, before it is waited for */
-#define EXECUTOR_BATCHES_UNDER_WAY	32
+#define EXECUTOR_BATCHES_UNDER_WAY	32	/* of all groups together */
 
 /* A shard statement for a group, with its parameters */
 typedef struct ExecutorBatch
@@ -50,7 +50,8 @@ typedef struct ExecutorBatch
 /* A row of RETURNING */
 typedef struct ExecutorReturned
 {
-	int64		number;			/* rows are returned in this order */
+	int64		number;			/* rows are returned in this order, */
+	int64		place;			/* then in that of arrival */
 	MinimalTuple tuple;
 } ExecutorReturned;
 
@@ -83,7 +84,6 @@ extern void executor_writer_finish(ExecutorWriter *writer,
 extern TupleTableSlot *executor_writer_next(ExecutorWriter *writer,
 											CustomScanState *node);
 extern void executor_writer_forget(ExecutorWriter *writer);
-extern List *executor_owner_groups(Oid relid);
 extern bool executor_is_own_group(int group);
 extern void executor_refuse_null(Oid relid, AttrNumber attno);
 
