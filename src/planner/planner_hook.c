@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -46,6 +47,17 @@ typedef struct PlanningState
 	Oid			locked_relid;	/* rows of it are locked where they are read */
 	RowMarkClause *lock;
 } PlanningState;
+
+/* References to system columns of a table that becomes a subquery */
+typedef struct SystemSearch
+{
+	int			varno;
+	Index		depth;
+	Oid			relid;
+	AttrNumber	new_column;		/* what tableoid becomes */
+	bool		found;
+	bool		whole_row;
+} SystemSearch;
 
 const CustomScanMethods *planner_fanout_methods = NULL;
 const CustomScanMethods *planner_insert_methods = NULL;
@@ -82,6 +94,7 @@ static Query *prepare_locks(Query *query, PlanningState *state);
 static void prepare_query(Query *query, bool merged);
 static bool prepare_query_walker(Node *node, bool *merged);
 static void keep_apart(Query *query, int varno);
+static bool rename_table_oid(Node *node, SystemSearch *search);
 static bool flatten_walker(Node *node, PlannedStmt *statement);
 static List *describe_rows(PlannedStmt *statement, List *target_list,
 						   List **scan_tlist);
@@ -466,8 +479,11 @@ keep_apart(Query *query, int varno)
 	RangeTblEntry *inner = copyObject(rte);
 	Query	   *subquery = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
+	SystemSearch search = {varno, 0, rte->relid};
 	ListCell   *cell;
 
+	search.new_column = list_length(rte->eref->colnames) + 1;
+	(void) query_tree_walker(query, rename_table_oid, &search, 0);
 	if (rte->tablesample)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -502,6 +518,24 @@ keep_apart(Query *query, int varno)
 									pstrdup(strVal(lfirst(cell))), false));
 	}
 
+	if (search.found)
+	{
+		if (search.whole_row)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("tableoid and whole rows of distributed table \"%s\" cannot be used in one statement here",
+							get_rel_name(rte->relid)),
+					 errhint("Name the columns.")));
+		rte->eref = copyObject(rte->eref);
+		rte->eref->colnames = lappend(rte->eref->colnames,
+									  makeString("tableoid"));
+		subquery->targetList =
+			lappend(subquery->targetList,
+					makeTargetEntry((Expr *) makeVar(1, TableOidAttributeNumber,
+													 OIDOID, -1, InvalidOid,
+													 0),
+									search.new_column, "tableoid", false));
+	}
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = subquery;
 	/* this is what keeps it from being merged */
@@ -512,6 +546,42 @@ keep_apart(Query *query, int varno)
 	rte->inh = false;
 	rte->securityQuals = NIL;
 	vdb_clear_permissions(rte);
+}
+
+/*
+ * Have references to tableoid of a table that becomes a subquery mean a column
+ * of that, and look for references to whole rows.  Other system columns are
+ * refused.
+ */
+static bool
+rename_table_oid(Node *node, SystemSearch *search)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varno != search->varno || var->varlevelsup != search->depth)
+			return false;
+		if (var->varattno == 0)
+			search->whole_row = true;
+		if (var->varattno >= 0)
+			return false;
+		if (var->varattno != TableOidAttributeNumber)
+			planner_refuse_system_column(search->relid);
+		var->varattno = search->new_column;
+		search->found = true;
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		search->depth++;
+		(void) query_tree_walker((Query *) node, rename_table_oid, search, 0);
+		search->depth--;
+		return false;
+	}
+	return expression_tree_walker(node, rename_table_oid, search);
 }
 
 /*
@@ -533,6 +603,8 @@ planner_statement(Query *query, VdbPlan *plan, List *keys)
 	bool		row_security;
 	ListCell   *cell;
 
+	query = (Query *)
+		planner_fix_system_columns((Node *) query, query, false);
 	plan->sql = planner_deparse(query, &params);
 	plan->param_count = list_length(params);
 	plan->writes = query->commandType != CMD_SELECT || query->hasForUpdate;

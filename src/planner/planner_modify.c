@@ -20,7 +20,6 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -39,6 +38,7 @@
 
 static void check_common_tables(Query *query);
 static void check_returning(List *returning);
+static Query *fix_system_columns(Query *query);
 static void split_returning(PlannerWrite *write, Query *query);
 static Node *replace_returned(Node *node, PlannerWrite *write);
 static void plan_update(PlannerWrite *write, Query *query);
@@ -57,8 +57,8 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 	PlannedStmt *stmt;
 	List	   *params;
 
-	planner_check_writes(query);
 	check_returning(query->returningList);
+	query = fix_system_columns(query);
 
 	write.plan.command = query->commandType;
 	write.plan.relid = rt_fetch(query->resultRelation, query->rtable)->relid;
@@ -217,6 +217,24 @@ check_returning(List *returning)
 }
 
 /*
+ * A copy of the statement in which system columns mean the same in each group.
+ * What an INSERT reads is not sent, and nothing here minds what it means.
+ */
+static Query *
+fix_system_columns(Query *query)
+{
+	if (query->commandType != CMD_INSERT)
+		return (Query *)
+			planner_fix_system_columns((Node *) query, query, true);
+	query = copyObject(query);
+	query->returningList = (List *)
+		planner_fix_system_columns((Node *) query->returningList, query, true);
+	query->onConflict = (OnConflictExpr *)
+		planner_fix_system_columns((Node *) query->onConflict, query, true);
+	return query;
+}
+
+/*
  * The shard statement returns the columns that RETURNING needs, and the rest
  * is done here: functions are called once for each row, by this node.
  */
@@ -228,14 +246,8 @@ split_returning(PlannerWrite *write, Query *query)
 
 	if (query->returningList == NIL)
 		return;
-	write->returned = pull_var_clause((Node *) query->returningList, 0);
-	foreach(cell, write->returned)
-	{
-		Var		   *var = lfirst_node(Var, cell);
-
-		if (var->varattno != TableOidAttributeNumber)
-			list = list_append_unique(list, var);
-	}
+	foreach(cell, pull_var_clause((Node *) query->returningList, 0))
+		list = list_append_unique(list, lfirst(cell));
 	/* "RETURNING 1" wants rows, too */
 	if (list == NIL)
 		list = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
@@ -249,7 +261,6 @@ split_returning(PlannerWrite *write, Query *query)
 								foreach_current_index(cell) + 1, NULL,
 								false));
 
-	write->range_table = query->rtable;
 	write->target_list = (List *)
 		replace_returned((Node *) query->returningList, write);
 	write->target_list = (List *)
@@ -257,10 +268,7 @@ split_returning(PlannerWrite *write, Query *query)
 	fix_opfuncids((Node *) write->target_list);
 }
 
-/*
- * Variables of RETURNING become columns of what the shard statement returns.
- * The OID of a table is that of this node's.
- */
+/* Variables of RETURNING become columns of what the shard statement returns. */
 static Node *
 replace_returned(Node *node, PlannerWrite *write)
 {
@@ -271,12 +279,6 @@ replace_returned(Node *node, PlannerWrite *write)
 		Var		   *var = (Var *) node;
 		ListCell   *cell;
 
-		if (var->varattno == TableOidAttributeNumber)
-			return (Node *)
-				makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-						  ObjectIdGetDatum(rt_fetch(var->varno,
-													write->range_table)->relid),
-						  false, true);
 		foreach(cell, write->returned)
 		{
 			if (equal(lfirst(cell), var))

@@ -54,6 +54,11 @@ extern bool planner_is_pushable(Node *node, Relids relids, bool outer,
 extern bool planner_is_safe_statement(Query *query);
 extern bool planner_is_transferable(Oid type);
 
+/* functions in planner_system.c */
+extern Node *planner_fix_system_columns(Node *node, Query *query, bool refuse);
+extern Node *planner_table_oid(Var *var, Oid relid, bool optional, Oid type);
+extern void planner_refuse_system_column(Oid relid) pg_attribute_noreturn();
+
 /* functions in planner_shard.c */
 
 /*
@@ -218,7 +223,6 @@ typedef struct PlannerWrite
 	List	   *values;			/* expressions: PLANNER_VALUE_PARAM + 1, ... */
 	List	   *columns;		/* INSERT: those of the table that get them */
 	Query	   *source;			/* SELECT that gives the parameters */
-	List	   *range_table;	/* of the statement */
 	List	   *returned;		/* what the shard statement returns */
 	List	   *target_list;	/* RETURNING, computed from that */
 } PlannerWrite;
@@ -233,10 +237,72 @@ extern Param *planner_make_value(List **values, Expr *value);
 extern void planner_insert(PlannerWrite *write, Query *query);
 extern void planner_check_conflict(const VdbTable *table, Query *query);
 
+/* functions in planner_classes.c */
+
+/* An entry of a range table, and a column of it */
+typedef struct PlannerEntry
+{
+	Query	   *query;			/* whose range table it is */
+	int			entry;
+} PlannerEntry;
+
+typedef struct PlannerColumn
+{
+	Query	   *query;
+	int			entry;
+	AttrNumber	attno;
+} PlannerColumn;
+
+typedef struct PlannerClasses PlannerClasses;
+
+extern List *planner_add_equality(List *facts, PlannerColumn one,
+								  PlannerColumn other, bool is_name);
+extern List *planner_add_implied(List *facts, List *implied, List *sides);
+extern PlannerClasses *planner_make_classes(List *facts);
+extern int	planner_class(PlannerClasses *classes, PlannerColumn column);
+
+/* functions in planner_from.c */
+
+/* A distributed table that is read */
+typedef struct PlannerReader
+{
+	Query	   *query;
+	int			entry;
+	Oid			relid;
+} PlannerReader;
+
+/* A query of a statement that writes, while it is looked at */
+typedef struct PlannerPlace
+{
+	Query	   *query;
+	struct PlannerPlace *outer; /* the query around it */
+	List	   *around;			/* what is known outside of this part */
+	List	   *facts;			/* what this part adds, planner_classes.c */
+	List	   *readers;		/* distributed tables that have to be joined
+								 * to the one written: PlannerReaders */
+	PlannerReader *written;		/* NULL: the table written is not distributed */
+	/* MERGE: for actions of rows that have no match */
+	struct PlannerPlace *of_source;
+	struct PlannerPlace *of_target;
+	/* computed beforehand; of the outermost query only */
+	List	  **values;
+	List	  **tables;
+	const char **reason;		/* why it does not fit */
+} PlannerPlace;
+
+extern bool planner_scan_from(Node *node, PlannerPlace *place);
+extern void planner_note_equalities(Node *quals, PlannerPlace *place);
+extern Var *planner_find_variable(Node *node, const PlannerPlace **place);
+extern bool planner_is_together(const PlannerPlace *place);
+extern PlannerColumn planner_key(const PlannerReader *reader,
+								 AttrNumber attno);
+extern bool planner_reads_own_tables(Node *node, void *context);
+extern bool planner_depends_on_chance(Query *query, bool exists);
+extern bool planner_has_outer_references(Query *query);
+
 /* functions in planner_colocate.c */
 extern Query *planner_make_local(Query *query, List **values, List **tables,
 								 const char **why_not);
-extern bool planner_is_key_equality(Oid operator, Oid type);
 
 /* functions in planner_compute.c */
 extern Query *planner_inline_common_tables(Query *query);
