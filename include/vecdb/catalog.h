@@ -134,6 +134,10 @@ extern bool vdb_catalog_has_tables(void);
 extern int	vdb_catalog_shard(const VdbTable *table, const Datum *values,
 							  const bool *nulls);
 
+/* vdb_catalog_find_shard -- the same, but -1 when no shard takes the key */
+extern int	vdb_catalog_find_shard(const VdbTable *table, const Datum *values,
+								   const bool *nulls);
+
 /*
  * vdb_catalog_oid -- the relation that is invalidated when the catalog changes
  *

@@ -36,6 +36,7 @@
 #include "vecdb/planner_write.h"
 #include "planner_private.h"
 
+static const char *kind_of(const VdbTable *table);
 static void check_common_tables(Query *query);
 static void check_returning(List *returning);
 static Query *fix_system_columns(Query *query);
@@ -102,8 +103,8 @@ planner_check_writes(Query *query)
 		if (lfirst_node(WithCheckOption, cell)->kind == WCO_VIEW_CHECK)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot write to distributed table \"%s\" through a view with a check option",
-							get_rel_name(table->relid)),
+					 errmsg("cannot write to %s table \"%s\" through a view with a check option",
+							kind_of(table), get_rel_name(table->relid)),
 					 errhint("Write to the table itself.")));
 	}
 	if (table->kind != VDB_TABLE_DISTRIBUTED)
@@ -124,6 +125,13 @@ planner_check_writes(Query *query)
 										query->resultRelation, 0);
 		}
 	}
+}
+
+/* What a table is called in messages */
+static const char *
+kind_of(const VdbTable *table)
+{
+	return table->kind == VDB_TABLE_REFERENCE ? "reference" : "distributed";
 }
 
 /*
@@ -163,7 +171,8 @@ check_common_tables(Query *query)
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot write to distributed table \"%s\" in a WITH clause",
+				 errmsg("cannot write to %s table \"%s\" in a WITH clause",
+						kind_of(vdb_catalog_table(relid)),
 						get_rel_name(relid)),
 				 errhint("Write it in a statement of its own, in the same transaction.")));
 	}
@@ -522,37 +531,4 @@ note_functions(Node *node, PlannedStmt *stmt)
 		stmt->invalItems = lappend(stmt->invalItems, item);
 	}
 	return expression_tree_walker(node, note_functions, (void *) stmt);
-}
-
-List *
-vdb_write_plan_write(const VdbWritePlan *plan)
-{
-	List	   *numbers = NIL;
-
-	numbers = lappend_int(numbers, plan->command);
-	numbers = lappend_int(numbers, plan->target);
-	numbers = lappend_int(numbers, plan->materialise);
-	numbers = lappend_int(numbers, plan->together);
-	numbers = lappend_int(numbers, plan->row_params);
-	numbers = lappend_int(numbers, plan->first_row_param);
-	return list_make4(numbers, list_make1_oid(plan->relid),
-					  makeString(plan->sql), plan->keys);
-}
-
-VdbWritePlan *
-vdb_write_plan_read(List *custom_private)
-{
-	VdbWritePlan *plan = palloc(sizeof(VdbWritePlan));
-	List	   *numbers = linitial(custom_private);
-
-	plan->command = list_nth_int(numbers, 0);
-	plan->target = list_nth_int(numbers, 1);
-	plan->materialise = list_nth_int(numbers, 2);
-	plan->together = list_nth_int(numbers, 3);
-	plan->row_params = list_nth_int(numbers, 4);
-	plan->first_row_param = list_nth_int(numbers, 5);
-	plan->relid = linitial_oid(lsecond(custom_private));
-	plan->sql = strVal(lthird(custom_private));
-	plan->keys = lfourth(custom_private);
-	return plan;
 }

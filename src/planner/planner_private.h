@@ -136,9 +136,20 @@ extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
 extern void planner_note_targets(RelOptInfo *rel);
 extern int	planner_group_count(Oid relid);
 
-/* functions in planner_route.c */
+/* functions in planner_key.c */
+extern List *planner_key_groups(const VdbTable *table, List *values);
+extern Node *planner_as_key(Node *value, Oid type);
 extern bool planner_is_equality(Oid operator, Oid collation, Oid type);
 extern Node *planner_strip(Node *node);
+
+/*
+ * planner_prune -- the groups that hold the rows that quals let through
+ *
+ * Keys are as in PlannerShard.  Sets target and groups of the plan, which has
+ * its relid, or returns the values of the key, to be known at execution.
+ */
+extern List *planner_prune(VdbPlan *plan, List *quals, List *keys,
+						   Relids relids);
 
 /* functions in planner_scan.c */
 extern void planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
@@ -165,7 +176,6 @@ extern void planner_group_paths(PlannerInfo *root, RelOptInfo *input,
 
 /* functions in planner_hook.c */
 extern const CustomScanMethods *planner_fanout_methods;
-extern const CustomScanMethods *planner_insert_methods;
 
 /*
  * planner_lock -- how rows of a table are to be locked where they are read
@@ -173,6 +183,20 @@ extern const CustomScanMethods *planner_insert_methods;
  * NULL: not at all.
  */
 extern const RowMarkClause *planner_lock(Oid relid);
+
+/* The distributed or reference table that a range table entry is, or NULL */
+static inline const VdbTable *
+planner_shared_table(const RangeTblEntry *rte)
+{
+	return rte->rtekind == RTE_RELATION ? vdb_catalog_table(rte->relid) :
+		NULL;
+}
+
+/* functions in planner_lock.c */
+extern Query *planner_prepare_locks(Query *query, Oid *locked_relid,
+									RowMarkClause **lock);
+
+/* functions in planner_whole.c */
 
 /*
  * planner_statement -- a plan of one node that runs a shard statement
@@ -182,19 +206,6 @@ extern const RowMarkClause *planner_lock(Oid relid);
  * here.  Keys are the expressions of VDB_TARGET_KEY.
  */
 extern PlannedStmt *planner_statement(Query *query, VdbPlan *plan, List *keys);
-
-/*
- * planner_standard -- have a query planned by the next planner in the chain
- *
- * The local form plans all tables as ordinary ones.
- */
-extern PlannedStmt *planner_standard(Query *query, const char *query_string,
-									 int cursor_options,
-									 ParamListInfo bound_params);
-extern PlannedStmt *planner_standard_local(Query *query,
-										   const char *query_string,
-										   int cursor_options,
-										   ParamListInfo bound_params);
 
 /* functions in planner_modify.c */
 
@@ -326,14 +337,5 @@ extern bool planner_merge_rows(PlannerWrite *write, Query *query);
  */
 extern bool planner_route(Query *query, ParamListInfo bound_params,
 						  VdbPlan *plan, List **keys);
-
-/*
- * planner_prune -- the groups that hold the rows that quals let through
- *
- * Keys are as in PlannerShard.  Sets target and groups of the plan, which has
- * its relid, or returns the values of the key, to be known at execution.
- */
-extern List *planner_prune(VdbPlan *plan, List *quals, List *keys,
-						   Relids relids);
 
 #endif							/* PLANNER_PRIVATE_H */
