@@ -122,6 +122,15 @@ extern const VdbGroup *vdb_catalog_group(int group);
  */
 extern const VdbTable *vdb_catalog_table(Oid relid);
 
+/*
+ * vdb_catalog_is_seen -- are the rows of a table where the snapshot of this
+ * transaction sees them?
+ *
+ * Not in REPEATABLE READ and SERIALIZABLE, if the table was distributed, or its
+ * rows came back, after the snapshot was taken.
+ */
+extern bool vdb_catalog_is_seen(Oid relid);
+
 /* vdb_catalog_has_tables -- is there any distributed or reference table? */
 extern bool vdb_catalog_has_tables(void);
 

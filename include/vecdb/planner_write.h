@@ -43,6 +43,7 @@ typedef struct VdbWritePlan
 {
 	CmdType		command;
 	Oid			relid;			/* the table written */
+	Oid			role;			/* who writes; InvalidOid: current user */
 	VdbWriteTarget target;
 	bool		materialise;	/* read the plan below to its end before the
 								 * first row is written */

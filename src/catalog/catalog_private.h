@@ -88,6 +88,7 @@ typedef struct CatalogEntry
 	int			key_count;
 	char	  **keys;
 	char	   *shard_function; /* or NULL */
+	TransactionId made_by;		/* the transaction that made it so */
 } CatalogEntry;
 
 /* All that was read; in a memory context of its own */
@@ -95,6 +96,7 @@ typedef struct CatalogContents
 {
 	MemoryContext context;
 	VdbCluster	cluster;
+	TransactionId changed_by;	/* the transaction that made it so */
 	bool		is_copy;		/* the member is another database; of the
 								 * cluster there is the identity only */
 	HTAB	   *colocations;	/* CatalogColocation */
@@ -124,10 +126,10 @@ extern bool catalog_is_internal(void);
 /*
  * catalog_read -- read all tables of the catalog, as of one moment
  *
- * Returns NULL if the database is in no cluster.  The context of the result is
- * a child of the current one.
+ * That of a snapshot, or without one now.  Returns NULL if the database is in
+ * no cluster.  The context of the result is a child of the current one.
  */
-extern CatalogContents *catalog_read(Oid cluster_relation);
+extern CatalogContents *catalog_read(Oid cluster_relation, Snapshot snapshot);
 
 /* functions in catalog_shard.c */
 

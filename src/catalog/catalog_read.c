@@ -75,13 +75,12 @@ static char *text_column(TableScan *scan, int number);
 static char **array_column(TableScan *scan, int number, int *count);
 
 CatalogContents *
-catalog_read(Oid cluster_relation)
+catalog_read(Oid cluster_relation, Snapshot snapshot)
 {
 	MemoryContext context;
 	MemoryContext old;
 	CatalogContents *contents;
 	Oid			namespace = get_rel_namespace(cluster_relation);
-	Snapshot	snapshot;
 	bool		found;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "vecdb catalog",
@@ -91,7 +90,8 @@ catalog_read(Oid cluster_relation)
 	contents->context = context;
 
 	/* GetLatestSnapshot() would do but for parallel workers */
-	snapshot = RegisterSnapshot(GetCatalogSnapshot(cluster_relation));
+	snapshot = RegisterSnapshot(snapshot ? snapshot :
+								GetCatalogSnapshot(cluster_relation));
 	found = read_identity(contents, cluster_relation, namespace, snapshot) &&
 		read_local(contents, namespace, snapshot);
 	if (found && !contents->is_copy)
@@ -131,6 +131,7 @@ read_identity(CatalogContents *contents, Oid cluster_relation, Oid namespace,
 	{
 		cluster->epoch = DatumGetInt64(column(&scan, CLUSTER_EPOCH, &isnull));
 		cluster->virtual_nodes = int_column(&scan, CLUSTER_VIRTUAL_NODES);
+		contents->changed_by = HeapTupleHeaderGetXmin(scan.tuple->t_data);
 	}
 	end_scan(&scan);
 	return found;
@@ -357,6 +358,7 @@ read_tables(CatalogContents *contents, Oid namespace, Snapshot snapshot)
 			!name_column(&scan, TABLE_NAME, &name.table))
 			continue;
 		entry = hash_search(contents->entries, &name, HASH_ENTER, NULL);
+		entry->made_by = HeapTupleHeaderGetXmin(scan.tuple->t_data);
 		entry->kind = DatumGetChar(column(&scan, TABLE_KIND, &isnull));
 		entry->colocation = int_column(&scan, TABLE_COLOCATION);
 		entry->keys = array_column(&scan, TABLE_KEYS, &entry->key_count);

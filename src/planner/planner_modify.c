@@ -20,8 +20,11 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/transam.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -30,13 +33,25 @@
 #include "rewrite/rewriteManip.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "vecdb/lib_compat.h"
 #include "vecdb/planner_write.h"
 #include "planner_private.h"
 
+/* Whose permissions a statement needs */
+typedef struct RoleSearch
+{
+	bool		found;
+	bool		several;
+	Oid			role;			/* InvalidOid: the current user's */
+} RoleSearch;
+
 static const char *kind_of(const VdbTable *table);
+static void set_role(PlannerWrite *write);
+static bool find_roles(Node *node, RoleSearch *search);
+static bool has_triggers(Oid relid);
 static void check_common_tables(Query *query);
 static void check_returning(List *returning);
 static Query *fix_system_columns(Query *query);
@@ -68,6 +83,7 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 	else
 		plan_update(&write, query);
 	split_returning(&write, query);
+	set_role(&write);
 
 	write.plan.sql = planner_deparse(write.shard, &params);
 	set_parameters(&write, params);
@@ -75,7 +91,81 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 	/* what is below may be parallel or scrollable by itself, not with this */
 	cursor_options &= ~(CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_SCROLL);
 	stmt = planner(write.source, query_string, cursor_options, bound_params);
+	stmt->dependsOnRole |= OidIsValid(write.plan.role);
 	return put_on_top(&write, query, stmt);
+}
+
+/*
+ * Who executes the shard statement: the owner of the view by which the client
+ * writes, as far as permissions go.  The groups have no other way to ask for
+ * his permissions than to act as he.
+ */
+static void
+set_role(PlannerWrite *write)
+{
+	RoleSearch	search = {0};
+	const char *name = get_rel_name(write->plan.relid);
+
+	(void) find_roles((Node *) write->shard, &search);
+	write->plan.role = search.role;
+	if (search.several)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to table \"%s\" with the permissions of several roles",
+						name),
+				 errdetail("A view reads or writes tables as its owner, and the statement others as somebody else."),
+				 errhint("Let one view do both, or write to the table itself.")));
+	if (!OidIsValid(search.role) || search.role == GetUserId())
+		return;
+	if (!planner_is_trusted((Node *) write->shard) ||
+		has_triggers(write->plan.relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to table \"%s\" through a view of another owner",
+						name),
+				 errdetail("Groups execute the statement as the owner of the view, and so would they triggers, functions and domains of users."),
+				 errhint("Write to the table itself, or compute values before.")));
+}
+
+/* Collect who asks for the tables of the other groups. */
+static bool
+find_roles(Node *node, RoleSearch *search)
+{
+	ListCell   *cell;
+	Query	   *query = (Query *) node;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, find_roles, search);
+	foreach(cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+		Oid			role;
+
+		/* "excluded" is no table */
+		if (planner_shared_table(rte) == NULL ||
+			rte->relkind == RELKIND_COMPOSITE_TYPE)
+			continue;
+		role = vdb_check_as_user(VDB_PERMISSIONS(query), rte);
+		search->several |= search->found && role != search->role;
+		search->found = true;
+		search->role = role;
+	}
+	return query_tree_walker(query, find_roles, search, 0);
+}
+
+/* Has a table triggers that are not of constraints? */
+static bool
+has_triggers(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	bool		found = false;
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		found |= !rel->trigdesc->triggers[i].tgisinternal;
+	table_close(rel, NoLock);
+	return found;
 }
 
 /*

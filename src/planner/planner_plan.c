@@ -146,7 +146,7 @@ vdb_write_plan_write(const VdbWritePlan *plan)
 	numbers = lappend_int(numbers, plan->together);
 	numbers = lappend_int(numbers, plan->row_params);
 	numbers = lappend_int(numbers, plan->first_row_param);
-	return list_make4(numbers, list_make1_oid(plan->relid),
+	return list_make4(numbers, list_make2_oid(plan->relid, plan->role),
 					  makeString(plan->sql), plan->keys);
 }
 
@@ -164,6 +164,7 @@ vdb_write_plan_read(List *custom_private)
 	plan->row_params = list_nth_int(numbers, 4);
 	plan->first_row_param = list_nth_int(numbers, 5);
 	plan->relid = linitial_oid(lsecond(custom_private));
+	plan->role = lsecond_oid(lsecond(custom_private));
 	plan->sql = strVal(lthird(custom_private));
 	plan->keys = lfourth(custom_private);
 	return plan;

@@ -43,15 +43,18 @@ extern char *planner_text(Query *query);
 
 /* functions in planner_push.c */
 
+struct PlannerShard;
+
 /*
  * planner_is_pushable -- may a group compute an expression for us?
  *
- * Columns have to be of relids.  With outer, those of other relations are
- * allowed as well, as they become parameters.
+ * Columns have to be of what the shard statement reads.  With outer, those of
+ * other relations are allowed as well, as they become parameters.
  */
-extern bool planner_is_pushable(Node *node, Relids relids, bool outer,
-								bool aggregates);
+extern bool planner_is_pushable(const struct PlannerShard *shard, Node *node,
+								bool outer, bool aggregates);
 extern bool planner_is_safe_statement(Query *query);
+extern bool planner_is_trusted(Node *node);
 extern bool planner_is_transferable(Oid type);
 
 /* functions in planner_system.c */
@@ -75,6 +78,7 @@ typedef struct PlannerShard
 	int			colocation;		/* of the distributed tables */
 	Oid			role;			/* owner of the view that reads them, or
 								 * InvalidOid: current user */
+	bool		as_other;		/* the role is not the current user */
 	List	   *keys;			/* by key column: a list of Vars, all equal */
 	List	   *from;			/* RangeTblRefs and JoinExprs */
 	List	   *quals;			/* WHERE, bare clauses */

@@ -260,7 +260,7 @@ split_clauses(PlannerShard *shard, List *clauses, List **remote, List **local)
 
 		if (list_member(*remote, clause))
 			continue;
-		if (planner_is_pushable(clause, shard->relids, true, false) &&
+		if (planner_is_pushable(shard, clause, true, false) &&
 			(info->security_level == 0 || info->leakproof))
 			*remote = lappend(*remote, clause);
 		else if (!info->pseudoconstant)
@@ -346,7 +346,7 @@ is_worth_computing(Node *node, ShardBuilder *builder)
 		has_wide_column_walker(node, NULL) &&
 		planner_is_transferable(exprType(node)) &&
 		!expression_returns_set(node) &&
-		planner_is_pushable(node, builder->shard->relids, false, false);
+		planner_is_pushable(builder->shard, node, false, false);
 }
 
 static bool
