@@ -191,4 +191,10 @@ extern bool vdb_catalog_local_mode(void);
 extern void vdb_catalog_enter_local(void);
 extern void vdb_catalog_leave_local(void);
 
+/*
+ * vdb_catalog_on_leave -- have a function called whenever this process has left
+ * local mode, by an abort as well: it must not read catalogs
+ */
+extern void vdb_catalog_on_leave(void (*callback) (void));
+
 #endif							/* VECDB_CATALOG_H */

@@ -82,6 +82,20 @@ extern void vdb_planner_init(void);
 extern void vdb_planner_set_methods(const CustomScanMethods *fanout);
 
 /*
+ * A cursor option that PostgreSQL has no use for: the own group's share of a
+ * statement, which is planned and executed in local mode only.
+ */
+#define VDB_CURSOR_OPT_SHARE	0x01000000
+
+/*
+ * vdb_planner_before_functions -- functions or triggers of users may be called
+ * from here on, in local mode
+ *
+ * Plans that they have kept of another mode are forgotten.
+ */
+extern void vdb_planner_before_functions(void);
+
+/*
  * vdb_planner_group -- the group that owns the rows of a key, or 0 if there is
  * no shard that takes them
  */

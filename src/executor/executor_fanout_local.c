@@ -54,6 +54,7 @@ static HTAB *statements = NULL;
 
 static uint32 hash_text(const void *key, Size size);
 static int	compare_text(const void *left, const void *right, Size size);
+static bool has_triggers(EState *estate);
 static LocalStatement *find_statement(const char *sql,
 									  const ExecutorParams *params);
 static void forget_statements(void);
@@ -98,9 +99,30 @@ executor_local_open(const char *sql, const ExecutorParams *params, bool writes)
 	ExecutorStart(local->query, writes ? 0 : EXEC_FLAG_SKIP_TRIGGERS);
 	if (writes)
 		PopActiveSnapshot();
+	if (planned->invalItems != NIL || has_triggers(local->query->estate))
+		vdb_planner_before_functions();
 
 	vdb_catalog_leave_local();
 	return local;
+}
+
+/* Will triggers of users be fired? */
+static bool
+has_triggers(EState *estate)
+{
+	ListCell   *cell;
+
+	foreach(cell, estate->es_opened_result_relations)
+	{
+		TriggerDesc *triggers = ((ResultRelInfo *) lfirst(cell))->ri_TrigDesc;
+
+		for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		{
+			if (!triggers->triggers[i].tgisinternal)
+				return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -212,7 +234,8 @@ find_statement(const char *sql, const ExecutorParams *params)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare(sql, params->count, params->types);
+	plan = SPI_prepare_cursor(sql, params->count, params->types,
+							  VDB_CURSOR_OPT_SHARE);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s",
 			 SPI_result_code_string(SPI_result), sql);

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * planner_guard.c
- *	  What triggers insert while a group executes its share.
+ *	  What triggers and functions write while a group executes its share.
  *
  * In local mode tables are ordinary ones, so a trigger would put any row into
  * this group, also one that belongs to another.  Between the INSERT of a
- * trigger and its rows stands a node that looks at each.
+ * trigger and its rows stands a node that looks at each.  Other ways to write a
+ * key are refused, as they are in other modes.
  *
  * IDENTIFICATION
  *	  src/planner/planner_guard.c
@@ -17,14 +18,40 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
-#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "planner_private.h"
 
 static bool needs_guard(Query *query, PlannedStmt *stmt);
 
 /*
- * planner_guard -- have rows looked at, if the statement is a trigger's
+ * planner_check_nested -- refuse what a trigger or function cannot write in
+ * local mode
+ */
+void
+planner_check_nested(Query *query)
+{
+	const VdbTable *table = query->resultRelation == 0 ? NULL :
+	vdb_catalog_table(rt_fetch(query->resultRelation, query->rtable)->relid);
+	ListCell   *cell;
+
+	planner_check_keys(query, table);
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
+		return;
+	foreach(cell, query->mergeActionList)
+	{
+		if (lfirst_node(MergeAction, cell)->commandType == CMD_INSERT)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a trigger or function cannot insert with MERGE into distributed table \"%s\"",
+							get_rel_name(table->relid)),
+					 errdetail("It is called in the group of the row that is written, and writes rows of this group only."),
+					 errhint("Use INSERT ... ON CONFLICT.")));
+	}
+}
+
+/*
+ * planner_guard -- have rows looked at that a trigger or function inserts
  *
  * For statements planned in local mode; the plan is changed in place.
  */
@@ -75,17 +102,13 @@ planner_guard(Query *query, PlannedStmt *stmt)
 												vdb_catalog_oid());
 }
 
-/* Is it an INSERT into a distributed table, by a trigger? */
+/* Is it an INSERT into a distributed table? */
 static bool
 needs_guard(Query *query, PlannedStmt *stmt)
 {
 	const VdbTable *table;
 
-	if (query->commandType != CMD_INSERT || vdb_catalog_cluster() == NULL ||
-		!vdb_catalog_has_tables() || !vdb_catalog_local_mode() ||
-		!IsA(stmt->planTree, ModifyTable))
-		return false;
-	if (DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH)) == 0)
+	if (query->commandType != CMD_INSERT || !IsA(stmt->planTree, ModifyTable))
 		return false;
 	table = vdb_catalog_table(rt_fetch(query->resultRelation,
 									   query->rtable)->relid);

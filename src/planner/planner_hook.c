@@ -102,6 +102,7 @@ vdb_planner_init(void)
 	create_upper_paths_hook = add_upper_paths;
 	previous_relation_info = get_relation_info_hook;
 	get_relation_info_hook = note_relation;
+	planner_mode_init();
 }
 
 /*
@@ -139,9 +140,18 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 		(void) refuse_unseen((Node *) query, NULL);
 	if (!is_active())
 	{
+		bool		guarded = vdb_catalog_has_tables() &&
+		planner_is_nested(cursor_options);
+
+		/* others work for us, and know what they do */
+		if (guarded)
+			planner_check_nested(query);
 		result = plan_chained(query, query_string, cursor_options,
 							  bound_params, &plain);
-		planner_guard(query, result);
+		if (guarded)
+			planner_guard(query, result);
+		if (vdb_catalog_has_tables())
+			planner_mark_mode(result, cursor_options);
 		return result;
 	}
 
@@ -156,6 +166,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 	/* what was decided here holds as long as the catalog is the same */
 	result->relationOids = list_append_unique_oid(result->relationOids,
 												  vdb_catalog_oid());
+	planner_mark_mode(result, cursor_options);
 	return result;
 }
 

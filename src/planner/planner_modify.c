@@ -180,11 +180,10 @@ planner_check_writes(Query *query)
 	const VdbTable *table;
 	ListCell   *cell;
 
-	check_common_tables(query);
-	if (query->resultRelation == 0)
-		return;
-	table = vdb_catalog_table(rt_fetch(query->resultRelation,
-									   query->rtable)->relid);
+	table = query->resultRelation == 0 ? NULL :
+		vdb_catalog_table(rt_fetch(query->resultRelation,
+								   query->rtable)->relid);
+	planner_check_keys(query, table);
 	if (table == NULL)
 		return;
 
@@ -197,7 +196,20 @@ planner_check_writes(Query *query)
 							kind_of(table), get_rel_name(table->relid)),
 					 errhint("Write to the table itself.")));
 	}
-	if (table->kind != VDB_TABLE_DISTRIBUTED)
+}
+
+/*
+ * planner_check_keys -- refuse what would leave a row in the wrong group
+ *
+ * The table is that which is written, or NULL.
+ */
+void
+planner_check_keys(Query *query, const VdbTable *table)
+{
+	ListCell   *cell;
+
+	check_common_tables(query);
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
 		return;
 	if (query->commandType == CMD_UPDATE)
 		planner_check_keys_kept(table, query->targetList,

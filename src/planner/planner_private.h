@@ -222,6 +222,7 @@ extern PlannedStmt *planner_modify(Query *query, const char *query_string,
 								   ParamListInfo bound_params);
 
 extern void planner_check_writes(Query *query);
+extern void planner_check_keys(Query *query, const VdbTable *table);
 extern bool planner_can_pin(Query *query);
 
 /*
@@ -325,7 +326,13 @@ extern RangeTblEntry *planner_compute_rows(const RangeTblEntry *entry,
 										   int varno, List **values,
 										   Query **arrays);
 
+/* functions in planner_mode.c */
+extern void planner_mode_init(void);
+extern bool planner_is_nested(int cursor_options);
+extern void planner_mark_mode(PlannedStmt *stmt, int cursor_options);
+
 /* functions in planner_guard.c */
+extern void planner_check_nested(Query *query);
 extern void planner_guard(Query *query, PlannedStmt *stmt);
 
 /* functions in planner_merge.c */
