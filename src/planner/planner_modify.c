@@ -44,12 +44,13 @@
 typedef struct RoleSearch
 {
 	bool		found;
+	bool		any;			/* of an owner of a view, the current user too */
 	bool		several;
 	Oid			role;			/* InvalidOid: the current user's */
 } RoleSearch;
 
 static const char *kind_of(const VdbTable *table);
-static void set_role(PlannerWrite *write);
+static bool set_role(PlannerWrite *write);
 static bool find_roles(Node *node, RoleSearch *search);
 static bool has_triggers(Oid relid);
 static void check_common_tables(Query *query);
@@ -71,6 +72,7 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 {
 	PlannerWrite write = {0};
 	PlannedStmt *stmt;
+	bool		as_owner;
 	List	   *params;
 
 	check_returning(query->returningList);
@@ -83,7 +85,7 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 	else
 		plan_update(&write, query);
 	split_returning(&write, query);
-	set_role(&write);
+	as_owner = set_role(&write);
 
 	write.plan.sql = planner_deparse(write.shard, &params);
 	set_parameters(&write, params);
@@ -91,16 +93,17 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 	/* what is below may be parallel or scrollable by itself, not with this */
 	cursor_options &= ~(CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_SCROLL);
 	stmt = planner(write.source, query_string, cursor_options, bound_params);
-	stmt->dependsOnRole |= OidIsValid(write.plan.role);
+	stmt->dependsOnRole |= as_owner;
 	return put_on_top(&write, query, stmt);
 }
 
 /*
  * Who executes the shard statement: the owner of the view by which the client
  * writes, as far as permissions go.  The groups have no other way to ask for
- * his permissions than to act as he.
+ * his permissions than to act as he.  Returns true if that, or that it is the
+ * current user, was decided.
  */
-static void
+static bool
 set_role(PlannerWrite *write)
 {
 	RoleSearch	search = {0};
@@ -115,16 +118,16 @@ set_role(PlannerWrite *write)
 						name),
 				 errdetail("A view reads or writes tables as its owner, and the statement others as somebody else."),
 				 errhint("Let one view do both, or write to the table itself.")));
-	if (!OidIsValid(search.role) || search.role == GetUserId())
-		return;
-	if (!planner_is_trusted((Node *) write->shard) ||
-		has_triggers(write->plan.relid))
+	if (OidIsValid(search.role) &&
+		(!planner_is_trusted((Node *) write->shard) ||
+		 has_triggers(write->plan.relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot write to table \"%s\" through a view of another owner",
 						name),
 				 errdetail("Groups execute the statement as the owner of the view, and so would they triggers, functions and domains of users."),
 				 errhint("Write to the table itself, or compute values before.")));
+	return search.any;
 }
 
 /* Collect who asks for the tables of the other groups. */
@@ -148,6 +151,9 @@ find_roles(Node *node, RoleSearch *search)
 			rte->relkind == RELKIND_COMPOSITE_TYPE)
 			continue;
 		role = vdb_check_as_user(VDB_PERMISSIONS(query), rte);
+		search->any |= OidIsValid(role);
+		if (role == GetUserId())
+			role = InvalidOid;
 		search->several |= search->found && role != search->role;
 		search->found = true;
 		search->role = role;

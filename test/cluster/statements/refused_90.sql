@@ -62,3 +62,15 @@ CREATE TEMP TABLE own (id int); UPDATE own SET id = 1 FROM items i WHERE i.id = 
 
 -- refused: tableoid and whole rows of distributed table "items" cannot be used in one statement here
 CREATE TEMP TABLE own (id int, note text); UPDATE own SET note = i.tableoid::text || i::text FROM items i WHERE i.id = own.id;
+
+-- refused: cannot execute this subquery on all groups
+UPDATE users u SET karma = coalesce((SELECT s.n FROM (SELECT o.user_id, count(*) AS n FROM orders o GROUP BY o.user_id) s WHERE s.user_id = u.id), -1) WHERE id < 0;
+
+-- refused: cannot execute this statement on all groups
+UPDATE items i SET stock = i.stock + 1 FROM users u WHERE u.id = i.owner AND u.region = 'nowhere';
+
+-- refused: cannot execute this subquery on all groups
+DELETE FROM orders WHERE (user_id, id) IN (SELECT user_id, max(id) FROM orders GROUP BY user_id) AND user_id < 6 RETURNING user_id, id;
+
+-- refused: cannot execute this statement on all groups
+WITH RECURSIVE t AS (SELECT id, 1 AS depth FROM categories WHERE parent IS NULL UNION ALL SELECT c.id, t.depth + 1 FROM categories c JOIN t ON c.parent = t.id) UPDATE users u SET karma = t.depth FROM t WHERE t.id = u.id RETURNING u.id, u.karma;
