@@ -82,7 +82,6 @@ vdb_executor_init(void)
 							 NULL, NULL, NULL);
 	RegisterCustomScanMethods(&executor_fanout_methods);
 	RegisterCustomScanMethods(&executor_insert_methods);
-	RegisterCustomScanMethods(&executor_guard_methods);
 	vdb_planner_set_methods(&executor_fanout_methods);
 }
 

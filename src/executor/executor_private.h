@@ -175,9 +175,6 @@ extern const CustomScanMethods executor_fanout_methods;
 /* functions in executor_insert.c */
 extern const CustomScanMethods executor_insert_methods;
 
-/* functions in executor_guard.c */
-extern const CustomScanMethods executor_guard_methods;
-
 /* functions in executor_modify.c */
 
 /* executor_modify_create -- the state of a node of VDB_PLAN_MODIFY */

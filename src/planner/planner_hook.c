@@ -140,18 +140,15 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 		(void) refuse_unseen((Node *) query, NULL);
 	if (!is_active())
 	{
-		bool		guarded = vdb_catalog_has_tables() &&
-		planner_is_nested(cursor_options);
-
-		/* others work for us, and know what they do */
-		if (guarded)
-			planner_check_nested(query);
+		if (!vdb_catalog_has_tables())
+			return plan_chained(query, query_string, cursor_options,
+								bound_params, &plain);
+		query = planner_guard(query, planner_is_nested(cursor_options));
 		result = plan_chained(query, query_string, cursor_options,
 							  bound_params, &plain);
-		if (guarded)
-			planner_guard(query, result);
-		if (vdb_catalog_has_tables())
-			planner_mark_mode(result, cursor_options);
+		result->relationOids = list_append_unique_oid(result->relationOids,
+													  vdb_catalog_oid());
+		planner_mark_mode(result, cursor_options);
 		return result;
 	}
 
@@ -250,8 +247,8 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 	{
 		PlanningState state = {.local = true};
 
-		return plan_chained(query, query_string, cursor_options, bound_params,
-							&state);
+		return plan_chained(planner_guard(query, false), query_string,
+							cursor_options, bound_params, &state);
 	}
 	if (kinds->other || kinds->as_owner || !planner_is_safe_statement(query))
 		return NULL;

@@ -332,8 +332,7 @@ extern bool planner_is_nested(int cursor_options);
 extern void planner_mark_mode(PlannedStmt *stmt, int cursor_options);
 
 /* functions in planner_guard.c */
-extern void planner_check_nested(Query *query);
-extern void planner_guard(Query *query, PlannedStmt *stmt);
+extern Query *planner_guard(Query *query, bool nested);
 
 /* functions in planner_merge.c */
 extern bool planner_merge_rows(PlannerWrite *write, Query *query);

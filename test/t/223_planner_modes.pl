@@ -157,7 +157,7 @@ BEGIN
 END $$;
 SQL
 my %messages = (
-	merge => qr/cannot insert with MERGE into distributed table "base"/,
+	merge => qr/cannot insert a row of group \d into distributed table "base"/,
 	with => qr/cannot write to distributed table "base" in a WITH clause/,
 	key => qr/cannot change column "id" of table "base"/,
 	conflict => qr/cannot change column "id" of table "base"/,
@@ -177,6 +177,26 @@ my $writer = q{CREATE FUNCTION writer(k int) RETURNS int LANGUAGE plpgsql VOLATI
 $cluster->query($_, "SELECT to_regproc('writer') IS NULL") eq 't' && $cluster->query($_, $writer) foreach $cluster->groups;
 like(said('UPDATE noted SET seen = writer(id + 1)'), qr/cannot insert a row of group \d into distributed table "written"/,
 	'a function in SET');
+
+# a trigger that gives a row another key
+$cluster->query(1, <<'SQL');
+CREATE TABLE moved (id int PRIMARY KEY, x int);
+CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := NEW.id + 1000; RETURN NEW; END';
+CREATE TRIGGER move BEFORE INSERT OR UPDATE ON moved FOR EACH ROW EXECUTE FUNCTION move();
+SELECT vecdb.distribute_table('moved');
+SQL
+foreach my $group ($cluster->groups)
+{
+	my $sql = 'INSERT INTO moved SELECT generate_series(1, 20)';
+	like(said($sql, $group), qr/cannot insert a row of group \d into distributed table "moved"/, "rows that go elsewhere, group $group");
+	foreach my $id (1 .. 8)
+	{
+		my ($from, $to) = split /,/, $cluster->query(1, "SELECT vecdb.group_of('moved', $id) || ',' || vecdb.group_of('moved', $id + 1000)");
+		like(said("BEGIN; INSERT INTO moved VALUES ($id) RETURNING id; ROLLBACK", $group),
+			$from == $to ? qr/^@{[ $id + 1000 ]}$/ : qr/cannot insert a row of group/, "row $id, group $group");
+	}
+}
+is(said("SELECT count(*) FROM vecdb.check_cluster()"), 0, 'each row is where it belongs');
 
 # A snapshot is older than the distribution of a table.
 $cluster->query(1, 'CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late SELECT generate_series(1, 30)');
