@@ -21,9 +21,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/transam.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -31,10 +29,8 @@
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "vecdb/lib_compat.h"
 #include "vecdb/planner_write.h"
@@ -54,17 +50,13 @@ static bool set_role(PlannerWrite *write);
 static bool find_roles(Node *node, RoleSearch *search);
 static bool has_triggers(Oid relid);
 static void check_common_tables(Query *query);
-static void check_returning(List *returning);
 static Query *fix_system_columns(Query *query);
-static void split_returning(PlannerWrite *write, Query *query);
-static Node *replace_returned(Node *node, PlannerWrite *write);
 static void plan_update(PlannerWrite *write, Query *query);
 static void read_table(Query *source, Query *subquery);
 static Node *fill_in_values(Node *node, List *values);
 static void set_parameters(PlannerWrite *write, List *params);
 static PlannedStmt *put_on_top(PlannerWrite *write, Query *query,
 							   PlannedStmt *stmt);
-static bool note_functions(Node *node, PlannedStmt *stmt);
 
 PlannedStmt *
 planner_modify(Query *query, const char *query_string, int cursor_options,
@@ -75,7 +67,7 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 	bool		as_owner;
 	List	   *params;
 
-	check_returning(query->returningList);
+	planner_check_returning(query->returningList);
 	query = fix_system_columns(query);
 
 	write.plan.command = query->commandType;
@@ -84,7 +76,7 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 		planner_insert(&write, query);
 	else
 		plan_update(&write, query);
-	split_returning(&write, query);
+	planner_split_returning(&write, query);
 	as_owner = set_role(&write);
 
 	write.plan.sql = planner_deparse(write.shard, &params);
@@ -322,17 +314,6 @@ planner_check_keys_kept(const VdbTable *table, List *target_list, int target,
 	}
 }
 
-/* RETURNING is computed at this node, from columns of the rows written. */
-static void
-check_returning(List *returning)
-{
-	if (checkExprHasSubLink((Node *) returning))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("subqueries in RETURNING are not supported for distributed tables"),
-				 errhint("Return the columns, and run the subquery as a statement of its own.")));
-}
-
 /*
  * A copy of the statement in which system columns mean the same in each group.
  * What an INSERT reads is not sent, and nothing here minds what it means.
@@ -349,65 +330,6 @@ fix_system_columns(Query *query)
 	query->onConflict = (OnConflictExpr *)
 		planner_fix_system_columns((Node *) query->onConflict, query, true);
 	return query;
-}
-
-/*
- * The shard statement returns the columns that RETURNING needs, and the rest
- * is done here: functions are called once for each row, by this node.
- */
-static void
-split_returning(PlannerWrite *write, Query *query)
-{
-	List	   *list = NIL;
-	ListCell   *cell;
-
-	if (query->returningList == NIL)
-		return;
-	foreach(cell, pull_var_clause((Node *) query->returningList, 0))
-		list = list_append_unique(list, lfirst(cell));
-	/* "RETURNING 1" wants rows, too */
-	if (list == NIL)
-		list = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									Int32GetDatum(1), false, true));
-	write->returned = list;
-	write->shard->returningList = NIL;
-	foreach(cell, list)
-		write->shard->returningList =
-		lappend(write->shard->returningList,
-				makeTargetEntry(copyObject(lfirst(cell)),
-								foreach_current_index(cell) + 1, NULL,
-								false));
-
-	write->target_list = (List *)
-		replace_returned((Node *) query->returningList, write);
-	write->target_list = (List *)
-		eval_const_expressions(NULL, (Node *) write->target_list);
-	fix_opfuncids((Node *) write->target_list);
-}
-
-/* Variables of RETURNING become columns of what the shard statement returns. */
-static Node *
-replace_returned(Node *node, PlannerWrite *write)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		ListCell   *cell;
-
-		foreach(cell, write->returned)
-		{
-			if (equal(lfirst(cell), var))
-				return (Node *) makeVar(INDEX_VAR,
-										foreach_current_index(cell) + 1,
-										var->vartype, var->vartypmod,
-										var->varcollid, 0);
-		}
-		elog(ERROR, "variable %d.%d of RETURNING is not known",
-			 (int) var->varno, var->varattno);
-	}
-	return expression_tree_mutator(node, replace_returned, (void *) write);
 }
 
 /*
@@ -617,26 +539,6 @@ put_on_top(PlannerWrite *write, Query *query, PlannedStmt *stmt)
 	stmt->queryId = query->queryId;
 	stmt->stmt_location = query->stmt_location;
 	stmt->stmt_len = query->stmt_len;
-	note_functions((Node *) query->returningList, stmt);
+	planner_note_functions((Node *) query->returningList, stmt);
 	return stmt;
-}
-
-/* Functions that RETURNING may have inlined make the plan stale. */
-static bool
-note_functions(Node *node, PlannedStmt *stmt)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncExpr) &&
-		((FuncExpr *) node)->funcid >= FirstUnpinnedObjectId)
-	{
-		PlanInvalItem *item = makeNode(PlanInvalItem);
-
-		item->cacheId = PROCOID;
-		item->hashValue =
-			GetSysCacheHashValue1(PROCOID,
-								  ObjectIdGetDatum(((FuncExpr *) node)->funcid));
-		stmt->invalItems = lappend(stmt->invalItems, item);
-	}
-	return expression_tree_walker(node, note_functions, (void *) stmt);
 }

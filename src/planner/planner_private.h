@@ -249,6 +249,11 @@ extern void planner_clear_source(Query *source);
 extern RangeTblEntry *planner_make_empty_entry(void);
 extern Param *planner_make_value(List **values, Expr *value);
 
+/* functions in planner_returning.c */
+extern void planner_check_returning(List *returning);
+extern void planner_split_returning(PlannerWrite *write, Query *query);
+extern bool planner_note_functions(Node *node, PlannedStmt *stmt);
+
 /* functions in planner_insert.c */
 extern void planner_insert(PlannerWrite *write, Query *query);
 extern void planner_check_conflict(const VdbTable *table, Query *query);
