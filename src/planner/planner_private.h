@@ -60,7 +60,7 @@ extern bool planner_is_transferable(Oid type);
 /* functions in planner_system.c */
 extern Node *planner_fix_system_columns(Node *node, Query *query, bool refuse);
 extern Node *planner_table_oid(Var *var, Oid relid, bool optional, Oid type);
-extern void planner_refuse_system_column(Oid relid) pg_attribute_noreturn();
+extern _Noreturn void planner_refuse_system_column(Oid relid);
 
 /* functions in planner_shard.c */
 
