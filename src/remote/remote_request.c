@@ -150,7 +150,8 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 		remote_pipeline_sync(c);
 		pfree(c->settings);
 		c->settings = NULL;
-		remote_pipeline_settle(c);
+		/* this flight's end is not that of the request */
+		remote_pipeline_drain(c);
 	}
 	if (c->ready && request->error == NULL)
 	{

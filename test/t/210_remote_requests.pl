@@ -80,6 +80,21 @@ like($err, qr/group 9 does not exist/, 'no such group');
 ($rc, $out, $err) = $one->psql('template1', "CREATE EXTENSION vecdb; SELECT vecdb.run_on_group(2, 'SELECT 1')");
 like($err, qr/this database is not a member of a cluster/, 'no cluster');
 
+# outside of the transaction, on a connection that was used before
+$_->safe_psql('postgres', 'CREATE TABLE outside (i int)') foreach $nodes[1];
+($rc, $out, $err) = $one->psql('postgres', q{
+	SELECT vecdb.run_on_group(2, 'SELECT 1');
+	SELECT vecdb.run_on_group(2, 'SELECT 2 FROM pg_sleep(0.1)', false);
+	SELECT vecdb.run_on_group(2, 'INSERT INTO outside VALUES (3) RETURNING i', false);
+	SELECT vecdb.run_on_group(2, 'SELECT 1/0', false);
+	SELECT vecdb.run_on_group(2, 'VACUUM outside', false);
+	SELECT vecdb.run_on_group(2, 'SELECT 4');
+	SELECT vecdb.run_on_group(2, 'SELECT 5', false);
+}, on_error_stop => 0);
+is($out, "1\n2\n3\n4\n5", 'statements outside of the transaction');
+like($err, qr/division by zero/, 'and their errors');
+is(() = $err =~ /ERROR/g, 1, 'no other error');
+
 # a connection that the other side has closed is made again
 is($one->safe_psql('postgres', q{
 	SELECT vecdb.run_on_group(2, 'SELECT 1');
