@@ -223,7 +223,6 @@ remote_disconnect(RemoteConnection *c)
 	c->statements_stale = false;
 	remote_statement_reset(c);
 	c->depth = 0;
-	c->prepared = PREPARED_NOT;
 }
 
 /*

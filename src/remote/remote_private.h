@@ -104,7 +104,7 @@ typedef struct RemoteConnection
 	bool		lost;			/* connection broke within it */
 	bool		rolled_back;	/* a COMMIT was answered by ROLLBACK */
 	PGresult   *failure;		/* first error that no request was told of */
-	RemotePrepared prepared;
+	RemotePrepared prepared;	/* stays when the connection breaks */
 	char		gid[REMOTE_GID_SIZE];
 } RemoteConnection;
 
@@ -263,9 +263,10 @@ extern void remote_shared_init(void);
 extern bool remote_shared_may_try(const char *host, int port, int *wait_ms);
 extern void remote_shared_failed(const char *host, int port);
 extern void remote_shared_succeeded(const char *host, int port);
-extern void remote_shared_request_recovery(void);
+extern uint64 remote_shared_request_recovery(void);
 extern List *remote_shared_databases(void);
-extern void remote_shared_forget(Oid database);
+extern void remote_shared_forget(Oid database, uint64 requests);
+extern bool remote_shared_may_report(Oid database);
 extern bool remote_shared_acquire(const char *host, const char *port);
 extern void remote_shared_release(const char *host, const char *port);
 
