@@ -206,7 +206,7 @@ VecdbGroups::wait_for($two, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the w
 sleep 3;
 my @said = substr(slurp_file($one->logfile), $logged) =~
   /LOG:  could not look for prepared transactions at group 3/g;
-# a round asks twice
+# twice, as a round asks twice
 is(scalar(@said), 2, 'a failure is logged once');
 $three->start;
 VecdbGroups::wait_for($one, 'SELECT count(*) = 0 FROM vecdb.catalog_commit', 'its record goes when the group is back');
