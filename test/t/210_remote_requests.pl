@@ -95,6 +95,21 @@ is($out, "1\n2\n3\n4\n5", 'statements outside of the transaction');
 like($err, qr/division by zero/, 'and their errors');
 is(() = $err =~ /ERROR/g, 1, 'no other error');
 
+# what cannot be done on a group is refused
+foreach my $case (
+	[ 1, 'SELECT 1', 'false', qr/0A000: cannot run SQL outside of the transaction on this node's own group.*HINT/s ],
+	[ 1, 'COMMIT', 'true', qr/0A000: cannot run a transaction command on a group.*HINT/s ],
+	[ 2, 'COMMIT', 'true', qr/0A000: cannot run a transaction command on a group/ ],
+	[ 2, 'SAVEPOINT a', 'true', qr/0A000: cannot run a transaction command on a group/ ],
+	[ 2, 'BEGIN', 'false', qr/0A000: cannot run a transaction command on a group/ ],
+	[ 2, "ROLLBACK PREPARED 'nothing'", 'false', qr/42704: prepared transaction with identifier "nothing" does not exist/ ])
+{
+	my ($group, $sql, $inside, $expected) = @$case;
+	($rc, $out, $err) = $one->psql('postgres',
+		"\\set VERBOSITY verbose\nSELECT vecdb.run_on_group($group, \$\$$sql\$\$, $inside)");
+	like($err, $expected, "$sql at group $group");
+}
+
 # a connection that the other side has closed is made again
 is($one->safe_psql('postgres', q{
 	SELECT vecdb.run_on_group(2, 'SELECT 1');
