@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
@@ -35,6 +36,9 @@
 
 /* A host that fails after that time is left alone for a while */
 #define SLOW_MS 1000
+
+/* A connection that has answered within that time is hardly closed by now */
+#define FRESH_MS 100
 
 typedef enum AttemptState
 {
@@ -65,6 +69,7 @@ dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
 
 static MemoryContext context;
 
+static void notice_end(RemoteConnection *c);
 static Attempt *begin_attempt(RemoteConnection *c, bool patient);
 static void run_attempts(Attempt **attempts, int count);
 static void next_host(Attempt *a);
@@ -136,6 +141,25 @@ remote_connection(int group)
 }
 
 /*
+ * remote_is_connected -- can a connection be used without a look at its socket?
+ *
+ * It has answered a moment ago, or works for us.  What only reads is sent
+ * again if that was wrong; what begins a transaction that writes is not.
+ */
+bool
+remote_is_connected(RemoteConnection *c, bool writes)
+{
+	if (!c->ready || c->lost)
+		return false;
+	if (c->depth > 0 || !dlist_is_empty(&c->steps))
+		return true;
+	return !writes &&
+		!TimestampDifferenceExceeds(c->heard,
+									GetCurrentStatementStartTimestamp(),
+									FRESH_MS);
+}
+
+/*
  * remote_connect -- see that a connection is connected
  *
  * A connection that was idle and has been closed by the other side is made
@@ -164,6 +188,7 @@ remote_connect_all(List *connections, bool patient)
 		RemoteConnection *c = lfirst(lc);
 
 		remote_transaction_check(c);
+		notice_end(c);
 		if (!c->ready)
 			attempts[count++] = begin_attempt(c, patient);
 	}
@@ -173,6 +198,14 @@ remote_connect_all(List *connections, bool patient)
 		if (attempts[i]->state != ATTEMPT_SUCCEEDED)
 			report_failure(attempts[i]->c, attempts[i]);
 	}
+}
+
+/* Close a connection that the other side has closed while it was idle */
+static void
+notice_end(RemoteConnection *c)
+{
+	if (c->ready && c->depth == 0 && dlist_is_empty(&c->steps))
+		remote_pipeline_absorb(c);
 }
 
 /*
@@ -185,6 +218,8 @@ remote_try_connect(RemoteConnection *c, char **why)
 {
 	Attempt    *a;
 
+	remote_transaction_check(c);
+	notice_end(c);
 	if (c->ready)
 		return true;
 	a = begin_attempt(c, true);
@@ -209,12 +244,14 @@ remote_disconnect(RemoteConnection *c)
 	if (c->events)
 		FreeWaitEventSet(c->events);
 	c->events = NULL;
+	remote_request_forget_sockets();
 	if (c->pg)
 		remote_close(c->pg);
 	c->pg = NULL;
 	c->ready = false;
 	c->unflushed = false;
 	c->ending = false;
+	c->heard = 0;
 	c->copy = NULL;
 	if (c->settings)
 		pfree(c->settings);

@@ -91,7 +91,7 @@ refuse_transaction_commands(const char *sql, bool in_transaction)
 	foreach(lc, raw_parser(sql, RAW_PARSE_DEFAULT))
 	{
 		TransactionStmt *statement =
-			(TransactionStmt *) lfirst_node(RawStmt, lc)->stmt;
+		(TransactionStmt *) lfirst_node(RawStmt, lc)->stmt;
 
 		if (!IsA(statement, TransactionStmt))
 			continue;

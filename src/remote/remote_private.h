@@ -90,6 +90,8 @@ typedef struct RemoteConnection
 	int			unconfirmed;	/* steps that change the session */
 	bool		unflushed;
 	bool		ending;			/* the other side said that it will close it */
+	TimestampTz heard;			/* began the statement in which all was
+								 * answered last */
 	struct RemoteCancel *cancel;	/* under way, or NULL */
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
@@ -176,6 +178,7 @@ extern dlist_head remote_connections;
 extern dlist_head remote_requests;
 
 /* functions in remote_connect.c */
+extern bool remote_is_connected(RemoteConnection *c, bool writes);
 extern MemoryContext remote_context(void);
 extern RemoteConnection *remote_connection(int group);
 extern void remote_connect(RemoteConnection *c);
@@ -197,6 +200,7 @@ extern void remote_pipeline_statement(RemoteConnection *c,
 									  VdbRequest *request);
 extern void remote_pipeline_sync(RemoteConnection *c);
 extern bool remote_pipeline_take(RemoteConnection *c);
+extern void remote_pipeline_collect(RemoteConnection *c);
 extern void remote_pipeline_absorb(RemoteConnection *c);
 extern TimestampTz remote_wait_deadline;
 extern void remote_pipeline_wait(RemoteConnection *c);
@@ -222,6 +226,7 @@ extern int	remote_statement_count(RemoteConnection *c);
 extern void remote_request_deliver(VdbRequest *request, PGresult *res);
 extern void remote_request_finish(VdbRequest *request);
 extern void remote_request_forget(void *arg);
+extern void remote_request_forget_sockets(void);
 extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql);
 
 /* functions in remote_rows.c */
@@ -249,7 +254,7 @@ extern void remote_transaction_init(void);
 extern void remote_transaction_begin(RemoteConnection *c,
 									 VdbRequest *request);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
-extern void remote_transaction_check(RemoteConnection *c);
+extern void remote_transaction_check(const RemoteConnection *c);
 extern bool remote_transaction_is_open(void);
 
 /* functions in remote_record.c */

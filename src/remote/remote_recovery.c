@@ -203,7 +203,6 @@ list_prepared_at(int group, List **prepared, List **actions)
 	PGresult   *res;
 	char	   *why = NULL;
 
-	remote_transaction_check(c);
 	if (!remote_try_connect(c, &why))
 	{
 		add_action(actions, group, NULL, "not reached", why);

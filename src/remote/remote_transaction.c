@@ -113,18 +113,15 @@ remote_transaction_begin(RemoteConnection *c, VdbRequest *request)
 /*
  * remote_transaction_check -- can a connection be used?
  *
- * An ERROR if its part of our transaction is lost.  A connection that the
- * other side has closed while it was idle is closed, to be made again.
+ * An ERROR if its part of our transaction is lost.
  */
 void
-remote_transaction_check(RemoteConnection *c)
+remote_transaction_check(const RemoteConnection *c)
 {
 	if (c->lost)
 		remote_error_lost(c->group, c->host);
 	if (c->depth > 0 && c->failure)
 		remote_error_throw(c->failure, c->group, c->host, NULL);
-	if (c->ready && c->depth == 0 && dlist_is_empty(&c->steps))
-		remote_pipeline_absorb(c);
 }
 
 /* remote_transaction_is_open -- is there one at any other group? */
@@ -439,7 +436,9 @@ commit_prepared(int level)
 				 !dlist_is_empty(&c->steps))
 		{
 			/* rows that nobody read: have the other node stop */
-			remote_pipeline_absorb(c);
+			remote_pipeline_collect(c);
+			if (c->ready && !dlist_is_empty(&c->steps))
+				remote_pipeline_absorb(c);
 			if (c->ready && !dlist_is_empty(&c->steps))
 				c->cancel = remote_cancel_begin(c->pg);
 		}
