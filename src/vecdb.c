@@ -23,6 +23,7 @@
 #include "vecdb/inspect.h"
 #include "vecdb/lib_debug.h"
 #include "vecdb/planner.h"
+#include "vecdb/recovery.h"
 #include "vecdb/remote.h"
 
 PG_MODULE_MAGIC;
@@ -41,6 +42,7 @@ _PG_init(void)
 	{
 		vdb_planner_init();
 		vdb_remote_init();
+		vdb_recovery_init();
 		vdb_executor_init();
 	}
 	vdb_ddl_init();

@@ -196,6 +196,36 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 	return request;
 }
 
+/* vdb_remote_ask -- see vecdb/remote_record.h */
+bool
+vdb_remote_ask(int group, const char *sql, VdbAnswer *answer)
+{
+	RemoteConnection *c = remote_connection(group);
+	VdbRequest *request;
+
+	memset(answer, 0, sizeof(VdbAnswer));
+	if (!remote_try_connect(c, &answer->why))
+	{
+		answer->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+		return false;
+	}
+	request = remote_request_ask(c, sql);
+	if (request->error)
+	{
+		answer->sqlstate = remote_error_sqlstate(request->error);
+		answer->why = pstrdup(PQresultErrorMessage(request->error));
+	}
+	else if (request->lost)
+	{
+		answer->sqlstate = ERRCODE_CONNECTION_FAILURE;
+		answer->why = pstrdup("the connection was lost");
+	}
+	else
+		answer->rows = remote_rows_get(request);
+	vdb_remote_close(request);
+	return answer->why == NULL;
+}
+
 /* vdb_remote_row -- see vecdb/remote.h */
 PGresult *
 vdb_remote_row(VdbRequest *request)
