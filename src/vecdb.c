@@ -25,6 +25,7 @@
 #include "vecdb/planner.h"
 #include "vecdb/recovery.h"
 #include "vecdb/remote.h"
+#include "vecdb/replication.h"
 
 PG_MODULE_MAGIC;
 
@@ -44,6 +45,7 @@ _PG_init(void)
 		vdb_remote_init();
 		vdb_recovery_init();
 		vdb_executor_init();
+		vdb_replication_init();
 	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");

@@ -65,6 +65,10 @@ typedef struct Attempt
 	StringInfoData why;			/* what went wrong, by host */
 } Attempt;
 
+int			(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
+									   int *numbers, int count,
+									   StringInfo refused) = NULL;
+
 dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
 
 static MemoryContext context;
@@ -318,6 +322,21 @@ remote_close(PGconn *pg)
 	ReleaseExternalFD();
 }
 
+/* vdb_remote_begin_connect -- see vecdb/remote.h */
+PGconn *
+vdb_remote_begin_connect(const char *host, int port)
+{
+	return start_connection(host, port);
+}
+
+/* vdb_remote_end_connect -- see vecdb/remote.h */
+void
+vdb_remote_end_connect(PGconn *pg)
+{
+	PQfinish(pg);
+	ReleaseExternalFD();
+}
+
 /* Begin to connect; sets the first host to work */
 static Attempt *
 begin_attempt(RemoteConnection *c, bool patient)
@@ -346,6 +365,9 @@ begin_attempt(RemoteConnection *c, bool patient)
 	a->patient = patient;
 	a->budget_ms = remote_connect_timeout / Max(group->host_count, 1);
 	initStringInfo(&a->why);
+	if (vdb_remote_order_hosts)
+		a->host_count = vdb_remote_order_hosts(c->group, a->hosts, a->numbers,
+											   a->host_count, &a->why);
 	next_host(a);
 	return a;
 }
@@ -395,7 +417,7 @@ next_host(Attempt *a)
 		if (start_host(a))
 			return;
 	}
-	if (a->host_count == 0)
+	if (a->host_count == 0 && a->why.len == 0)
 		appendStringInfoString(&a->why, "The group has no hosts.");
 	a->state = ATTEMPT_FAILED;
 }

@@ -131,6 +131,28 @@ remote_shared_may_try(const char *host, int port, int *wait_ms)
 	return false;
 }
 
+/* vdb_remote_host_state -- see vecdb/remote.h */
+void
+vdb_remote_host_state(const char *host, int port, int *connections,
+					  int *failures, TimestampTz *retry_at)
+{
+	char		name[HOST_SIZE];
+	SharedHost *entry;
+
+	*connections = *failures = 0;
+	*retry_at = 0;
+	snprintf(name, sizeof(name), "%s:%d", host, port);
+	SpinLockAcquire(&shared->mutex);
+	entry = find_host(name, false);
+	if (entry)
+	{
+		*connections = entry->connections;
+		*failures = entry->failures;
+		*retry_at = entry->retry_at;
+	}
+	SpinLockRelease(&shared->mutex);
+}
+
 /* remote_shared_failed -- a host did not answer in time */
 void
 remote_shared_failed(const char *host, int port)

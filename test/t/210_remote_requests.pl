@@ -65,8 +65,13 @@ is($one->safe_psql('postgres', q{
 	SELECT vecdb.run_on_group(2, 'SELECT current_setting($$hnsw.ef_search$$)');
 	}), "79\n40", 'and go back with the transaction');
 
-# so does the role
-$_->safe_psql('template1', 'CREATE ROLE alice') foreach @nodes;
+# only superusers say what runs there
+$_->safe_psql('template1', 'CREATE ROLE alice; CREATE ROLE boss SUPERUSER') foreach @nodes;
+is($one->safe_psql('postgres', q{
+	SET ROLE boss;
+	SELECT vecdb.run_on_group(2, 'SELECT current_user');
+	RESET ROLE;
+	SELECT vecdb.run_on_group(2, 'SELECT current_user') = session_user}), "boss\nt", 'and so does the role');
 $one->safe_psql('postgres', q{
 	GRANT EXECUTE ON FUNCTION vecdb.run_on_group TO alice;
 	CREATE FUNCTION remote_user() RETURNS text LANGUAGE sql AS
