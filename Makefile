@@ -175,8 +175,8 @@ valgrind: ## regression tests under valgrind (slow)
 fuzz: ## damaged literals and binary input for DURATION=60; SEED=n repeats
 	+@test/fuzz/run
 
-test-clients: ## psycopg, SQLAlchemy, Django, asyncpg, node and others
-	+@test/clients/run
+test-clients: ## psycopg, Django, node and others: one server, a cluster
+	+@test/clients/run --both
 
 test-kernels: ## distance kernels against the scalar ones
 	+@$(MAKE) -C test/modules/kernels check

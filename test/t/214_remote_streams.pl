@@ -30,8 +30,9 @@ is($one->safe_psql('postgres', "SET work_mem = '64kB'; SELECT two(2, " . $rows->
 	'50000 5', 'rows beyond work_mem are put aside in a file');
 is($one->safe_psql('postgres', "SET work_mem = '64kB'; BEGIN; SELECT two(2, " . $rows->(50000) . ', ' . $rows->(5) . '); COMMIT'),
 	'50000 5', 'in a transaction block too');
-is($one->safe_psql('postgres', "SET work_mem = '64kB'; SELECT two(2, " . $rows->(50000) . ', ' . $rows->(5) . ', 1); SELECT two(2, ' . $rows->(3) . ', ' . $rows->(4) . ')'),
-	"1 1\n3 4", 'rows that are left are thrown away');
+# libpq gives 64 rows at a time from version 17 on
+like($one->safe_psql('postgres', "SET work_mem = '64kB'; SELECT two(2, " . $rows->(50000) . ', ' . $rows->(5) . ', 1); SELECT two(2, ' . $rows->(3) . ', ' . $rows->(4) . ')'),
+	qr/^(?:1 1|64 5)\n3 4$/, 'rows that are left are thrown away');
 my $began = time();
 is($one->safe_psql('postgres', q{SELECT two(2, $$SELECT i FROM generate_series(1, 1000000000) i$$, $$SELECT 1$$, 0); SELECT two(2, $$SELECT 1$$, $$SELECT 1$$)}),
 	"0 0\n1 1", 'a long scan that nobody wants');
@@ -85,8 +86,8 @@ is($out, "3\n20000", 'and the session goes on');
 $one->safe_psql('postgres', q{BEGIN; SELECT copy_to(3, 'COPY t (id, v) FROM STDIN WHERE id < 0', 'z', 10); SAVEPOINT a;
 	SELECT copy_to(4, 'COPY t FROM STDIN', 'z', 10); ROLLBACK TO a; SELECT copy_to(4, 'COPY t FROM STDIN', 'z', 20); COMMIT});
 is($four->safe_psql('postgres', 'SELECT count(*) FROM t'), 20, 'COPY and savepoints');
-($rc, $out, $err) = $one->psql('postgres', q{SET statement_timeout = '200ms'; SELECT copy_to(3, 'COPY t FROM STDIN', 'z', 100000000)});
-like($err, qr/statement timeout|duplicate key/, 'COPY can be interrupted');
+($rc, $out, $err) = $one->psql('postgres', q{SET statement_timeout = '200ms'; SELECT copy_to(3, 'COPY t FROM STDIN WHERE id < 0', 'z', 100000000)});
+like($err, qr/canceling statement due to statement timeout/, 'COPY can be interrupted');
 is($three->safe_psql('postgres', 'SELECT count(*) FROM t'), 20000, 'and is rolled back');
 
 # a limit of connections
@@ -107,5 +108,12 @@ like($err, qr/there are already as many connections as vecdb.max_connections_per
 $session->quit;
 VecdbGroups::wait_for($one, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'}, 'the session has ended');
 is($one->safe_psql('postgres', q{SELECT everywhere('SELECT 1')}), '1 1 1', 'again when the first has ended');
+VecdbGroups::wait_for($one, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'}, 'the session has ended');
+($rc, $out, $err) = $one->psql('postgres', q{
+	SET vecdb.debug_points = 'remote_connecting=error';
+	SELECT everywhere('SELECT 1');
+	RESET vecdb.debug_points;
+	SELECT everywhere('SELECT 1')}, on_error_stop => 0);
+is($out, '1 1 1', 'a connection that was not made does not count');
 
 done_testing();

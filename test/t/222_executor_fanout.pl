@@ -139,16 +139,16 @@ SELECT count(*) FROM items;
 SQL
 
 # settings go along
-is($cluster->query(1, <<'SQL'), "2\n2", 'search settings reach the groups');
+is($cluster->query(1, <<'SQL'), "3\n20", 'search settings reach the groups');
 CREATE INDEX ON items USING hnsw (embedding vector_l2_ops);
 SET enable_seqscan = off;
 SET hnsw.ef_search = 1;
 SET hnsw.iterative_scan = off;
 SELECT count(*) FROM (SELECT id FROM items WHERE id > 0
-	ORDER BY embedding <-> '[1,2,3]' LIMIT 2) s;
+	ORDER BY embedding <-> '[1,2,3]' LIMIT 20) s;
 SET hnsw.ef_search = 100;
 SELECT count(*) FROM (SELECT id FROM items WHERE id > 0
-	ORDER BY embedding <-> '[1,2,3]' LIMIT 2) s;
+	ORDER BY embedding <-> '[1,2,3]' LIMIT 20) s;
 SQL
 
 # a group that is missing

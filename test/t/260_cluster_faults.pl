@@ -207,10 +207,7 @@ foreach my $group ($cluster->groups)
 	} qw(accounts ledger members))), '', "group $group holds no row of another");
 }
 
-if ($cluster->query(1, "SELECT to_regproc('vecdb.check_cluster') IS NOT NULL") eq 't')
-{
-	is($cluster->query(1, 'SELECT * FROM vecdb.check_cluster()'), '', 'check_cluster() finds nothing');
-}
+is($cluster->query(1, 'SELECT * FROM vecdb.check_cluster()'), '', 'check_cluster() finds nothing');
 foreach my $group ($cluster->groups)
 {
 	my ($rc, $out, $err) = $cluster->try($group, q{

@@ -143,8 +143,7 @@ $cluster->query(1, q{
 	CREATE TABLE by_point (id point, n int);
 	CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES two_keys);
 	CREATE TABLE plain (id int PRIMARY KEY);
-	CREATE VIEW a_view AS SELECT 1 AS id;
-	CREATE TEMP TABLE temporary (id int PRIMARY KEY);});
+	CREATE VIEW a_view AS SELECT 1 AS id;});
 {
 	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
 	$cluster->query(2, 'CREATE TABLE taken (something text)');
@@ -158,6 +157,8 @@ refused_unchanged("SELECT vecdb.distribute_table('by_point', 'id')", '\w+', 'can
 refused_unchanged("SELECT vecdb.distribute_table('child')", '\w+', 'cannot be enforced.*HINT', 'a foreign key to an ordinary table');
 refused_unchanged("SELECT vecdb.distribute_table('items')", '\w+', 'is a distributed table already', 'a table that is distributed');
 refused_unchanged("SELECT vecdb.distribute_table('a_view', 'id')", '\w+', 'a_view', 'a view');
+refused_unchanged("CREATE TEMP TABLE temporary (id int PRIMARY KEY); SELECT vecdb.distribute_table('temporary')",
+	'0A000', 'temporary', 'a temporary table');
 refused_unchanged("SELECT vecdb.distribute_table('pg_class', 'oid')", '\w+', 'pg_class', 'a system catalog');
 refused_unchanged("SELECT vecdb.distribute_table('plain', strategy => 'magic')", '\w+', 'strategy "magic" does not exist', 'no strategy');
 refused_unchanged("SELECT vecdb.distribute_table('plain', shard_count => 100)", '\w+', 'shard_count cannot be 100', 'shards that are no power of two');
