@@ -24,6 +24,7 @@
 #include "vecdb/lib_debug.h"
 #include "vecdb/planner.h"
 #include "vecdb/remote.h"
+#include "vecdb/replication.h"
 
 PG_MODULE_MAGIC;
 
@@ -42,6 +43,7 @@ _PG_init(void)
 		vdb_planner_init();
 		vdb_remote_init();
 		vdb_executor_init();
+		vdb_replication_init();
 	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");

@@ -216,17 +216,22 @@ own_is_done(const ExecutorFanout *fanout)
  * The source that is at the next row in order of arrival, or NULL at the end.
  * What has been received comes first, then the own group's rows, and only then
  * is there waiting.  A look at the sockets is a system call, so the own group's
- * rows are not each preceded by one.
+ * rows are not each preceded by one, and waiting is a look as well.
  */
 static ExecutorSource *
 next_arrived(ExecutorFanout *fanout)
 {
+	/* there is nothing to choose from */
+	if (fanout->source_count == 1)
+		return executor_source_next(fanout, fanout->sources) ?
+			fanout->sources : NULL;
+
 	for (;;)
 	{
 		ExecutorSource *source = NULL;
 		bool		waiting = false;
-		bool		look = fanout->turn++ % ROWS_BEFORE_LOOKING == 0 ||
-		own_is_done(fanout);
+		bool		look = !own_is_done(fanout) &&
+		++fanout->turn % ROWS_BEFORE_LOOKING == 0;
 
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < fanout->source_count; i++)

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
@@ -35,6 +36,9 @@
 
 /* A host that fails after that time is left alone for a while */
 #define SLOW_MS 1000
+
+/* A connection that has answered within that time is hardly closed by now */
+#define FRESH_MS 100
 
 typedef enum AttemptState
 {
@@ -61,10 +65,15 @@ typedef struct Attempt
 	StringInfoData why;			/* what went wrong, by host */
 } Attempt;
 
+int			(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
+									   int *numbers, int count,
+									   StringInfo refused) = NULL;
+
 dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
 
 static MemoryContext context;
 
+static void notice_end(RemoteConnection *c);
 static Attempt *begin_attempt(RemoteConnection *c, bool patient);
 static void run_attempts(Attempt **attempts, int count);
 static void next_host(Attempt *a);
@@ -137,6 +146,25 @@ remote_connection(int group)
 }
 
 /*
+ * remote_is_connected -- can a connection be used without a look at its socket?
+ *
+ * It has answered a moment ago, or works for us.  What only reads is sent
+ * again if that was wrong; what begins a transaction that writes is not.
+ */
+bool
+remote_is_connected(RemoteConnection *c, bool writes)
+{
+	if (!c->ready || c->lost)
+		return false;
+	if (c->depth > 0 || !dlist_is_empty(&c->steps))
+		return true;
+	return !writes &&
+		!TimestampDifferenceExceeds(c->heard,
+									GetCurrentStatementStartTimestamp(),
+									FRESH_MS);
+}
+
+/*
  * remote_connect -- see that a connection is connected
  *
  * A connection that was idle and has been closed by the other side is made
@@ -165,6 +193,7 @@ remote_connect_all(List *connections, bool patient)
 		RemoteConnection *c = lfirst(lc);
 
 		remote_transaction_check(c);
+		notice_end(c);
 		if (!c->ready)
 			attempts[count++] = begin_attempt(c, patient);
 	}
@@ -174,6 +203,14 @@ remote_connect_all(List *connections, bool patient)
 		if (attempts[i]->state != ATTEMPT_SUCCEEDED)
 			report_failure(attempts[i]->c, attempts[i]);
 	}
+}
+
+/* Close a connection that the other side has closed while it was idle */
+static void
+notice_end(RemoteConnection *c)
+{
+	if (c->ready && c->depth == 0 && dlist_is_empty(&c->steps))
+		remote_pipeline_absorb(c);
 }
 
 /*
@@ -186,6 +223,8 @@ remote_try_connect(RemoteConnection *c, char **why)
 {
 	Attempt    *a;
 
+	remote_transaction_check(c);
+	notice_end(c);
 	if (c->ready)
 		return true;
 	a = begin_attempt(c, true);
@@ -210,12 +249,14 @@ remote_disconnect(RemoteConnection *c)
 	if (c->events)
 		FreeWaitEventSet(c->events);
 	c->events = NULL;
+	remote_request_forget_sockets();
 	if (c->pg)
 		remote_close(c->pg);
 	c->pg = NULL;
 	c->ready = false;
 	c->unflushed = false;
 	c->ending = false;
+	c->heard = 0;
 	c->copy = NULL;
 	if (c->settings)
 		pfree(c->settings);
@@ -224,7 +265,6 @@ remote_disconnect(RemoteConnection *c)
 	c->statements_stale = false;
 	remote_statement_reset(c);
 	c->depth = 0;
-	c->prepared = PREPARED_NOT;
 }
 
 /*
@@ -283,6 +323,21 @@ remote_close(PGconn *pg)
 	ReleaseExternalFD();
 }
 
+/* vdb_remote_begin_connect -- see vecdb/remote.h */
+PGconn *
+vdb_remote_begin_connect(const char *host, int port)
+{
+	return start_connection(host, port);
+}
+
+/* vdb_remote_end_connect -- see vecdb/remote.h */
+void
+vdb_remote_end_connect(PGconn *pg)
+{
+	PQfinish(pg);
+	ReleaseExternalFD();
+}
+
 /* Begin to connect; sets the first host to work */
 static Attempt *
 begin_attempt(RemoteConnection *c, bool patient)
@@ -311,6 +366,9 @@ begin_attempt(RemoteConnection *c, bool patient)
 	a->patient = patient;
 	a->budget_ms = remote_connect_timeout / Max(group->host_count, 1);
 	initStringInfo(&a->why);
+	if (vdb_remote_order_hosts)
+		a->host_count = vdb_remote_order_hosts(c->group, a->hosts, a->numbers,
+											   a->host_count, &a->why);
 	next_host(a);
 	return a;
 }
@@ -360,7 +418,7 @@ next_host(Attempt *a)
 		if (start_host(a))
 			return;
 	}
-	if (a->host_count == 0)
+	if (a->host_count == 0 && a->why.len == 0)
 		appendStringInfoString(&a->why, "The group has no hosts.");
 	a->state = ATTEMPT_FAILED;
 }
@@ -373,12 +431,12 @@ start_host(Attempt *a)
 
 	a->started = GetCurrentTimestamp();
 	a->deadline = TimestampTzPlusMilliseconds(a->started, a->budget_ms);
-	if (!remote_shared_acquire(host->host, psprintf("%d", host->port)))
+	a->c->pg = start_connection(host->host, host->port);
+	if (a->c->pg == NULL)
 	{
 		fail_host(a, "there are already as many connections as vecdb.max_connections_per_host allows");
 		return false;
 	}
-	a->c->pg = start_connection(host->host, host->port);
 	if (PQstatus(a->c->pg) == CONNECTION_BAD)
 	{
 		fail_host(a, PQerrorMessage(a->c->pg));
@@ -576,6 +634,7 @@ next_deadline(Attempt **attempts, int count)
 /*
  * Begin to connect to a host
  *
+ * Returns NULL if there are as many connections to it as there may be.
  * The other node sees in application_name which group and process we are.
  * What vecdb.node_conninfo says comes first, so that it cannot change host,
  * port, database and what makes the session an internal one.
@@ -586,6 +645,7 @@ start_connection(const char *host, int port)
 	const char *keywords[MAX_OPTIONS + 16];
 	const char *values[MAX_OPTIONS + 16];
 	int			n = 0;
+	char	   *port_text = psprintf("%d", port);
 	PQconninfoOption *options = NULL;
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	PGconn	   *pg;
@@ -616,7 +676,7 @@ start_connection(const char *host, int port)
 	keywords[n] = "host";
 	values[n++] = host;
 	keywords[n] = "port";
-	values[n++] = psprintf("%d", port);
+	values[n++] = port_text;
 	keywords[n] = "dbname";
 	values[n++] = get_database_name(MyDatabaseId);
 	keywords[n] = "client_encoding";
@@ -628,15 +688,23 @@ start_connection(const char *host, int port)
 	values[n++] = "-c vecdb.internal=on";
 	keywords[n] = values[n] = NULL;
 
+	/* what is taken below is given back by remote_close(): no ERROR between */
+	VDB_DEBUG_POINT("remote_connecting");
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 				 errmsg("could not connect to host \"%s:%d\"", host, port),
 				 errdetail("There are too many open files."),
 				 errhint("Raise the server's max_files_per_process and/or \"ulimit -n\" limits.")));
+	if (!remote_shared_acquire(host, port_text))
+	{
+		ReleaseExternalFD();
+		return NULL;
+	}
 	pg = PQconnectStartParams(keywords, values, false);
 	if (pg == NULL)
 	{
+		remote_shared_release(host, port_text);
 		ReleaseExternalFD();
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));

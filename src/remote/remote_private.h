@@ -90,6 +90,8 @@ typedef struct RemoteConnection
 	int			unconfirmed;	/* steps that change the session */
 	bool		unflushed;
 	bool		ending;			/* the other side said that it will close it */
+	TimestampTz heard;			/* began the statement in which all was
+								 * answered last */
 	struct RemoteCancel *cancel;	/* under way, or NULL */
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
@@ -104,7 +106,7 @@ typedef struct RemoteConnection
 	bool		lost;			/* connection broke within it */
 	bool		rolled_back;	/* a COMMIT was answered by ROLLBACK */
 	PGresult   *failure;		/* first error that no request was told of */
-	RemotePrepared prepared;
+	RemotePrepared prepared;	/* stays when the connection breaks */
 	char		gid[REMOTE_GID_SIZE];
 } RemoteConnection;
 
@@ -176,6 +178,7 @@ extern dlist_head remote_connections;
 extern dlist_head remote_requests;
 
 /* functions in remote_connect.c */
+extern bool remote_is_connected(RemoteConnection *c, bool writes);
 extern MemoryContext remote_context(void);
 extern RemoteConnection *remote_connection(int group);
 extern void remote_connect(RemoteConnection *c);
@@ -197,6 +200,7 @@ extern void remote_pipeline_statement(RemoteConnection *c,
 									  VdbRequest *request);
 extern void remote_pipeline_sync(RemoteConnection *c);
 extern bool remote_pipeline_take(RemoteConnection *c);
+extern void remote_pipeline_collect(RemoteConnection *c);
 extern void remote_pipeline_absorb(RemoteConnection *c);
 extern TimestampTz remote_wait_deadline;
 extern void remote_pipeline_wait(RemoteConnection *c);
@@ -222,6 +226,7 @@ extern int	remote_statement_count(RemoteConnection *c);
 extern void remote_request_deliver(VdbRequest *request, PGresult *res);
 extern void remote_request_finish(VdbRequest *request);
 extern void remote_request_forget(void *arg);
+extern void remote_request_forget_sockets(void);
 extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql);
 
 /* functions in remote_rows.c */
@@ -249,7 +254,7 @@ extern void remote_transaction_init(void);
 extern void remote_transaction_begin(RemoteConnection *c,
 									 VdbRequest *request);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
-extern void remote_transaction_check(RemoteConnection *c);
+extern void remote_transaction_check(const RemoteConnection *c);
 extern bool remote_transaction_is_open(void);
 
 /* functions in remote_record.c */
@@ -263,9 +268,10 @@ extern void remote_shared_init(void);
 extern bool remote_shared_may_try(const char *host, int port, int *wait_ms);
 extern void remote_shared_failed(const char *host, int port);
 extern void remote_shared_succeeded(const char *host, int port);
-extern void remote_shared_request_recovery(void);
+extern uint64 remote_shared_request_recovery(void);
 extern List *remote_shared_databases(void);
-extern void remote_shared_forget(Oid database);
+extern void remote_shared_forget(Oid database, uint64 requests);
+extern bool remote_shared_may_report(Oid database);
 extern bool remote_shared_acquire(const char *host, const char *port);
 extern void remote_shared_release(const char *host, const char *port);
 

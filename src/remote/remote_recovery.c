@@ -157,8 +157,9 @@ remote_recovery_round(List **actions)
 		complete &= finish(entry, find_record(records, entry->name) != NULL,
 						   actions);	/* step 4 */
 	}
+	/* what step 3 came too early for is the next round's */
 	if (list_prepared(groups, &again, actions)) /* step 5 */
-		complete &= delete_records(rel, records, again);
+		complete &= delete_records(rel, records, again) && again == NIL;
 	else
 		complete = false;
 	table_close(rel, NoLock);
@@ -202,7 +203,6 @@ list_prepared_at(int group, List **prepared, List **actions)
 	PGresult   *res;
 	char	   *why = NULL;
 
-	remote_transaction_check(c);
 	if (!remote_try_connect(c, &why))
 	{
 		add_action(actions, group, NULL, "not reached", why);

@@ -5,9 +5,10 @@
  *
  * A launcher looks every vecdb.recovery_interval whether a database is to be
  * looked at: all of them after a start, since there may have been a crash, and
- * later those in which transactions were prepared at other groups, until a
- * round finds nothing left.  It starts a worker in the database for one round,
- * which ends after it, so that no database is kept from being dropped.
+ * then once in ALL_ROUNDS, in case something has been missed; in between those
+ * in which transactions were prepared at other groups, until a round finds
+ * nothing left.  It starts a worker in the database for one round, which ends
+ * after it, so that no database is kept from being dropped.
  *
  * IDENTIFICATION
  *	  src/remote/remote_worker.c
@@ -36,14 +37,21 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "vecdb/lib_debug.h"
+
 #include "remote_private.h"
+
+/* All databases are looked at once in as many rounds */
+#define ALL_ROUNDS 60
 
 PGDLLEXPORT void vecdb_launcher_worker(Datum arg);
 PGDLLEXPORT void vecdb_recovery_worker(Datum arg);
 
+static List *choose_databases(bool all);
 static List *list_databases(void);
 static void run_in_database(Oid database);
-static void recover_here(Oid database);
+static void recover_here(void);
+static void log_actions(List *actions);
 static void fill_worker(BackgroundWorker *worker, const char *function,
 						const char *type);
 
@@ -82,7 +90,7 @@ vecdb_launcher_worker(Datum arg)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
 												  "vecdb launcher",
 												  ALLOCSET_DEFAULT_SIZES);
-	bool		first = true;
+	int			rounds = 0;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
@@ -95,8 +103,9 @@ vecdb_launcher_worker(Datum arg)
 		ListCell   *lc;
 
 		MemoryContextSwitchTo(context);
-		databases = first ? list_databases() : remote_shared_databases();
-		first = false;
+		databases = choose_databases(rounds == 0);
+		rounds = (rounds + 1) % VDB_DEBUG_VALUE("remote_all_rounds",
+												ALL_ROUNDS);
 		foreach(lc, databases)
 		{
 			if (!ShutdownRequestPending)
@@ -115,6 +124,28 @@ vecdb_launcher_worker(Datum arg)
 		}
 	}
 	proc_exit(0);
+}
+
+/* The databases to be looked at now; one that is gone is forgotten */
+static List *
+choose_databases(bool all)
+{
+	List	   *wanted = remote_shared_databases();
+	List	   *chosen = NIL;
+	List	   *existing;
+	ListCell   *lc;
+
+	if (wanted == NIL && !all)
+		return NIL;
+	existing = list_databases();
+	foreach(lc, wanted)
+	{
+		if (list_member_oid(existing, lfirst_oid(lc)))
+			chosen = lappend_oid(chosen, lfirst_oid(lc));
+		else
+			remote_shared_forget(lfirst_oid(lc), PG_UINT64_MAX);
+	}
+	return all ? existing : chosen;
 }
 
 /* All databases that can be connected to */
@@ -171,23 +202,21 @@ run_in_database(Oid database)
 void
 vecdb_recovery_worker(Datum arg)
 {
-	Oid			database = DatumGetObjectId(arg);
-
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	/* a database that is gone is not looked at again */
-	remote_shared_forget(database);
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	recover_here(database);
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
+											  InvalidOid, 0);
+	recover_here();
 	proc_exit(0);
 }
 
 /* Do a round, if this database is in a cluster */
 static void
-recover_here(Oid database)
+recover_here(void)
 {
 	List	   *actions = NIL;
-	ListCell   *lc;
+	bool		complete = true;
+	uint64		requests = PG_UINT64_MAX;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -197,19 +226,50 @@ recover_here(Oid database)
 		vdb_catalog_cluster() != NULL)
 	{
 		/* stays asked for until a round has found nothing left */
-		remote_shared_request_recovery();
-		if (remote_recovery_round(&actions))
-			remote_shared_forget(database);
+		requests = remote_shared_request_recovery();
+		complete = remote_recovery_round(&actions);
+		VDB_DEBUG_POINT("remote_recovery_done");
 	}
+	log_actions(actions);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	if (complete)
+		remote_shared_forget(MyDatabaseId, requests);
+}
+
+/* Log what was done, and now and then what could not be */
+static void
+log_actions(List *actions)
+{
+	bool		asked = false;
+	bool		may_report = false;
+	ListCell   *lc;
+
 	foreach(lc, actions)
 	{
 		RemoteAction *action = lfirst(lc);
 
 		if (action->why == NULL)
+		{
 			ereport(LOG,
 					(errmsg("transaction \"%s\" was %s at group %d",
 							action->gid, action->what, action->group)));
+			continue;
+		}
+		if (!asked)
+			may_report = remote_shared_may_report(MyDatabaseId);
+		asked = true;
+		if (!may_report)
+			continue;
+		if (action->gid)
+			ereport(LOG,
+					(errmsg("could not finish transaction \"%s\" at group %d",
+							action->gid, action->group),
+					 errdetail_internal("%s", action->why)));
+		else
+			ereport(LOG,
+					(errmsg("could not look for prepared transactions at group %d",
+							action->group),
+					 errdetail_internal("%s", action->why)));
 	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
 }

@@ -46,7 +46,7 @@ my $knows = q{
 	SELECT vecdb.group_of('by_range', 'a'), vecdb.group_of('by_range', 'z'), vecdb.group_of('by_list', 'b c'), vecdb.group_of('by_list', 'c');
 	SELECT * FROM vecdb.catalog_cluster;
 	SELECT cluster_id, group_id FROM vecdb.catalog_local;
-	SELECT * FROM vecdb.groups ORDER BY 1;
+	SELECT group_id, state, is_local, hosts, shards FROM vecdb.groups ORDER BY 1;
 	SELECT * FROM vecdb.nodes ORDER BY 1, 2;
 	SELECT * FROM vecdb.tables ORDER BY table_name::text COLLATE "C";
 	SELECT md5(string_agg(s::text, ';' ORDER BY s.table_name::text COLLATE "C", shard)) FROM vecdb.shards s};

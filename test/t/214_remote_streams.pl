@@ -108,5 +108,12 @@ like($err, qr/there are already as many connections as vecdb.max_connections_per
 $session->quit;
 VecdbGroups::wait_for($one, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'}, 'the session has ended');
 is($one->safe_psql('postgres', q{SELECT everywhere('SELECT 1')}), '1 1 1', 'again when the first has ended');
+VecdbGroups::wait_for($one, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'}, 'the session has ended');
+($rc, $out, $err) = $one->psql('postgres', q{
+	SET vecdb.debug_points = 'remote_connecting=error';
+	SELECT everywhere('SELECT 1');
+	RESET vecdb.debug_points;
+	SELECT everywhere('SELECT 1')}, on_error_stop => 0);
+is($out, '1 1 1', 'a connection that was not made does not count');
 
 done_testing();
