@@ -115,7 +115,8 @@ remote_connection(int group)
 	if (IsParallelWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot reach other groups from a parallel worker")));
+				 errmsg("cannot reach other groups from a parallel worker"),
+				 errhint("Mark functions that read distributed tables PARALLEL RESTRICTED.")));
 	if (cluster == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
