@@ -62,6 +62,8 @@ typedef struct Attempt
 } Attempt;
 
 dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
+void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
+										bool opened);
 
 static MemoryContext context;
 
@@ -266,6 +268,8 @@ remote_open(const char *host, int port)
 				 errmsg("could not connect to host \"%s:%d\"", host, port),
 				 errdetail_internal("%s", a->why.data),
 				 errhint("Check that a server runs there, and that vecdb.node_conninfo lets this node log in.")));
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c.pg, 0, true);
 	return c.pg;
 }
 
@@ -276,6 +280,8 @@ remote_close(PGconn *pg)
 	const char *host = PQhost(pg);
 	const char *port = PQport(pg);
 
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(pg, 0, false);
 	if (host && port)
 		remote_shared_release(host, port);
 	PQfinish(pg);
@@ -657,6 +663,8 @@ take_ready(RemoteConnection *c)
 	PQsetNoticeReceiver(c->pg, remote_error_notice, c);
 	c->unconfirmed = 0;
 	c->ready = true;
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c->pg, c->group, true);
 	VDB_DEBUG_POINT("remote_connected");
 }
 
