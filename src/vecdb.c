@@ -17,6 +17,7 @@
 
 #include "vecdb/catalog.h"
 #include "vecdb/ddl.h"
+#include "vecdb/deadlock.h"
 #include "vecdb/distance.h"
 #include "vecdb/executor.h"
 #include "vecdb/hnsw.h"
@@ -46,6 +47,7 @@ _PG_init(void)
 		vdb_recovery_init();
 		vdb_executor_init();
 		vdb_replication_init();
+		vdb_deadlock_init();
 	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");

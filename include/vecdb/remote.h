@@ -131,6 +131,25 @@ extern uint64 vdb_remote_copy_end(VdbRemoteCopy *copy);
  */
 extern void vdb_remote_local_write(void);
 
+/*
+ * vdb_remote_ask -- ask a group something that is no part of the transaction
+ *
+ * As the role that nodes log in as, for a session that has no transaction at
+ * the group.  Hosts that did not answer lately are tried as well.  Returns all
+ * rows, to be cleared by the caller, or NULL and *why when the group cannot be
+ * reached or reports an error.  No answer within timeout_ms is an ERROR.
+ */
+extern PGresult *vdb_remote_ask(int group, const char *sql, int timeout_ms,
+								char **why);
+
+/*
+ * vdb_remote_session_hook -- this backend has opened, or closes, a session
+ *
+ * Group 0: at a host that need not be a member.  Must not throw.
+ */
+extern void (*vdb_remote_session_hook) (const PGconn *pg, int group,
+										bool opened);
+
 /* vdb_remote_host -- host:port that a request went to, for EXPLAIN */
 extern const char *vdb_remote_host(VdbRequest *request);
 

@@ -70,6 +70,8 @@ int			(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
 									   StringInfo refused) = NULL;
 
 dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
+void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
+										bool opened);
 
 static MemoryContext context;
 
@@ -307,6 +309,8 @@ remote_open(const char *host, int port)
 				 errmsg("could not connect to host \"%s:%d\"", host, port),
 				 errdetail_internal("%s", a->why.data),
 				 errhint("Check that a server runs there, and that vecdb.node_conninfo lets this node log in.")));
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c.pg, 0, true);
 	return c.pg;
 }
 
@@ -317,6 +321,8 @@ remote_close(PGconn *pg)
 	const char *host = PQhost(pg);
 	const char *port = PQport(pg);
 
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(pg, 0, false);
 	if (host && port)
 		remote_shared_release(host, port);
 	PQfinish(pg);
@@ -727,6 +733,8 @@ take_ready(RemoteConnection *c)
 	PQsetNoticeReceiver(c->pg, remote_error_notice, c);
 	c->unconfirmed = 0;
 	c->ready = true;
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c->pg, c->group, true);
 	VDB_DEBUG_POINT("remote_connected");
 }
 
