@@ -167,13 +167,18 @@ show_log()
 
 # --- HAProxy -----------------------------------------------------------------
 
-# the server lines of all hosts
+# the server lines of all hosts, which ask for their health themselves ("check")
+# or take what is known from "write" ("track")
 proxy_servers()
 {
 	for proxy_node in $(all_nodes); do
 		proxy_dir=$(node_dir "${proxy_node%/*}" "${proxy_node#*/}")
 		proxy_name=group${proxy_node%/*}-host${proxy_node#*/}
-		echo "  server $proxy_name 127.0.0.1:$(cat "$proxy_dir/port") port $(cat "$proxy_dir/api_port") verifyhost $proxy_name"
+		case $1 in
+			check) health="check port $(cat "$proxy_dir/api_port") verifyhost $proxy_name" ;;
+			track) health="track write/$proxy_name" ;;
+		esac
+		echo "  server $proxy_name 127.0.0.1:$(cat "$proxy_dir/port") $health"
 	done
 }
 
@@ -184,7 +189,7 @@ configure_proxy()
 	as_server_user mkdir -p "$proxy"
 	[ -e "$proxy/read_port" ] || choose_ports "$proxy" write_port read_port
 	fill_template docker/ha/haproxy.cfg.in "$proxy/haproxy.new" \
-		CA="$dir/ca.crt" LISTEN=127.0.0.1 SERVERS="$(proxy_servers)" \
+		CA="$dir/ca.crt" LISTEN=127.0.0.1 SERVERS="$(proxy_servers check)" TRACKED="$(proxy_servers track)" \
 		WRITE_PORT="$(cat "$proxy/write_port")" \
 		READ_PORT="$(cat "$proxy/read_port")"
 	! cmp -s "$proxy/haproxy.new" "$proxy/haproxy.cfg" || return 1
