@@ -189,7 +189,8 @@ configure_proxy()
 	as_server_user mkdir -p "$proxy"
 	[ -e "$proxy/read_port" ] || choose_ports "$proxy" write_port read_port
 	fill_template docker/ha/haproxy.cfg.in "$proxy/haproxy.new" \
-		CA="$dir/ca.crt" LISTEN=127.0.0.1 SERVERS="$(proxy_servers check)" TRACKED="$(proxy_servers track)" \
+		CA="$dir/ca.crt" LISTEN=127.0.0.1 RESOLVERS= \
+		SERVERS="$(proxy_servers check)" TRACKED="$(proxy_servers track)" \
 		WRITE_PORT="$(cat "$proxy/write_port")" \
 		READ_PORT="$(cat "$proxy/read_port")"
 	! cmp -s "$proxy/haproxy.new" "$proxy/haproxy.cfg" || return 1
@@ -201,6 +202,8 @@ start_haproxy()
 	if configure_proxy; then
 		stop_daemon "$dir/haproxy" 5
 	fi
+	as_server_user sh -c 'cd "$1" && haproxy -c -q -f haproxy.cfg' sh "$dir/haproxy" ||
+		die "HAProxy does not take its configuration, $dir/haproxy/haproxy.cfg."
 	start_daemon "$dir/haproxy" haproxy -db -f "$dir/haproxy/haproxy.cfg"
 }
 

@@ -38,7 +38,10 @@ my $missing = `. src/tools/common.sh
 	bindir=. check_ha_programs 2>&1`;
 plan skip_all => (split /\n/, $missing)[0] if $?;
 
+my $groups = 2;
 my @clients;
+# of the rows that the clients write
+my %group_of;
 
 # docker/local.sh; returns exit code and output
 sub local_sh
@@ -130,25 +133,38 @@ sub journal
 	return map { [ split / / ] } grep { !/^#/ } split /\n/, slurp_file("$dir/$name.journal");
 }
 
+# The times at which a client had success: one list, or for writes one for each
+# group, as those of the others go on when one has no primary.
+sub successes
+{
+	my ($name) = @_;
+	my %times = map { $_ => [] } $name eq 'writes' ? (1 .. $groups) : 0;
+	foreach (journal($name))
+	{
+		my ($time, $state, @rows) = @$_;
+		next unless $state eq 'done';
+		push @{ $times{$_} }, $time foreach @rows ? map { $group_of{$_} } @rows : 0;
+	}
+	return values %times;
+}
+
 # the longest time without success that ended after a time
 sub longest_gap
 {
 	my ($name, $since) = @_;
-	my ($last, $gap) = (undef, 0);
-	foreach (journal($name))
+	my $gap = 0;
+	foreach my $times (successes($name))
 	{
-		my ($time, $state) = @$_;
-		next unless $state eq 'done';
-		$gap = $time - $last if defined $last && $time > $since && $time - $last > $gap;
-		$last = $time;
+		my $last;
+		# one that has not ended counts, too
+		foreach my $time (@$times, time)
+		{
+			$gap = $time - $last if defined $last && $time > $since && $time - $last > $gap;
+			$last = $time;
+		}
 	}
-	# one that has not ended counts, too
-	$gap = time - $last if time - $last > $gap;
 	return $gap;
 }
-
-my %hosts = ();
-my $groups = 2;
 
 # Do something, wait until all clients have had success for a while, and say
 # what it cost them.  LIMIT is for writes, and for searches by way of primaries.
@@ -158,13 +174,14 @@ sub fault
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $since = time;
 	$action->();
-	my $end = time + $limit + 30;
-	foreach my $client (@clients)
+	my $done = time;
+	my $end = $done + $limit + 30;
+	foreach my $times (map { my $name = $_->{name}; sub { successes($name) } } @clients)
 	{
 		while (time < $end)
 		{
-			my @after = grep { $_->[1] eq 'done' && $_->[0] > time - 5 } journal($client->{name});
-			last if @after >= 20 && time > $since + 6;
+			my $from = time - 3;
+			last if $from > $done && !grep { 10 > grep { $_ > $from } @$_ } $times->();
 			sleep 0.5;
 		}
 	}
@@ -226,6 +243,8 @@ like(eval { query(connection('any', $ports{1}[0]) =~ s/verify-full/disable/r, 'S
 	qr/no pg_hba.conf entry|no encryption/, 'nobody is let in without TLS');
 is(query($reads, 'SELECT pg_is_in_recovery()'), 't', q{HAProxy's read port leads to a standby});
 
+%group_of = map { split /\|/ } split /\n/, query($writes,
+	q{SELECT i, vecdb.group_of('items', i) FROM generate_series(1000000, 1099999) i});
 start_client('writes', 'write', $writes);
 start_client('searches', 'read', $writes);
 start_client('standbys', 'read', $reads);
@@ -329,10 +348,11 @@ is($prepared, 0, 'no transaction is left prepared');
 is(query($writes, 'SELECT * FROM vecdb.check_cluster()'), '', 'the cluster is in order');
 foreach my $group (1 .. $groups)
 {
-	my $local = q{SET vecdb.internal = on; SELECT count(*), sum(id) FROM items;};
-	my $expected = query(connection('primary', @{ $ports{$group} }), $local);
+	my $local = q{SELECT count(*), sum(id) FROM items};
+	my $internal = q{ options='-c vecdb.internal=on'};
+	my $expected = query(connection('primary', @{ $ports{$group} }) . $internal, $local);
 	my @others = map {
-		my $connection = connection('any', $_);
+		my $connection = connection('any', $_) . $internal;
 		my $there = '';
 		foreach my $try (1 .. 50)
 		{
