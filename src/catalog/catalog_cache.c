@@ -65,15 +65,13 @@ static MemoryContext retired = NULL;
 static TimestampTz retired_in = 0;
 
 static void read_again(void);
+static void check_snapshot(void);
 static void warn_of_copy(const VdbCluster *cluster);
 static void note_change(Datum arg, Oid relid);
 static void retire(MemoryContext context);
 static bool is_ours(Oid relid);
 static void fill_slot(TableSlot *slot);
-static CatalogEntry *find_entry(const CatalogContents *where, Oid relid);
-static bool is_same(const CatalogContents *one, const CatalogEntry *entry,
-					const CatalogContents *other,
-					const CatalogEntry *other_entry);
+static CatalogEntry *find_entry(Oid relid);
 static VdbTable *make_table(Oid relid, const CatalogEntry *entry,
 							MemoryContext context);
 static void find_shards(VdbTable *table, const CatalogEntry *entry);
@@ -103,8 +101,31 @@ vdb_catalog_cluster(void)
 void
 vdb_catalog_refresh(void)
 {
-	if (contents != NULL && IsTransactionState())
-		AcceptInvalidationMessages();
+	if (contents == NULL || !IsTransactionState())
+		return;
+	AcceptInvalidationMessages();
+	if (IsolationUsesXactSnapshot() && FirstSnapshotSet)
+		check_snapshot();
+}
+
+/*
+ * check_snapshot -- an ERROR if the catalog is newer than what this transaction
+ * sees of tables
+ *
+ * Rows that have gone to other groups since would be seen twice, here by the
+ * old snapshot and there by a new one; and rows that came back not at all.
+ */
+static void
+check_snapshot(void)
+{
+	if (vdb_catalog_cluster() == NULL ||
+		TransactionIdIsCurrentTransactionId(contents->changed_by) ||
+		!XidInMVCCSnapshot(contents->changed_by, GetTransactionSnapshot()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access because tables of the cluster have changed since the transaction began"),
+			 errhint("Try the transaction again.")));
 }
 
 const VdbGroup *
@@ -127,6 +148,18 @@ vdb_catalog_has_tables(void)
 {
 	return vdb_catalog_cluster() != NULL &&
 		hash_get_num_entries(contents->entries) > 0;
+}
+
+bool
+vdb_catalog_has_name(const char *schema, const char *table)
+{
+	CatalogName name;
+
+	if (!vdb_catalog_has_tables())
+		return false;
+	namestrcpy(&name.schema, schema);
+	namestrcpy(&name.table, table);
+	return hash_search(contents->entries, &name, HASH_FIND, NULL) != NULL;
 }
 
 Oid
@@ -162,62 +195,6 @@ vdb_catalog_table(Oid relid)
 	return slot->table;
 }
 
-bool
-vdb_catalog_is_seen(Oid relid)
-{
-	Snapshot	snapshot;
-	CatalogContents *then;
-	CatalogEntry *entry;
-	bool		same;
-
-	if (vdb_catalog_cluster() == NULL || !IsolationUsesXactSnapshot() ||
-		relid < FirstNormalObjectId || !IsTransactionState())
-		return true;
-	snapshot = GetTransactionSnapshot();
-	if (TransactionIdIsCurrentTransactionId(contents->changed_by) ||
-		!XidInMVCCSnapshot(contents->changed_by, snapshot))
-		return true;
-
-	/* something is newer than the snapshot: the table? */
-	entry = find_entry(contents, relid);
-	if (entry && XidInMVCCSnapshot(entry->made_by, snapshot))
-		return false;
-	then = catalog_read(cluster_relation, snapshot);
-	if (then == NULL)
-		return entry == NULL;
-	same = then->is_copy ||
-		is_same(contents, entry, then, find_entry(then, relid));
-	MemoryContextDelete(then->context);
-	return same;
-}
-
-/*
- * is_same -- are the rows of a table where they were?
- */
-static bool
-is_same(const CatalogContents *one, const CatalogEntry *entry,
-		const CatalogContents *other, const CatalogEntry *other_entry)
-{
-	CatalogColocation *colocation;
-	CatalogColocation *other_colocation;
-
-	if (entry == NULL || other_entry == NULL)
-		return entry == other_entry;
-	if (entry->kind != other_entry->kind ||
-		entry->colocation != other_entry->colocation)
-		return false;
-	if (entry->kind != VDB_TABLE_DISTRIBUTED)
-		return true;
-	colocation = hash_search(one->colocations, &entry->colocation, HASH_FIND,
-							 NULL);
-	other_colocation = hash_search(other->colocations, &entry->colocation,
-								   HASH_FIND, NULL);
-	return colocation && other_colocation &&
-		colocation->shard_count == other_colocation->shard_count &&
-		memcmp(colocation->shard_groups, other_colocation->shard_groups,
-			   colocation->shard_count * sizeof(int)) == 0;
-}
-
 Oid
 catalog_relation(void)
 {
@@ -251,7 +228,7 @@ read_again(void)
 	begun_at = changes;
 	relid = catalog_relation();
 	if (OidIsValid(relid))
-		fresh = catalog_read(relid, NULL);
+		fresh = catalog_read(relid);
 	if (fresh != NULL && fresh->is_copy)
 	{
 		warn_of_copy(&fresh->cluster);
@@ -378,7 +355,7 @@ static void
 fill_slot(TableSlot *slot)
 {
 	uint32		begun_at = slot->changes;
-	CatalogEntry *entry = find_entry(contents, slot->relid);
+	CatalogEntry *entry = find_entry(slot->relid);
 	VdbTable   *table = NULL;
 	MemoryContext context = NULL;
 
@@ -400,7 +377,7 @@ fill_slot(TableSlot *slot)
  * find_entry -- the row of catalog_table for a relation, or NULL
  */
 static CatalogEntry *
-find_entry(const CatalogContents *where, Oid relid)
+find_entry(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Form_pg_class form;
@@ -420,7 +397,7 @@ find_entry(const CatalogContents *where, Oid relid)
 		{
 			namestrcpy(&name.schema, schema);
 			namestrcpy(&name.table, NameStr(form->relname));
-			entry = hash_search(where->entries, &name, HASH_FIND, NULL);
+			entry = hash_search(contents->entries, &name, HASH_FIND, NULL);
 			pfree(schema);
 		}
 	}

@@ -88,7 +88,6 @@ typedef struct CatalogEntry
 	int			key_count;
 	char	  **keys;
 	char	   *shard_function; /* or NULL */
-	TransactionId made_by;		/* the transaction that made it so */
 } CatalogEntry;
 
 /* All that was read; in a memory context of its own */
@@ -96,7 +95,7 @@ typedef struct CatalogContents
 {
 	MemoryContext context;
 	VdbCluster	cluster;
-	TransactionId changed_by;	/* the transaction that made it so */
+	TransactionId changed_by;	/* the last that changed what is in here */
 	bool		is_copy;		/* the member is another database; of the
 								 * cluster there is the identity only */
 	HTAB	   *colocations;	/* CatalogColocation */
@@ -126,10 +125,10 @@ extern bool catalog_is_internal(void);
 /*
  * catalog_read -- read all tables of the catalog, as of one moment
  *
- * That of a snapshot, or without one now.  Returns NULL if the database is in
- * no cluster.  The context of the result is a child of the current one.
+ * Returns NULL if the database is in no cluster.  The context of the result is
+ * a child of the current one.
  */
-extern CatalogContents *catalog_read(Oid cluster_relation, Snapshot snapshot);
+extern CatalogContents *catalog_read(Oid cluster_relation);
 
 /* functions in catalog_shard.c */
 

@@ -75,12 +75,13 @@ static char *text_column(TableScan *scan, int number);
 static char **array_column(TableScan *scan, int number, int *count);
 
 CatalogContents *
-catalog_read(Oid cluster_relation, Snapshot snapshot)
+catalog_read(Oid cluster_relation)
 {
 	MemoryContext context;
 	MemoryContext old;
 	CatalogContents *contents;
 	Oid			namespace = get_rel_namespace(cluster_relation);
+	Snapshot	snapshot;
 	bool		found;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "vecdb catalog",
@@ -90,8 +91,7 @@ catalog_read(Oid cluster_relation, Snapshot snapshot)
 	contents->context = context;
 
 	/* GetLatestSnapshot() would do but for parallel workers */
-	snapshot = RegisterSnapshot(snapshot ? snapshot :
-								GetCatalogSnapshot(cluster_relation));
+	snapshot = RegisterSnapshot(GetCatalogSnapshot(cluster_relation));
 	found = read_identity(contents, cluster_relation, namespace, snapshot) &&
 		read_local(contents, namespace, snapshot);
 	if (found && !contents->is_copy)
@@ -358,7 +358,6 @@ read_tables(CatalogContents *contents, Oid namespace, Snapshot snapshot)
 			!name_column(&scan, TABLE_NAME, &name.table))
 			continue;
 		entry = hash_search(contents->entries, &name, HASH_ENTER, NULL);
-		entry->made_by = HeapTupleHeaderGetXmin(scan.tuple->t_data);
 		entry->kind = DatumGetChar(column(&scan, TABLE_KIND, &isnull));
 		entry->colocation = int_column(&scan, TABLE_COLOCATION);
 		entry->keys = array_column(&scan, TABLE_KEYS, &entry->key_count);

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -60,7 +59,6 @@ static bool is_active(void);
 static PlannedStmt *plan_statement(Query *query, const char *query_string,
 								   int cursor_options,
 								   ParamListInfo bound_params);
-static bool refuse_unseen(Node *node, void *context);
 static PlannedStmt *plan_distributed(Query *query, const char *query_string,
 									 int cursor_options,
 									 ParamListInfo bound_params,
@@ -135,9 +133,6 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 	PlannedStmt *result;
 
 	vdb_catalog_refresh();
-	if (IsolationUsesXactSnapshot() && !vdb_catalog_local_mode() &&
-		vdb_catalog_cluster() != NULL)
-		(void) refuse_unseen((Node *) query, NULL);
 	if (!is_active())
 	{
 		if (!vdb_catalog_has_tables())
@@ -165,32 +160,6 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 												  vdb_catalog_oid());
 	planner_mark_mode(result, cursor_options);
 	return result;
-}
-
-/*
- * Refuse a table whose rows went to other groups, or came back, after the
- * transaction's snapshot was taken: it would see them twice or not at all.
- */
-static bool
-refuse_unseen(Node *node, void *context)
-{
-	RangeTblEntry *rte = (RangeTblEntry *) node;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, refuse_unseen, context,
-								 QTW_EXAMINE_RTES_BEFORE);
-	if (!IsA(node, RangeTblEntry))
-		return expression_tree_walker(node, refuse_unseen, context);
-	if (rte->rtekind == RTE_RELATION && !vdb_catalog_is_seen(rte->relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access to table \"%s\" due to concurrent distribution",
-						get_rel_name(rte->relid)),
-				 errdetail("Its rows have moved since the snapshot of this transaction was taken."),
-				 errhint("The transaction might succeed if retried.")));
-	return false;
 }
 
 /* Plan a statement that has distributed or reference tables. */

@@ -210,17 +210,11 @@ foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
 	is($ask->('SELECT count(*) FROM base'), 102, "$level: a snapshot is taken");
 	$cluster->query(1, "SELECT vecdb.distribute_table('late')");
 	$cluster->query(1, "SELECT vecdb.undistribute_table('early')");
-	is($ask->('SELECT count(*) FROM base'), 102, "$level: other tables are as they were");
+	$ask->("SAVEPOINT a");
 	foreach my $table ('late', 'early')
 	{
-		is($ask->(<<"SQL"), 't', "$level: $table");
-SAVEPOINT a;
-DO \$\$ BEGIN PERFORM count(*) FROM $table; EXCEPTION WHEN serialization_failure THEN PERFORM set_config('my.seen', 'refused', false); END \$\$;
-SELECT current_setting('my.seen', true) = 'refused';
-SELECT set_config('my.seen', '', false) WHERE false;
-RESET my.seen;
-ROLLBACK TO a;
-SQL
+		is($ask->("SELECT 'counted ' || count(*) FROM $table"), '', "$level: $table");
+		$ask->('ROLLBACK TO a');
 	}
 	$ask->('COMMIT');
 	is($ask->('SELECT count(*) FROM late UNION ALL SELECT count(*) FROM early'), "30\n30", "$level: afterwards");
