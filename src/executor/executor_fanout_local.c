@@ -161,7 +161,9 @@ start_share(ExecutorLocal *local, PlannedStmt *planned, const char *sql,
 	ExecutorStart(local->query, local->writes ? 0 : EXEC_FLAG_SKIP_TRIGGERS);
 	if (local->writes)
 		PopActiveSnapshot();
-	if (planned->invalItems != NIL || has_triggers(local->query->estate))
+	/* what is sent to be read calls no function that reads tables */
+	if (local->writes &&
+		(planned->invalItems != NIL || has_triggers(local->query->estate)))
 		vdb_planner_before_functions();
 }
 
