@@ -90,9 +90,11 @@ my $old = $cluster->node(3);
 $old->stop;
 my $new = replacement(3, 'upgraded');
 my $bin = $new->config_data('--bindir');
+# where other nodes do not look for the group: pg_upgrade waits for sessions
+my @ports = map { PostgreSQL::Test::Cluster::get_free_port() } 1, 2;
 chdir $dir or die $!;
 command_ok([ 'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $bin, '-B', $bin, '-s', $new->host,
-		'-p', $old->port, '-P', $old->port + 1 ], 'pg_upgrade of a node');
+		'-p', $ports[0], '-P', $ports[1] ], 'pg_upgrade of a node');
 chdir $ENV{TESTDIR} or die $!;
 $new->start;
 $cluster->{nodes}{3} = $new;
