@@ -6,7 +6,8 @@
 # The release comes from the Debian release that carries it, in a chroot
 # below the cache, which later runs use again; remove it to have newer
 # packages.  No Debian release carries PostgreSQL 16.  PARTs are those of
-# run-tests.sh, "regress isolation" when none is given.
+# run-tests.sh, "regress isolation" when none is given; TAP_FILES and what tests
+# are told in VECDB_LONG, VECDB_SEED and VECDB_FAULT_SECONDS go along.
 #
 . src/tools/common.sh
 

@@ -92,12 +92,9 @@ my $one = $cluster->query(1, $describe);
 $cluster->add_server(3);
 $cluster->join_server(3);
 is($cluster->query($_, $describe), $one, "group $_ has the same tables") foreach 2, 3;
-{
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	is($cluster->query(3, 'SELECT count(*), sum(n) FROM kinds'), '50|1275',
-		'a new group has the rows of reference tables');
-	is($cluster->query(3, 'SELECT count(*) FROM shop.items'), 0, 'and none of distributed ones');
-}
+is($cluster->query_own(3, 'SELECT count(*), sum(n) FROM kinds'), '50|1275',
+	'a new group has the rows of reference tables');
+is($cluster->query_own(3, 'SELECT count(*) FROM shop.items'), 0, 'and none of distributed ones');
 is($cluster->query(3, 'SELECT count(*), sum(amount) FROM shop.items'), '300|45150',
 	'but finds them all');
 is($cluster->query(2, 'SELECT group_id, shards, percent, even_percent FROM vecdb.balance ORDER BY 1'), "1|128|50.00|33.33\n2|128|50.00|33.33\n3|0|0.00|33.33",

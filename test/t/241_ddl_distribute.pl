@@ -15,8 +15,7 @@ my $cluster = VecdbCluster->new('distribute', groups => 3)->start;
 sub held
 {
 	my ($table) = @_;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	return map { $cluster->query($_, "SELECT count(*) FROM ONLY $table") } $cluster->groups;
+	return map { $cluster->query_own($_, "SELECT count(*) FROM ONLY $table") } $cluster->groups;
 }
 
 sub sound
@@ -65,10 +64,7 @@ $cluster->query(1, "SELECT vecdb.distribute_table('odd')");
 cmp_ok($_, '>', 30, 'each group has a part') foreach held('odd');
 is($cluster->query($_, $digest), $before, "group $_ sees what was there") foreach $cluster->groups;
 $cluster->query(3, "SELECT vecdb.undistribute_table('odd')");
-{
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	is($cluster->query(3, $digest), $before, 'all comes back, to another group');
-}
+is($cluster->query_own(3, $digest), $before, 'all comes back, to another group');
 is($cluster->query($_, "SELECT to_regclass('odd') IS NULL"), 't', "and leaves group $_") foreach 1, 2;
 is($cluster->query(1, 'SELECT count(*) FROM vecdb.catalog_shard'), 0, 'no shard is left');
 $cluster->query(3, 'DROP TABLE odd');

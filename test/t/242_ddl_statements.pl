@@ -15,8 +15,7 @@ sub everywhere
 {
 	my ($sql, $expected, $what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	is(join(' / ', map { $cluster->query($_, $sql) } $cluster->groups),
+	is(join(' / ', map { $cluster->query_own($_, $sql) } $cluster->groups),
 		join(' / ', ($expected) x 3), $what);
 	return;
 }
@@ -34,8 +33,7 @@ sub refused
 sub on_node
 {
 	my ($group, $sql) = @_;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	return $cluster->query($group, $sql);
+	return $cluster->query_own($group, $sql);
 }
 
 $cluster->query(1, q{

@@ -15,8 +15,7 @@ my $cluster = VecdbCluster->new('check', groups => 3,
 sub on_node
 {
 	my ($group, $sql) = @_;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	return $cluster->query($group, $sql);
+	return $cluster->query_own($group, $sql);
 }
 
 sub found

@@ -200,9 +200,7 @@ complain('no transaction happened by half', @halved);
 
 foreach my $group ($cluster->groups)
 {
-	# a session that sees this group's rows alone
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	is($cluster->query($group, join(' UNION ALL ', map {
+	is($cluster->query_own($group, join(' UNION ALL ', map {
 		"SELECT '$_ ' || id FROM $_ WHERE vecdb.group_of('$_', id) <> vecdb.local_group()"
 	} qw(accounts ledger members))), '', "group $group holds no row of another");
 }

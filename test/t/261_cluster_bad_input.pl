@@ -144,10 +144,7 @@ $cluster->query(1, q{
 	CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES two_keys);
 	CREATE TABLE plain (id int PRIMARY KEY);
 	CREATE VIEW a_view AS SELECT 1 AS id;});
-{
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	$cluster->query(2, 'CREATE TABLE taken (something text)');
-}
+$cluster->query_own(2, 'CREATE TABLE taken (something text)');
 refused_unchanged("SELECT vecdb.distribute_table('no_key')", '\w+', 'no primary key.*HINT', 'a table without a key');
 refused_unchanged("SELECT vecdb.distribute_table('no_key', 'c')", '42703', 'column "c"', 'a key that is no column');
 refused_unchanged("SELECT vecdb.distribute_table('two_keys')", '\w+', 'two_keys_mail_key.*cannot be enforced.*HINT',
