@@ -9,8 +9,8 @@ EXTVERSION = 0.1.0
 MODULE_big = vecdb
 
 # In the order of docs/architecture.md: a room sees the rooms before it.
-ROOMS = lib distance types hnsw ivfflat inspect catalog planner remote executor \
-	ddl replication rebalance scrub snapshot guard monitor
+ROOMS = lib distance types hnsw ivfflat inspect catalog planner remote recovery \
+	executor ddl deadlock replication rebalance scrub snapshot guard monitor
 
 SRCS = src/vecdb.c $(foreach room,$(ROOMS),$(sort $(wildcard src/$(room)/*.c)))
 OBJS = $(SRCS:.c=.o)

@@ -70,6 +70,8 @@ int			(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
 									   StringInfo refused) = NULL;
 
 dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
+void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
+										bool opened);
 
 static MemoryContext context;
 
@@ -307,6 +309,8 @@ remote_open(const char *host, int port)
 				 errmsg("could not connect to host \"%s:%d\"", host, port),
 				 errdetail_internal("%s", a->why.data),
 				 errhint("Check that a server runs there, and that vecdb.node_conninfo lets this node log in.")));
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c.pg, 0, true);
 	return c.pg;
 }
 
@@ -317,6 +321,8 @@ remote_close(PGconn *pg)
 	const char *host = PQhost(pg);
 	const char *port = PQport(pg);
 
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(pg, 0, false);
 	if (host && port)
 		remote_shared_release(host, port);
 	PQfinish(pg);
@@ -428,15 +434,25 @@ static bool
 start_host(Attempt *a)
 {
 	const VdbHost *host = &a->hosts[a->host];
+	char	   *port = psprintf("%d", host->port);
 
 	a->started = GetCurrentTimestamp();
 	a->deadline = TimestampTzPlusMilliseconds(a->started, a->budget_ms);
-	a->c->pg = start_connection(host->host, host->port);
-	if (a->c->pg == NULL)
+	if (!remote_shared_acquire(host->host, port))
 	{
 		fail_host(a, "there are already as many connections as vecdb.max_connections_per_host allows");
 		return false;
 	}
+	PG_TRY();
+	{
+		a->c->pg = start_connection(host->host, host->port);
+	}
+	PG_CATCH();
+	{
+		remote_shared_release(host->host, port);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	if (PQstatus(a->c->pg) == CONNECTION_BAD)
 	{
 		fail_host(a, PQerrorMessage(a->c->pg));
@@ -634,7 +650,6 @@ next_deadline(Attempt **attempts, int count)
 /*
  * Begin to connect to a host
  *
- * Returns NULL if there are as many connections to it as there may be.
  * The other node sees in application_name which group and process we are.
  * What vecdb.node_conninfo says comes first, so that it cannot change host,
  * port, database and what makes the session an internal one.
@@ -645,7 +660,6 @@ start_connection(const char *host, int port)
 	const char *keywords[MAX_OPTIONS + 16];
 	const char *values[MAX_OPTIONS + 16];
 	int			n = 0;
-	char	   *port_text = psprintf("%d", port);
 	PQconninfoOption *options = NULL;
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	PGconn	   *pg;
@@ -676,7 +690,7 @@ start_connection(const char *host, int port)
 	keywords[n] = "host";
 	values[n++] = host;
 	keywords[n] = "port";
-	values[n++] = port_text;
+	values[n++] = psprintf("%d", port);
 	keywords[n] = "dbname";
 	values[n++] = get_database_name(MyDatabaseId);
 	keywords[n] = "client_encoding";
@@ -688,7 +702,6 @@ start_connection(const char *host, int port)
 	values[n++] = "-c vecdb.internal=on";
 	keywords[n] = values[n] = NULL;
 
-	/* what is taken below is given back by remote_close(): no ERROR between */
 	VDB_DEBUG_POINT("remote_connecting");
 	if (!AcquireExternalFD())
 		ereport(ERROR,
@@ -696,15 +709,9 @@ start_connection(const char *host, int port)
 				 errmsg("could not connect to host \"%s:%d\"", host, port),
 				 errdetail("There are too many open files."),
 				 errhint("Raise the server's max_files_per_process and/or \"ulimit -n\" limits.")));
-	if (!remote_shared_acquire(host, port_text))
-	{
-		ReleaseExternalFD();
-		return NULL;
-	}
 	pg = PQconnectStartParams(keywords, values, false);
 	if (pg == NULL)
 	{
-		remote_shared_release(host, port_text);
 		ReleaseExternalFD();
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
@@ -726,6 +733,8 @@ take_ready(RemoteConnection *c)
 	PQsetNoticeReceiver(c->pg, remote_error_notice, c);
 	c->unconfirmed = 0;
 	c->ready = true;
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c->pg, c->group, true);
 	VDB_DEBUG_POINT("remote_connected");
 }
 

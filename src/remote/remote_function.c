@@ -38,7 +38,6 @@ vdb_remote_init(void)
 {
 	remote_setting_init();
 	remote_shared_init();
-	remote_worker_init();
 	remote_transaction_init();
 }
 

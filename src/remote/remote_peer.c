@@ -34,7 +34,11 @@ const char *
 remote_peer_query(void)
 {
 	return "SELECT cluster_id::pg_catalog.text, group_id,"
-		" pg_catalog.current_setting('vecdb.library_version', true)"
+		" pg_catalog.current_setting('vecdb.library_version', true),"
+		" system_identifier OPERATOR(pg_catalog.=) (SELECT"
+		"  c.system_identifier::pg_catalog.text"
+		"  FROM pg_catalog.pg_control_system() c)"
+		" AND database_id OPERATOR(pg_catalog.=) vecdb.database_id()"
 		" FROM vecdb.catalog_local";
 }
 
@@ -65,6 +69,9 @@ remote_peer_refuse(const PGresult *res, int group, const char *host)
 	if (atoi(PQgetvalue(res, 0, 1)) != group)
 		return psprintf("is a member of group %s, and not of group %d",
 						PQgetvalue(res, 0, 1), group);
+	if (strcmp(PQgetvalue(res, 0, 3), "t") != 0)
+		return psprintf("is a copy of group %d, such as a restored dump, which is no member until somebody executes SELECT vecdb.resume_membership() there",
+						group);
 	if (PQgetisnull(res, 0, 2))
 		return pstrdup("vecdb is not in shared_preload_libraries there");
 	if (!is_compatible(PQgetvalue(res, 0, 2)))

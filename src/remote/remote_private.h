@@ -22,6 +22,7 @@
 #include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 #include "vecdb/remote.h"
+#include "vecdb/remote_record.h"
 
 /* How long cleaning up, which cannot be interrupted, waits for other nodes */
 #define REMOTE_CLEANUP_MS 5000
@@ -165,7 +166,6 @@ vdb_set_row_mode(PGconn *pg)
 extern char *remote_node_conninfo;
 extern int	remote_connect_timeout;
 extern int	remote_retry_delay;
-extern int	remote_recovery_interval;
 extern int	remote_copy_buffer;
 extern int	remote_max_connections_per_host;
 
@@ -238,6 +238,7 @@ extern void remote_rows_clear(VdbRequest *request);
 VDB_NORETURN extern void remote_error_throw(const PGresult *res, int group,
 											const char *host, const char *sql);
 VDB_NORETURN extern void remote_error_lost(int group, const char *host);
+extern int	remote_error_sqlstate(const PGresult *res);
 extern void remote_error_notice(void *arg, const PGresult *res);
 extern void remote_error_quiet(bool quiet);
 
@@ -255,40 +256,17 @@ extern void remote_transaction_begin(RemoteConnection *c,
 									 VdbRequest *request);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
 extern void remote_transaction_check(const RemoteConnection *c);
-extern bool remote_transaction_is_open(void);
 
 /* functions in remote_record.c */
-extern char *remote_record_prefix(void);
 extern char *remote_record_name(void);
 extern void remote_record_insert(const char *name);
-extern Oid	remote_record_table(void);
 
 /* functions in remote_shared.c */
 extern void remote_shared_init(void);
 extern bool remote_shared_may_try(const char *host, int port, int *wait_ms);
 extern void remote_shared_failed(const char *host, int port);
 extern void remote_shared_succeeded(const char *host, int port);
-extern uint64 remote_shared_request_recovery(void);
-extern List *remote_shared_databases(void);
-extern void remote_shared_forget(Oid database, uint64 requests);
-extern bool remote_shared_may_report(Oid database);
 extern bool remote_shared_acquire(const char *host, const char *port);
 extern void remote_shared_release(const char *host, const char *port);
-
-/* functions in remote_worker.c */
-extern void remote_worker_init(void);
-
-/* functions in remote_recovery.c */
-
-/* What a round of recovery did */
-typedef struct RemoteAction
-{
-	int			group;
-	char	   *gid;			/* NULL: it is about the group as a whole */
-	const char *what;
-	char	   *why;			/* NULL: nothing went wrong */
-} RemoteAction;
-
-extern bool remote_recovery_round(List **actions);
 
 #endif							/* REMOTE_PRIVATE_H */

@@ -196,6 +196,41 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 	return request;
 }
 
+/* vdb_remote_ask -- see vecdb/remote.h */
+bool
+vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
+{
+	RemoteConnection *c = remote_connection(group);
+	VdbRequest *request;
+
+	memset(answer, 0, sizeof(VdbAnswer));
+	if (!remote_try_connect(c, &answer->why))
+	{
+		answer->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+		return false;
+	}
+	/* the end of the transaction takes it back after an ERROR */
+	if (timeout_ms > 0)
+		remote_wait_deadline =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	request = remote_request_ask(c, sql);
+	remote_wait_deadline = 0;
+	if (request->error)
+	{
+		answer->sqlstate = remote_error_sqlstate(request->error);
+		answer->why = pstrdup(PQresultErrorMessage(request->error));
+	}
+	else if (request->lost)
+	{
+		answer->sqlstate = ERRCODE_CONNECTION_FAILURE;
+		answer->why = pstrdup("the connection was lost");
+	}
+	else
+		answer->rows = remote_rows_get(request);
+	vdb_remote_close(request);
+	return answer->why == NULL;
+}
+
 /* vdb_remote_row -- see vecdb/remote.h */
 PGresult *
 vdb_remote_row(VdbRequest *request)

@@ -297,14 +297,9 @@ find_host(const char *name, bool add)
 	return unused;
 }
 
-/*
- * remote_shared_request_recovery -- have our database looked at
- *
- * Returns how often that was asked for since it was forgotten last, this time
- * included; 0 if there is no room to note it.
- */
+/* vdb_remote_request_recovery -- see vecdb/remote_record.h */
 uint64
-remote_shared_request_recovery(void)
+vdb_remote_request_recovery(void)
 {
 	SharedDatabase *entry;
 	uint64		requests = 0;
@@ -323,9 +318,9 @@ remote_shared_request_recovery(void)
 	return requests;
 }
 
-/* remote_shared_databases -- those to be looked at */
+/* vdb_remote_databases -- see vecdb/remote_record.h */
 List *
-remote_shared_databases(void)
+vdb_remote_databases(void)
 {
 	Oid			databases[MAX_DATABASES];
 	int			count;
@@ -341,14 +336,9 @@ remote_shared_databases(void)
 	return result;
 }
 
-/*
- * remote_shared_forget -- a database need not be looked at any more
- *
- * Unless it was asked for more than "requests" times: then somebody has done
- * so while it was being looked at.
- */
+/* vdb_remote_forget_database -- see vecdb/remote_record.h */
 void
-remote_shared_forget(Oid database, uint64 requests)
+vdb_remote_forget_database(Oid database, uint64 requests)
 {
 	SharedDatabase *entry;
 
@@ -359,9 +349,9 @@ remote_shared_forget(Oid database, uint64 requests)
 	SpinLockRelease(&shared->mutex);
 }
 
-/* remote_shared_may_report -- is it time to log failures of a database? */
+/* vdb_remote_may_report -- see vecdb/remote_record.h */
 bool
-remote_shared_may_report(Oid database)
+vdb_remote_may_report(Oid database)
 {
 	SharedDatabase *entry;
 	TimestampTz now = GetCurrentTimestamp();

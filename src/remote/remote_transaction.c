@@ -10,7 +10,7 @@
  * At commit, a transaction that changed one group in all commits there.  One
  * that changed more commits in two phases: PREPARE TRANSACTION at the other
  * groups, a commit record among our own changes, our own commit, which is the
- * decision, and COMMIT PREPARED.  See README, "Crash states".
+ * decision, and COMMIT PREPARED.  See src/recovery/README, "Crash states".
  *
  * IDENTIFICATION
  *	  src/remote/remote_transaction.c
@@ -124,9 +124,9 @@ remote_transaction_check(const RemoteConnection *c)
 		remote_error_throw(c->failure, c->group, c->host, NULL);
 }
 
-/* remote_transaction_is_open -- is there one at any other group? */
+/* vdb_remote_is_open -- see vecdb/remote_record.h */
 bool
-remote_transaction_is_open(void)
+vdb_remote_is_open(void)
 {
 	return find_participants(true) != NIL || find_participants(false) != NIL;
 }
@@ -349,7 +349,7 @@ commit_two_phase(List *writers, List *readers)
 	char	   *name;
 	ListCell   *lc;
 
-	remote_shared_request_recovery();
+	vdb_remote_request_recovery();
 	name = remote_record_name();
 	VDB_DEBUG_POINT("remote_prepare");
 	foreach(lc, writers)
@@ -467,7 +467,7 @@ commit_prepared(int level)
 					 errdetail("The transaction is committed; \"%s\" is prepared there and will be committed when the group can be reached.",
 							   c->gid)));
 	}
-	remote_shared_request_recovery();
+	vdb_remote_request_recovery();
 }
 
 /*
@@ -533,7 +533,7 @@ roll_back(int level)
 		else if (c->depth > 0)
 			remote_pipeline_send(c, "ROLLBACK", NULL);
 		if (c->prepared != PREPARED_NOT)
-			remote_shared_request_recovery();
+			vdb_remote_request_recovery();
 		drop_settings(c);
 	}
 	remote_pipeline_await(all, false);

@@ -158,8 +158,8 @@ sub set_points
 }
 my $waiting = q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted};
 $holder = $one->background_psql('postgres');
-$holder->query_safe('SELECT pg_advisory_lock' . lock_of('remote_recovery_done'));
-set_points('remote_recovery_done');
+$holder->query_safe('SELECT pg_advisory_lock' . lock_of('recovery_done'));
+set_points('recovery_done');
 $one->psql('postgres', write_all(++$next) . 'COMMIT');
 VecdbGroups::wait_for($one, $waiting, 'a round has found nothing left');
 $id = ++$next;
@@ -195,7 +195,7 @@ is(copies($id), 0, 'nothing of it is left');
 
 # what nobody asked for is found when all databases are looked at
 $two->safe_psql('postgres', q{BEGIN; INSERT INTO t VALUES (2000, 'x'); PREPARE TRANSACTION 'vecdb_00112233_1_1_700_2'});
-set_points('remote_all_rounds=2');
+set_points('recovery_all_rounds=2');
 VecdbGroups::wait_for($two, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the worker rolls back');
 set_points('');
 

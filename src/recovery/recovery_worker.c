@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * remote_worker.c
+ * recovery_worker.c
  *	  Background workers that have transactions recovered.
  *
  * A launcher looks every vecdb.recovery_interval whether a database is to be
@@ -11,7 +11,7 @@
  * after it, so that no database is kept from being dropped.
  *
  * IDENTIFICATION
- *	  src/remote/remote_worker.c
+ *	  src/recovery/recovery_worker.c
  *
  *-------------------------------------------------------------------------
  */
@@ -37,12 +37,15 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "vecdb/catalog.h"
 #include "vecdb/lib_debug.h"
-
-#include "remote_private.h"
+#include "vecdb/remote_record.h"
+#include "recovery_private.h"
 
 /* All databases are looked at once in as many rounds */
 #define ALL_ROUNDS 60
+
+static int	recovery_interval = 10;
 
 PGDLLEXPORT void vecdb_launcher_worker(Datum arg);
 PGDLLEXPORT void vecdb_recovery_worker(Datum arg);
@@ -55,12 +58,17 @@ static void log_actions(List *actions);
 static void fill_worker(BackgroundWorker *worker, const char *function,
 						const char *type);
 
-/* remote_worker_init -- have the launcher started with the server */
+/* vdb_recovery_init -- see vecdb/recovery.h */
 void
-remote_worker_init(void)
+vdb_recovery_init(void)
 {
 	BackgroundWorker worker;
 
+	DefineCustomIntVariable("vecdb.recovery_interval",
+							"Sets how often transactions that a crash left prepared are looked for.",
+							NULL, &recovery_interval, 10, 1,
+							86400, PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
 	fill_worker(&worker, "vecdb_launcher_worker", "vecdb launcher");
 	worker.bgw_restart_time = 10;
 	strlcpy(worker.bgw_name, "vecdb launcher", BGW_MAXLEN);
@@ -104,7 +112,7 @@ vecdb_launcher_worker(Datum arg)
 
 		MemoryContextSwitchTo(context);
 		databases = choose_databases(rounds == 0);
-		rounds = (rounds + 1) % VDB_DEBUG_VALUE("remote_all_rounds",
+		rounds = (rounds + 1) % VDB_DEBUG_VALUE("recovery_all_rounds",
 												ALL_ROUNDS);
 		foreach(lc, databases)
 		{
@@ -114,7 +122,7 @@ vecdb_launcher_worker(Datum arg)
 		MemoryContextReset(context);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 remote_recovery_interval * 1000L, PG_WAIT_EXTENSION);
+						 recovery_interval * 1000L, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -130,7 +138,7 @@ vecdb_launcher_worker(Datum arg)
 static List *
 choose_databases(bool all)
 {
-	List	   *wanted = remote_shared_databases();
+	List	   *wanted = vdb_remote_databases();
 	List	   *chosen = NIL;
 	List	   *existing;
 	ListCell   *lc;
@@ -143,7 +151,7 @@ choose_databases(bool all)
 		if (list_member_oid(existing, lfirst_oid(lc)))
 			chosen = lappend_oid(chosen, lfirst_oid(lc));
 		else
-			remote_shared_forget(lfirst_oid(lc), PG_UINT64_MAX);
+			vdb_remote_forget_database(lfirst_oid(lc), PG_UINT64_MAX);
 	}
 	return all ? existing : chosen;
 }
@@ -226,15 +234,15 @@ recover_here(void)
 		vdb_catalog_cluster() != NULL)
 	{
 		/* stays asked for until a round has found nothing left */
-		requests = remote_shared_request_recovery();
-		complete = remote_recovery_round(&actions);
-		VDB_DEBUG_POINT("remote_recovery_done");
+		requests = vdb_remote_request_recovery();
+		complete = recovery_round(&actions);
+		VDB_DEBUG_POINT("recovery_done");
 	}
 	log_actions(actions);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	if (complete)
-		remote_shared_forget(MyDatabaseId, requests);
+		vdb_remote_forget_database(MyDatabaseId, requests);
 }
 
 /* Log what was done, and now and then what could not be */
@@ -247,7 +255,7 @@ log_actions(List *actions)
 
 	foreach(lc, actions)
 	{
-		RemoteAction *action = lfirst(lc);
+		RecoveryAction *action = lfirst(lc);
 
 		if (action->why == NULL)
 		{
@@ -257,7 +265,7 @@ log_actions(List *actions)
 			continue;
 		}
 		if (!asked)
-			may_report = remote_shared_may_report(MyDatabaseId);
+			may_report = vdb_remote_may_report(MyDatabaseId);
 		asked = true;
 		if (!may_report)
 			continue;
