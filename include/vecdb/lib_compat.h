@@ -48,6 +48,13 @@
 #define VDB_AM_CAN_BUILD_PARALLEL(routine) ((void) (routine))
 #endif
 
+/* 17: tables have a privilege for VACUUM, REINDEX and the like. */
+#if PG_VERSION_NUM >= 170000
+#define VDB_ACL_MAINTAIN ACL_MAINTAIN
+#else
+#define VDB_ACL_MAINTAIN ACL_NO_RIGHTS
+#endif
+
 /* 18: vacuum_delay_point() is told whether it is called by ANALYZE. */
 #if PG_VERSION_NUM >= 180000
 #define vdb_vacuum_delay_point() vacuum_delay_point(false)
