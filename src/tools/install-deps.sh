@@ -46,7 +46,8 @@ packages_for()
 			has_pgxs || echo "postgresql-server-dev-$(pg_major)" libpq-dev
 			;;
 		test)
-			echo perl libipc-run-perl
+			# the last one for networks of their own, test/t/263
+			echo perl libipc-run-perl iproute2
 			if [ ! -x "$("$PG_CONFIG" --bindir 2>/dev/null)/postgres" ]; then
 				echo "postgresql-$(pg_major)"
 			fi
