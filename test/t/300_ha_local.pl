@@ -214,8 +214,22 @@ sub wait_whole
 	}
 }
 
+# An old Patroni is refused, before anything is made.
+mkdir "$dir/old" or die $!;
+mkdir "$dir/old/bin" or die $!;
+append_to_file("$dir/old/bin/patroni", "#!/bin/sh\necho patroni 3.0.2\n");
+chmod 0755, "$dir/old/bin/patroni";
+my ($rc, $output) = do
+{
+	local $ENV{VECDB_PATRONI} = "$dir/old";
+	local_sh('up', '--ha');
+};
+isnt($rc, 0, 'Patroni 3.0.2 is refused');
+like($output, qr/only Patroni 3\.0\.2.*install-deps\.sh ha/s, '... with its version and what to do');
+ok(!-e $cluster, '... and nothing is made');
+
 my $began = time;
-my ($rc, $output) = local_sh('up', '--groups', $groups, '--hosts', 3, '--ha');
+($rc, $output) = local_sh('up', '--groups', $groups, '--hosts', 3, '--ha');
 is($rc, 0, 'a cluster of replicated groups starts') or BAIL_OUT($output);
 diag(sprintf '%-44s %.0f s', "start of $groups groups of 3 hosts", time - $began);
 
