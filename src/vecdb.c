@@ -17,13 +17,16 @@
 
 #include "vecdb/catalog.h"
 #include "vecdb/ddl.h"
+#include "vecdb/deadlock.h"
 #include "vecdb/distance.h"
 #include "vecdb/executor.h"
 #include "vecdb/hnsw.h"
 #include "vecdb/inspect.h"
 #include "vecdb/lib_debug.h"
 #include "vecdb/planner.h"
+#include "vecdb/recovery.h"
 #include "vecdb/remote.h"
+#include "vecdb/replication.h"
 
 PG_MODULE_MAGIC;
 
@@ -41,7 +44,10 @@ _PG_init(void)
 	{
 		vdb_planner_init();
 		vdb_remote_init();
+		vdb_recovery_init();
 		vdb_executor_init();
+		vdb_replication_init();
+		vdb_deadlock_init();
 	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");

@@ -3,8 +3,8 @@
  * remote_statement.c
  *	  Which statements a connection has prepared at the other node.
  *
- * Found by their text and the types of parameters.  The number is bounded; what was not used for the
- * longest time goes first.
+ * Found by their text and the types of parameters.  The number is bounded; what
+ * was not used for the longest time goes first.
  *
  * IDENTIFICATION
  *	  src/remote/remote_statement.c
@@ -70,7 +70,6 @@ remote_statement_add(RemoteConnection *c, const VdbStatement *s)
 		memcpy(types, s->param_types, types_size(s));
 	statement = hash_search(c->statements, &key, HASH_ENTER, &found);
 	statement->text = text;
-
 	statement->types = types;
 	statement->types_size = types_size(s);
 	snprintf(statement->name, sizeof(statement->name), "vdb_" UINT64_FORMAT,
@@ -144,6 +143,7 @@ types_size(const VdbStatement *s)
 	return s->param_types ? s->param_count * sizeof(Oid) : 0;
 }
 
+/* The table of a connection's statements, when the first is prepared */
 static void
 make_table(RemoteConnection *c)
 {
