@@ -46,8 +46,8 @@ _PG_init(void)
 		vdb_remote_init();
 		vdb_recovery_init();
 		vdb_executor_init();
-		vdb_replication_init();
 		vdb_deadlock_init();
+		vdb_replication_init();
 	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");

@@ -13,7 +13,6 @@
 
 #include "postgres.h"
 
-#include "libpq-fe.h"
 #include "nodes/pg_list.h"
 
 /* vdb_remote_record_prefix -- what names of our group's transactions begin with */
@@ -24,24 +23,6 @@ extern Oid	vdb_remote_record_table(void);
 
 /* vdb_remote_is_open -- is there a transaction of ours at any other group? */
 extern bool vdb_remote_is_open(void);
-
-/* What a group has answered */
-typedef struct VdbAnswer
-{
-	PGresult   *rows;			/* NULL: none; the caller clears it */
-	int			sqlstate;		/* of the error; 0: it has succeeded */
-	char	   *why;			/* the message of the error */
-} VdbAnswer;
-
-/*
- * vdb_remote_ask -- ask a group outside of transactions
- *
- * As the role that nodes log in as; hosts that did not answer lately are tried
- * as well.  Returns whether that succeeded.  Errors are not thrown: that no
- * host can be reached is
- * ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION.
- */
-extern bool vdb_remote_ask(int group, const char *sql, VdbAnswer *answer);
 
 /*
  * vdb_remote_request_recovery -- have our database looked at

@@ -27,7 +27,7 @@
 
 static void collect(DeadlockReport *report);
 static List *list_groups(int *local);
-static PGresult *ask(int group, const char *sql);
+static bool ask(int group, const char *sql, PGresult **rows);
 static void end_wait(const DeadlockWait *wait, const char *detail);
 static int	read_local_group(void);
 static void reach_suspected(void);
@@ -75,15 +75,14 @@ collect(DeadlockReport *report)
 
 	foreach(lc, groups)
 	{
-		PGresult   *res;
+		PGresult   *rows;
 
-		if (lfirst_int(lc) == local)
+		if (lfirst_int(lc) == local ||
+			!ask(lfirst_int(lc), deadlock_report_query(), &rows) ||
+			rows == NULL)
 			continue;
-		res = ask(lfirst_int(lc), deadlock_report_query());
-		if (res == NULL)
-			continue;
-		deadlock_report_add_rows(report, lfirst_int(lc), res);
-		PQclear(res);
+		deadlock_report_add_rows(report, lfirst_int(lc), rows);
+		PQclear(rows);
 	}
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -118,26 +117,28 @@ list_groups(int *local)
 }
 
 /*
- * Ask another group; NULL if that did not work
+ * Ask another group; false if that did not work
  *
  * In a transaction of its own, since an error must not keep us from asking
  * the next one.
  */
-static PGresult *
-ask(int group, const char *sql)
+static bool
+ask(int group, const char *sql, PGresult **rows)
 {
 	MemoryContext context = CurrentMemoryContext;
-	PGresult   *volatile res = NULL;
-	char	   *why = NULL;
+	VdbAnswer	answer;
+	volatile bool answered = false;
 
 	StartTransactionCommand();
 	PG_TRY();
 	{
-		res = vdb_remote_ask(group, sql, ANSWER_MS, &why);
-		if (res == NULL)
+		answered = vdb_remote_ask(group, sql, ANSWER_MS, &answer);
+		if (answered)
+			*rows = answer.rows;
+		else
 			ereport(DEBUG1,
 					(errmsg("group %d could not be asked for its waits", group),
-					 errdetail_internal("%s", why)));
+					 errdetail_internal("%s", answer.why)));
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
@@ -152,7 +153,7 @@ ask(int group, const char *sql)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
-	return res;
+	return answered;
 }
 
 /* Have a wait end with an error, where it is */
@@ -166,10 +167,10 @@ end_wait(const DeadlockWait *wait, const char *detail)
 		char	   *sql = psprintf("SELECT vecdb.break_lock_wait(%d, " INT64_FORMAT
 								   ", %s)", wait->waiter_pid, wait->wait_id,
 								   quote_literal_cstr(detail));
-		PGresult   *res = ask(wait->group, sql);
+		PGresult   *rows = NULL;
 
-		if (res)
-			PQclear(res);
+		if (ask(wait->group, sql, &rows))
+			PQclear(rows);
 	}
 }
 

@@ -43,6 +43,7 @@
 #include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 #include "vecdb/lib_debug.h"
+#include "vecdb/remote.h"
 #include "vecdb/remote_record.h"
 #include "recovery_private.h"
 
@@ -205,7 +206,7 @@ list_prepared_at(int group, List **prepared, List **actions)
 								 " WHERE database = pg_catalog.current_database()"
 								 " AND pg_catalog.starts_with(gid, '%s')",
 								 vdb_remote_record_prefix()),
-						&answer))
+						0, &answer))
 	{
 		add_action(actions, group, NULL, "not reached", answer.why);
 		return false;
@@ -295,7 +296,7 @@ finish(PreparedEntry *entry, bool commit, List **actions)
 					   psprintf("%s PREPARED %s",
 								commit ? "COMMIT" : "ROLLBACK",
 								quote_literal_cstr(entry->gid)),
-					   &answer))
+					   0, &answer))
 	{
 		add_action(actions, entry->group, entry->gid,
 				   commit ? "committed" : "rolled back", NULL);

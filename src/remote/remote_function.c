@@ -148,32 +148,6 @@ run_outside(ReturnSetInfo *rsinfo, int group, const char *sql)
 	vdb_remote_close(request);
 }
 
-/* vdb_remote_ask -- see vecdb/remote.h */
-PGresult *
-vdb_remote_ask(int group, const char *sql, int timeout_ms, char **why)
-{
-	RemoteConnection *c = remote_connection(group);
-	VdbRequest *request;
-	PGresult   *res;
-
-	remote_transaction_check(c);
-	if (!remote_try_connect(c, why))
-		return NULL;
-	remote_wait_deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   timeout_ms);
-	request = remote_request_ask(c, sql);
-	remote_wait_deadline = 0;
-	if (request->error)
-		*why = pstrdup(PQresultErrorMessage(request->error));
-	else if (request->lost)
-		*why = pstrdup("the connection was lost");
-	res = request->error || request->lost ? NULL : remote_rows_get(request);
-	if (res == NULL && !request->error && !request->lost)
-		res = PQmakeEmptyPGresult(c->pg, PGRES_TUPLES_OK);
-	vdb_remote_close(request);
-	return res;
-}
-
 /* Run it on our own group */
 static void
 run_here(ReturnSetInfo *rsinfo, const char *sql)

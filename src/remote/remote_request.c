@@ -196,9 +196,9 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 	return request;
 }
 
-/* vdb_remote_ask -- see vecdb/remote_record.h */
+/* vdb_remote_ask -- see vecdb/remote.h */
 bool
-vdb_remote_ask(int group, const char *sql, VdbAnswer *answer)
+vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 {
 	RemoteConnection *c = remote_connection(group);
 	VdbRequest *request;
@@ -209,7 +209,12 @@ vdb_remote_ask(int group, const char *sql, VdbAnswer *answer)
 		answer->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 		return false;
 	}
+	/* the end of the transaction takes it back after an ERROR */
+	if (timeout_ms > 0)
+		remote_wait_deadline =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	request = remote_request_ask(c, sql);
+	remote_wait_deadline = 0;
 	if (request->error)
 	{
 		answer->sqlstate = remote_error_sqlstate(request->error);

@@ -70,6 +70,7 @@ remote_statement_add(RemoteConnection *c, const VdbStatement *s)
 		memcpy(types, s->param_types, types_size(s));
 	statement = hash_search(c->statements, &key, HASH_ENTER, &found);
 	statement->text = text;
+
 	statement->types = types;
 	statement->types_size = types_size(s);
 	snprintf(statement->name, sizeof(statement->name), "vdb_" UINT64_FORMAT,
