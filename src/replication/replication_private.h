@@ -168,7 +168,7 @@ extern char *replication_hosts_name(const ReplicationHost *host);
 /* What Patroni answered */
 typedef struct ReplicationAnswer
 {
-	long		status;			/* of HTTP */
+	long		status;			/* of HTTP; 0: there was no answer */
 	char	   *body;
 	Jsonb	   *json;			/* NULL: the body is something else */
 } ReplicationAnswer;
@@ -178,8 +178,12 @@ extern ReplicationAnswer *replication_patroni_ask(const char *url,
 												  const char *path,
 												  const char *body,
 												  TimestampTz deadline);
+extern ReplicationAnswer *replication_patroni_try(const char *url,
+												  const char *method,
+												  const char *path,
+												  const char *body,
+												  TimestampTz deadline);
 extern char *replication_patroni_text(ReplicationAnswer *answer,
 									  const char *key, const char *subkey);
-extern bool replication_patroni_reached(const char *why);
 
 #endif							/* REPLICATION_PRIVATE_H */
