@@ -127,6 +127,8 @@ extern void replication_shared_forget(Oid database);
 extern bool replication_shared_begin_prober(void);
 extern void replication_shared_end_prober(bool again);
 extern bool replication_shared_has_prober(void);
+extern void replication_shared_nudge(void);
+extern bool replication_shared_take_nudge(void);
 extern TimeLineID replication_shared_saw(int group, TimeLineID timeline);
 extern void replication_shared_timelines(StringInfo groups,
 										 StringInfo timelines);
@@ -162,6 +164,9 @@ extern ReplicationHost *replication_hosts_find(ReplicationHost *hosts,
 											   int count, int group,
 											   const char *name);
 extern char *replication_hosts_name(const ReplicationHost *host);
+
+/* functions in replication_write.c */
+extern void replication_write_init(void);
 
 /* functions in replication_patroni.c */
 
