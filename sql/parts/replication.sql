@@ -43,7 +43,7 @@ CREATE FUNCTION vecdb.show_hosts(OUT group_id integer, OUT host text,
 		OUT error text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'vecdb_show_hosts'
-	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
 COMMENT ON FUNCTION vecdb.show_hosts() IS
 	'what this node knows of the hosts that it watches; see vecdb.hosts';
 
@@ -116,7 +116,10 @@ CREATE OR REPLACE VIEW vecdb.groups AS
 		END AS quorum,
 		p.group_id IS NOT NULL AND p.sync_standbys >= p.sync_required
 			AS writes_allowed
-	FROM vecdb.catalog_group g CROSS JOIN vecdb.catalog_local l
+	-- one row, as the planner should know: so it does not compile for long
+	FROM (SELECT max(group_id) AS group_id FROM vecdb.catalog_local
+		  HAVING count(*) > 0) l
+		CROSS JOIN vecdb.catalog_group g
 		LEFT JOIN leader p ON p.group_id = g.group_id
 		LEFT JOIN standby s ON s.group_id = g.group_id;
 COMMENT ON COLUMN vecdb.groups.leader IS
@@ -145,7 +148,7 @@ CREATE FUNCTION vecdb.show_leader_history(OUT group_id integer,
 		OUT timeline integer, OUT history text, OUT patroni jsonb)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'vecdb_show_leader_history'
-	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 3;
 REVOKE ALL ON FUNCTION vecdb.show_leader_history() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION vecdb.show_leader_history() TO pg_monitor;
 COMMENT ON FUNCTION vecdb.show_leader_history() IS
@@ -347,7 +350,7 @@ CREATE FUNCTION vecdb.health(OUT component text, OUT status text,
 	ORDER BY l.place, length(l.component), l.component
 	$$
 	LANGUAGE sql VOLATILE STRICT SECURITY DEFINER PARALLEL RESTRICTED
-	SET search_path = pg_catalog, pg_temp;
+	SET search_path = pg_catalog, pg_temp SET jit = off;
 REVOKE ALL ON FUNCTION vecdb.health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION vecdb.health() TO pg_monitor;
 COMMENT ON FUNCTION vecdb.health() IS
@@ -369,6 +372,6 @@ CREATE FUNCTION vecdb.ready() RETURNS boolean
 						  'group ' || vecdb.local_group()))
 	$$
 	LANGUAGE sql VOLATILE STRICT SECURITY DEFINER PARALLEL RESTRICTED
-	SET search_path = pg_catalog, pg_temp;
+	SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION vecdb.ready() IS
 	'whether this server does what it promises: it is no outdated primary, and its group has a leader and the standbys that commits wait for';

@@ -87,12 +87,14 @@ read_history(TimeLineID timeline)
 				(errcode_for_file_access(),
 				 errmsg("could not open file \"%s\": %m", path)));
 	text = palloc(MAX_FILE + 1);
+
 	length = fread(text, 1, MAX_FILE, file);
 	if (ferror(file))
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not read file \"%s\": %m", path)));
-	text[length] = '\0';
+	text[		length] = '\0';
+
 	FreeFile(file);
 	return text;
 }

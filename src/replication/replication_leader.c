@@ -277,14 +277,14 @@ wait_for_leader(Leadership *l)
 {
 	uint64		before = l->leader->state.instance;
 	char	   *wanted = l->candidate ?
-		replication_hosts_name(l->candidate) : NULL;
+	replication_hosts_name(l->candidate) : NULL;
 
 	for (;;)
 	{
 		int			count;
 		ReplicationHost *hosts = replication_shared_hosts(&count);
 		ReplicationHost *leader = hosts == NULL ? NULL :
-			replication_hosts_leader(hosts, count, l->group);
+		replication_hosts_leader(hosts, count, l->group);
 
 		if (leader && leader->state.instance != before)
 		{

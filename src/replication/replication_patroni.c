@@ -160,7 +160,7 @@ replication_patroni_try(const char *url, const char *method,
 							   curl.easy_strerror(code));
 	}
 	else
-			answer->body = pnstrdup(request.body, request.length);
+		answer->body = pnstrdup(request.body, request.length);
 	pfree(request.body);
 	return answer;
 }

@@ -233,10 +233,10 @@ finish_prepared(PlannedStmt *pstmt, const char *query, bool read_only,
 				QueryCompletion *qc)
 {
 	bool		finishes = write_consistency != WRITE_SERVER &&
-		MyBackendType == B_BACKEND &&
-		IsA(pstmt->utilityStmt, TransactionStmt) &&
-		((TransactionStmt *) pstmt->utilityStmt)->kind ==
-		TRANS_STMT_COMMIT_PREPARED;
+	MyBackendType == B_BACKEND &&
+	IsA(pstmt->utilityStmt, TransactionStmt) &&
+	((TransactionStmt *) pstmt->utilityStmt)->kind ==
+	TRANS_STMT_COMMIT_PREPARED;
 
 	if (finishes)
 		prepare_commit();
