@@ -131,6 +131,34 @@ extern uint64 vdb_remote_copy_end(VdbRemoteCopy *copy);
  */
 extern void vdb_remote_local_write(void);
 
+/* What a group has answered */
+typedef struct VdbAnswer
+{
+	PGresult   *rows;			/* NULL: none; the caller clears it */
+	int			sqlstate;		/* of the error; 0: it has succeeded */
+	char	   *why;			/* the message of the error */
+} VdbAnswer;
+
+/*
+ * vdb_remote_ask -- ask a group something that is no part of the transaction
+ *
+ * As the role that nodes log in as; hosts that did not answer lately are tried
+ * as well.  Returns whether that succeeded.  That a group cannot be reached, or
+ * reports an error, is told in the answer and not thrown; that no host can be
+ * reached is ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION.  No answer
+ * within timeout_ms is an ERROR; 0 waits for as long as it takes.
+ */
+extern bool vdb_remote_ask(int group, const char *sql, int timeout_ms,
+						   VdbAnswer *answer);
+
+/*
+ * vdb_remote_session_hook -- this backend has opened, or closes, a session
+ *
+ * Group 0: at a host that need not be a member.  Must not throw.
+ */
+extern void (*vdb_remote_session_hook) (const PGconn *pg, int group,
+										bool opened);
+
 /* vdb_remote_host -- host:port that a request went to, for EXPLAIN */
 extern const char *vdb_remote_host(VdbRequest *request);
 

@@ -68,7 +68,6 @@ static void prepare_hash(const VdbTable *table, VdbShardFunction *function);
 static void prepare_values(const VdbTable *table, VdbShardFunction *function);
 static void add_ranges(const VdbTable *table, VdbShardFunction *function);
 static void add_lists(const VdbTable *table, VdbShardFunction *function);
-static void fix_settings(void);
 static void prepare_custom(const VdbTable *table, VdbShardFunction *function);
 static void note_function(Datum arg, int cache, uint32 hash);
 static int	find_hash(const VdbTable *table, const Datum *values);
@@ -202,7 +201,7 @@ prepare_values(const VdbTable *table, VdbShardFunction *function)
 				   function->context);
 
 	nest_level = NewGUCNestLevel();
-	fix_settings();
+	vdb_catalog_fix_settings();
 	if (table->strategy == VDB_STRATEGY_RANGE)
 		add_ranges(table, function);
 	else
@@ -271,17 +270,15 @@ add_lists(const VdbTable *table, VdbShardFunction *function)
 	}
 }
 
-/*
- * fix_settings -- bounds mean the same in each session; the caller has begun a
- * nest level
- */
-static void
-fix_settings(void)
+void
+vdb_catalog_fix_settings(void)
 {
 	static const char *const settings[][2] = {
 		{"DateStyle", "ISO, YMD"},
 		{"IntervalStyle", "postgres"},
-		{"TimeZone", "UTC"}
+		{"TimeZone", "UTC"},
+		{"extra_float_digits", "1"},
+		{"lc_monetary", "C"}
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)

@@ -25,10 +25,7 @@ typedef struct GuardState
 } GuardState;
 
 static Node *create_guard(CustomScan *scan);
-static void begin_guard(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *exec_guard(CustomScanState *node);
-static void end_guard(CustomScanState *node);
-static void rescan_guard(CustomScanState *node);
 static void check_group(Oid relid, TupleTableSlot *slot);
 
 const CustomScanMethods executor_guard_methods = {
@@ -38,10 +35,10 @@ const CustomScanMethods executor_guard_methods = {
 
 static const CustomExecMethods guard_exec_methods = {
 	.CustomName = VDB_GUARD_NODE,
-	.BeginCustomScan = begin_guard,
+	.BeginCustomScan = executor_pass_begin,
 	.ExecCustomScan = exec_guard,
-	.EndCustomScan = end_guard,
-	.ReScanCustomScan = rescan_guard
+	.EndCustomScan = executor_pass_end,
+	.ReScanCustomScan = executor_pass_rescan
 };
 
 static Node *
@@ -55,47 +52,19 @@ create_guard(CustomScan *scan)
 	return (Node *) state;
 }
 
-static void
-begin_guard(CustomScanState *node, EState *estate, int eflags)
-{
-	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
-
-	node->custom_ps = list_make1(ExecInitNode(linitial(scan->custom_plans),
-											  estate, eflags));
-}
-
 static TupleTableSlot *
 exec_guard(CustomScanState *node)
 {
-	TupleTableSlot *below = ExecProcNode(linitial(node->custom_ps));
-	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	int			count = slot->tts_tupleDescriptor->natts;
+	TupleTableSlot *slot = executor_pass_row(node);
 
-	ExecClearTuple(slot);
-	if (TupIsNull(below))
+	if (TupIsNull(slot))
 		return slot;
-	slot_getallattrs(below);
-	memcpy(slot->tts_values, below->tts_values, count * sizeof(Datum));
-	memcpy(slot->tts_isnull, below->tts_isnull, count * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
 	check_group(((GuardState *) node)->relid, slot);
 	if (node->ss.ps.ps_ProjInfo == NULL)
 		return slot;
 	ResetExprContext(node->ss.ps.ps_ExprContext);
 	node->ss.ps.ps_ExprContext->ecxt_scantuple = slot;
 	return ExecProject(node->ss.ps.ps_ProjInfo);
-}
-
-static void
-end_guard(CustomScanState *node)
-{
-	ExecEndNode(linitial(node->custom_ps));
-}
-
-static void
-rescan_guard(CustomScanState *node)
-{
-	ExecReScan(linitial(node->custom_ps));
 }
 
 /* Is a row one of this group?  Columns of INSERT are those of the table. */

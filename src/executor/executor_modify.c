@@ -161,7 +161,8 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 	params.datums = batch->datums;
 	params.nulls = batch->nulls;
 	params.context = batch->context;
-	local = executor_local_open(batch->sql, &params, true);
+	local = batch->once ? executor_local_open_once(batch->sql, &params) :
+		executor_local_open(batch->sql, &params, true);
 	while ((slot = executor_local_next(local)) != NULL)
 	{
 		MemoryContextSwitchTo(writer->context);
@@ -458,6 +459,7 @@ explain_modify(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	ModifyState *state = (ModifyState *) node;
 
+	executor_explain_target(state->plan, state->params, es);
 	if (es->verbose)
 		ExplainPropertyText("Shard Statement", state->plan->sql, es);
 }

@@ -545,8 +545,13 @@ planner_statement(Query *query, VdbPlan *plan, List *keys)
 	scan->custom_private = vdb_plan_write(plan);
 	scan->methods = planner_fanout_methods;
 	scan->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	scan->scan.plan.startup_cost = 10;
-	scan->scan.plan.total_cost = 20;
+
+	/*
+	 * Less than what PostgreSQL reckons for planning: a prepared statement is
+	 * not to be planned again for each key, of the own group neither.
+	 */
+	scan->scan.plan.startup_cost = 1;
+	scan->scan.plan.total_cost = 5;
 	scan->scan.plan.plan_rows = 1;
 	scan->scan.plan.plan_width = 64;
 
