@@ -238,9 +238,12 @@ vdb_clear_permissions(RangeTblEntry *entry)
 #define VDB_MERGE_CONDITION(query) ((query)->mergeJoinCondition)
 #define vdb_is_by_source(action) \
 	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#define vdb_is_not_matched(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_TARGET)
 #else
 #define VDB_MERGE_CONDITION(query) ((query)->jointree->quals)
 #define vdb_is_by_source(action) false
+#define vdb_is_not_matched(action) (!(action)->matched)
 #endif
 
 /* 17: the virtual transaction of who holds a lock is one structure. */
