@@ -214,8 +214,22 @@ sub wait_whole
 	}
 }
 
+# An old Patroni is refused, before anything is made.
+mkdir "$dir/old" or die $!;
+mkdir "$dir/old/bin" or die $!;
+append_to_file("$dir/old/bin/patroni", "#!/bin/sh\necho patroni 3.0.2\n");
+chmod 0755, "$dir/old/bin/patroni";
+my ($rc, $output) = do
+{
+	local $ENV{VECDB_PATRONI} = "$dir/old";
+	local_sh('up', '--ha');
+};
+isnt($rc, 0, 'Patroni 3.0.2 is refused');
+like($output, qr/only Patroni 3\.0\.2.*install-deps\.sh ha/s, '... with its version and what to do');
+ok(!-e $cluster, '... and nothing is made');
+
 my $began = time;
-my ($rc, $output) = local_sh('up', '--groups', $groups, '--hosts', 3, '--ha');
+($rc, $output) = local_sh('up', '--groups', $groups, '--hosts', 3, '--ha');
 is($rc, 0, 'a cluster of replicated groups starts') or BAIL_OUT($output);
 diag(sprintf '%-44s %.0f s', "start of $groups groups of 3 hosts", time - $began);
 
@@ -250,24 +264,24 @@ start_client('searches', 'read', $writes);
 start_client('standbys', 'read', $reads);
 sleep 4;
 
-fault('nothing happens', 5, 5, sub { sleep 3 });
+fault('nothing happens', 10, 10, sub { sleep 3 });
 
-fault('postmaster of group 2 killed', 15, 15, sub {
+fault('postmaster of group 2 killed', 30, 30, sub {
 	my ($host, %primary) = primary(2);
 	# the postmaster alone; Patroni sees that it is gone
 	kill 'KILL', $primary{pid};
 });
 ok(wait_whole(60), 'the host comes back as a standby');
 
-fault('switch-over of group 2', 10, 10, sub { must('switchover', 2) });
-fault('switch-over of group 1, which is asked', 10, 10, sub { must('switchover', 1) });
+fault('switch-over of group 2', 25, 25, sub { must('switchover', 2) });
+fault('switch-over of group 1, which is asked', 25, 25, sub { must('switchover', 1) });
 ok(wait_whole(60), 'former primaries are standbys');
 
-fault('one of three etcd killed', 6, 6, sub { must('kill', 'etcd/1') });
+fault('one of three etcd killed', 15, 15, sub { must('kill', 'etcd/1') });
 must('start', 'etcd/1');
 
 my ($lost_host) = primary(1);
-fault('host of group 1 killed', 40, 40, sub { must('kill', "1/$lost_host") });
+fault('host of group 1 killed', 60, 60, sub { must('kill', "1/$lost_host") });
 my ($new_host) = primary(1);
 isnt($new_host // '', $lost_host, 'another host has the lead');
 must('start', "1/$lost_host");
@@ -276,11 +290,11 @@ ok(wait_whole(90), 'the host comes back as a standby');
 if ($ENV{VECDB_LONG})
 {
 	my ($host) = primary(2);
-	fault('host of group 2 killed', 40, 40, sub { must('kill', "2/$host") });
+	fault('host of group 2 killed', 60, 60, sub { must('kill', "2/$host") });
 	must('start', "2/$host");
 	ok(wait_whole(90), 'the host comes back as a standby');
 
-	fault('a standby of group 2 killed', 6, 6, sub {
+	fault('a standby of group 2 killed', 15, 15, sub {
 		my %now = hosts(2);
 		($host) = grep { $now{$_}{role} eq 'standby' } sort keys %now;
 		must('kill', "2/$host");
@@ -291,7 +305,7 @@ if ($ENV{VECDB_LONG})
 	# Patroni frozen, PostgreSQL running: the lead goes to another one, which
 	# must keep what it acknowledges until the first one wakes up
 	my $patroni;
-	fault('Patroni of group 2 frozen for 40 s', 50, 50, sub {
+	fault('Patroni of group 2 frozen for 40 s', 70, 70, sub {
 		($host) = primary(2);
 		($patroni) = split ' ', slurp_file("$cluster/group2/host$host/pid");
 		kill 'STOP', $patroni;
@@ -300,7 +314,7 @@ if ($ENV{VECDB_LONG})
 	});
 	ok(wait_whole(90), 'the host comes back as a standby');
 
-	fault('two of three etcd killed for 15 s', 10, 10, sub {
+	fault('two of three etcd killed for 15 s', 15, 15, sub {
 		must('kill', "etcd/$_") foreach 1, 2;
 		sleep 15;
 		must('start', "etcd/$_") foreach 1, 2;
