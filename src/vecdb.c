@@ -43,11 +43,12 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		vdb_planner_init();
+		/* waits at the end of a commit: after those of remote */
+		vdb_replication_init();
 		vdb_remote_init();
 		vdb_recovery_init();
 		vdb_executor_init();
 		vdb_deadlock_init();
-		vdb_replication_init();
 	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");

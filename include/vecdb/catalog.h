@@ -144,6 +144,10 @@ extern bool vdb_catalog_has_tables(void);
 extern int	vdb_catalog_shard(const VdbTable *table, const Datum *values,
 							  const bool *nulls);
 
+/* vdb_catalog_find_shard -- the same, but -1 when no shard takes the key */
+extern int	vdb_catalog_find_shard(const VdbTable *table, const Datum *values,
+								   const bool *nulls);
+
 /*
  * vdb_catalog_fix_settings -- those under which bounds of strategy range and
  * values of strategy list are written and read
@@ -196,5 +200,11 @@ extern bool vdb_catalog_local_mode(void);
  */
 extern void vdb_catalog_enter_local(void);
 extern void vdb_catalog_leave_local(void);
+
+/*
+ * vdb_catalog_on_leave -- have a function called whenever this process has left
+ * local mode, by an abort as well: it must not read catalogs
+ */
+extern void vdb_catalog_on_leave(void (*callback) (void));
 
 #endif							/* VECDB_CATALOG_H */

@@ -127,9 +127,11 @@ vdb_find_setting(const char *name)
 #if PG_VERSION_NUM >= 160000
 #define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, blkno, buf)
+#define VDB_RELATION_FILE(rel) ((rel)->rd_locator.relNumber)
 #else
 #define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, blkno, buf)
+#define VDB_RELATION_FILE(rel) ((rel)->rd_node.relNode)
 #endif
 
 /* 16: all settings are asked for with their number, and sorted. */
@@ -238,9 +240,12 @@ vdb_clear_permissions(RangeTblEntry *entry)
 #define VDB_MERGE_CONDITION(query) ((query)->mergeJoinCondition)
 #define vdb_is_by_source(action) \
 	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#define vdb_is_not_matched(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_TARGET)
 #else
 #define VDB_MERGE_CONDITION(query) ((query)->jointree->quals)
 #define vdb_is_by_source(action) false
+#define vdb_is_not_matched(action) (!(action)->matched)
 #endif
 
 /* 17: the virtual transaction of who holds a lock is one structure. */

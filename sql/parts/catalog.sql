@@ -199,6 +199,12 @@ CREATE FUNCTION vecdb.group_of("table" regclass, VARIADIC key "any") RETURNS int
 COMMENT ON FUNCTION vecdb.group_of(regclass, "any") IS
 	'the group that holds the rows of a distributed table that have this key';
 
+CREATE FUNCTION vecdb.check_group("table" regclass, VARIADIC key "any") RETURNS boolean
+	AS 'MODULE_PATHNAME', 'vecdb_check_group'
+	LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE;
+COMMENT ON FUNCTION vecdb.check_group(regclass, "any") IS
+	'an error if the rows of a distributed table that have this key are another group''s; for rows that triggers write';
+
 CREATE FUNCTION vecdb.plan_placement(shard_count integer, groups integer[],
 		current integer[] DEFAULT NULL)
 	RETURNS integer[]

@@ -93,6 +93,17 @@ int
 vdb_catalog_shard(const VdbTable *table, const Datum *values,
 				  const bool *nulls)
 {
+	int			shard = vdb_catalog_find_shard(table, values, nulls);
+
+	if (unlikely(shard < 0))
+		refuse_value(table, values[0]);
+	return shard;
+}
+
+int
+vdb_catalog_find_shard(const VdbTable *table, const Datum *values,
+					   const bool *nulls)
+{
 	VdbShardFunction *function = table->function;
 
 	Assert(table->kind == VDB_TABLE_DISTRIBUTED);
@@ -356,7 +367,7 @@ find_hash(const VdbTable *table, const Datum *values)
 }
 
 /*
- * find_value -- the shard of a key by strategy range or list
+ * find_value -- the shard of a key by strategy range or list, or -1
  */
 static int
 find_value(const VdbTable *table, Datum key)
@@ -387,7 +398,6 @@ find_value(const VdbTable *table, Datum key)
 	}
 	if (table->strategy == VDB_STRATEGY_LIST && function->other_shard >= 0)
 		return function->other_shard;
-	refuse_value(table, key);
 	return -1;
 }
 

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -50,6 +51,8 @@ static void lock_parent(RangeVar *name);
 void
 ddl_lock_named(Node *parse)
 {
+	if (RecoveryInProgress())
+		return;
 	if (IsA(parse, CopyStmt))
 	{
 		CopyStmt   *copy = (CopyStmt *) parse;

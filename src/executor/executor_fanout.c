@@ -84,9 +84,7 @@ vdb_executor_init(void)
 							 NULL, NULL, NULL);
 	RegisterCustomScanMethods(&executor_fanout_methods);
 	RegisterCustomScanMethods(&executor_insert_methods);
-	RegisterCustomScanMethods(&executor_guard_methods);
-	vdb_planner_set_methods(&executor_fanout_methods,
-							&executor_insert_methods);
+	vdb_planner_set_methods(&executor_fanout_methods);
 }
 
 /* CreateCustomScanState: each kind of plan has its own state. */

@@ -53,6 +53,7 @@ static HTAB *statements = NULL;
 
 static uint32 hash_text(const void *key, Size size);
 static int	compare_text(const void *left, const void *right, Size size);
+static bool has_triggers(EState *estate);
 static PlannedStmt *plan_kept(ExecutorLocal *local, const char *sql,
 							  const ExecutorParams *params,
 							  ParamListInfo values);
@@ -86,20 +87,28 @@ executor_local_open(const char *sql, const ExecutorParams *params, bool writes)
 }
 
 /*
- * executor_local_open_once -- the same, of a text that will hardly come again
+ * executor_local_open_once -- the same with the permissions of a role, of a
+ * text that will hardly come again
  *
  * It writes.  The statement is forgotten with the current memory context.
  */
 ExecutorLocal *
-executor_local_open_once(const char *sql, const ExecutorParams *params)
+executor_local_open_once(Oid role, const char *sql,
+						 const ExecutorParams *params)
 {
 	ExecutorLocal *local = (ExecutorLocal *) palloc0(sizeof(ExecutorLocal));
 	ParamListInfo values = make_param_list(params);
+	Oid			user;
+	int			context;
 
+	GetUserIdAndSecContext(&user, &context);
+	if (OidIsValid(role) && role != user)
+		SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
 	local->writes = true;
 	vdb_catalog_enter_local();
 	start_share(local, plan_once(sql, params, values), sql, values);
 	vdb_catalog_leave_local();
+	SetUserIdAndSecContext(user, context);
 	return local;
 }
 
@@ -129,7 +138,8 @@ plan_once(const char *sql, const ExecutorParams *params, ParamListInfo values)
 	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, raw),
 												 sql, params->types,
 												 params->count, NULL);
-	return pg_plan_query(linitial_node(Query, queries), sql, 0, values);
+	return pg_plan_query(linitial_node(Query, queries), sql,
+						 VDB_CURSOR_OPT_SHARE, values);
 }
 
 /* Make it ready to give its first row. */
@@ -151,6 +161,29 @@ start_share(ExecutorLocal *local, PlannedStmt *planned, const char *sql,
 	ExecutorStart(local->query, local->writes ? 0 : EXEC_FLAG_SKIP_TRIGGERS);
 	if (local->writes)
 		PopActiveSnapshot();
+	/* what is sent to be read calls no function that reads tables */
+	if (local->writes &&
+		(planned->invalItems != NIL || has_triggers(local->query->estate)))
+		vdb_planner_before_functions();
+}
+
+/* Will triggers of users be fired? */
+static bool
+has_triggers(EState *estate)
+{
+	ListCell   *cell;
+
+	foreach(cell, estate->es_opened_result_relations)
+	{
+		TriggerDesc *triggers = ((ResultRelInfo *) lfirst(cell))->ri_TrigDesc;
+
+		for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		{
+			if (!triggers->triggers[i].tgisinternal)
+				return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -263,7 +296,8 @@ find_statement(const char *sql, const ExecutorParams *params)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare(sql, params->count, params->types);
+	plan = SPI_prepare_cursor(sql, params->count, params->types,
+							  VDB_CURSOR_OPT_SHARE);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s",
 			 SPI_result_code_string(SPI_result), sql);

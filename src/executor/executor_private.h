@@ -91,7 +91,7 @@ extern ExecutorLocal *executor_local_open(const char *sql,
  *
  * It writes.  The statement is forgotten with the current memory context.
  */
-extern ExecutorLocal *executor_local_open_once(const char *sql,
+extern ExecutorLocal *executor_local_open_once(Oid role, const char *sql,
 											   const ExecutorParams *params);
 extern ExecutorLocal *executor_local_open_as(Oid role, const char *sql,
 											 const ExecutorParams *params,
@@ -191,9 +191,6 @@ extern void executor_pass_rescan(CustomScanState *node);
 
 /* functions in executor_insert.c */
 extern const CustomScanMethods executor_insert_methods;
-
-/* functions in executor_guard.c */
-extern const CustomScanMethods executor_guard_methods;
 
 /* functions in executor_modify.c */
 

@@ -87,7 +87,7 @@ static void ask_identity(Attempt *a);
 static void read_identity(Attempt *a);
 static void wait_for_attempts(Attempt **attempts, int count);
 static long next_deadline(Attempt **attempts, int count);
-static PGconn *start_connection(const char *host, int port);
+static PGconn *start_connection(const char *host, int port, const char *who);
 static void take_ready(RemoteConnection *c);
 VDB_NORETURN static void report_failure(RemoteConnection *c, const Attempt *a);
 static char *name_host(const VdbHost *host);
@@ -333,7 +333,7 @@ remote_close(PGconn *pg)
 PGconn *
 vdb_remote_begin_connect(const char *host, int port)
 {
-	return start_connection(host, port);
+	return start_connection(host, port, "vecdb prober");
 }
 
 /* vdb_remote_end_connect -- see vecdb/remote.h */
@@ -445,7 +445,7 @@ start_host(Attempt *a)
 	}
 	PG_TRY();
 	{
-		a->c->pg = start_connection(host->host, host->port);
+		a->c->pg = start_connection(host->host, host->port, "vecdb");
 	}
 	PG_CATCH();
 	{
@@ -650,12 +650,13 @@ next_deadline(Attempt **attempts, int count)
 /*
  * Begin to connect to a host
  *
- * The other node sees in application_name which group and process we are.
+ * The other node sees in application_name what, and which group and process,
+ * we are.
  * What vecdb.node_conninfo says comes first, so that it cannot change host,
  * port, database and what makes the session an internal one.
  */
 static PGconn *
-start_connection(const char *host, int port)
+start_connection(const char *host, int port, const char *who)
 {
 	const char *keywords[MAX_OPTIONS + 16];
 	const char *values[MAX_OPTIONS + 16];
@@ -696,8 +697,8 @@ start_connection(const char *host, int port)
 	keywords[n] = "client_encoding";
 	values[n++] = GetDatabaseEncodingName();
 	keywords[n] = "application_name";
-	values[n++] = psprintf("vecdb %d:%d", cluster ? cluster->local_group : 0,
-						   MyProcPid);
+	values[n++] = psprintf("%s %d:%d", who,
+						   cluster ? cluster->local_group : 0, MyProcPid);
 	keywords[n] = "options";
 	values[n++] = "-c vecdb.internal=on";
 	keywords[n] = values[n] = NULL;

@@ -18,6 +18,7 @@
 #include "utils/tuplestore.h"
 
 #include "vecdb/lib_compat.h"
+#include "vecdb/planner.h"
 
 #include "remote_private.h"
 
@@ -153,13 +154,16 @@ static void
 run_here(ReturnSetInfo *rsinfo, const char *sql)
 {
 	StringInfoData row;
+	SPIPlanPtr	plan;
 	int			rc;
 
 	initStringInfo(&row);
 	vdb_catalog_enter_local();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	rc = SPI_execute(sql, false, 0);
+	/* as by a client of the group: not by a function that is called there */
+	plan = SPI_prepare_cursor(sql, 0, NULL, VDB_CURSOR_OPT_SHARE);
+	rc = plan ? SPI_execute_plan(plan, NULL, NULL, false, 0) : SPI_result;
 	if (rc < 0)
 		elog(ERROR, "could not run the statement: %s",
 			 SPI_result_code_string(rc));

@@ -64,18 +64,13 @@ vdb_replication_order_hosts(int group, VdbHost *hosts, int *numbers,
 		int			rank = rank_host(h);
 		int			j = left;
 
-		if (h && (h->is_outdated || (h->foreign && h->is_up)))
+		if (h && h->is_outdated)
 		{
-			appendStringInfo(refused, "%s%s: ",
+			appendStringInfo(refused,
+							 "%s%s: is an outdated primary, on timeline %u when the group is on %u",
 							 refused->len > 0 ? "\n" : "",
-							 replication_hosts_name(h));
-			if (h->is_outdated)
-				appendStringInfo(refused,
-								 "is an outdated primary, on timeline %u when the group is on %u",
-								 h->state.timeline,
-								 replication_shared_saw(group, 0));
-			else
-				appendStringInfoString(refused, h->error);
+							 replication_hosts_name(h), h->state.timeline,
+							 replication_shared_saw(group, 0));
 			continue;
 		}
 		/* insert it behind those of its rank */
@@ -101,6 +96,9 @@ rank_host(ReplicationHost *known)
 {
 	if (known == NULL || known->seen_at == 0)
 		return known && known->failed_at != 0 ? 2 : 1;
+	/* it may have become a member since; connecting tells for certain */
+	if (known->foreign)
+		return 4;
 	if (known->is_leader)
 		return 0;
 	if (!known->is_up)

@@ -127,6 +127,8 @@ extern void replication_shared_forget(Oid database);
 extern bool replication_shared_begin_prober(void);
 extern void replication_shared_end_prober(bool again);
 extern bool replication_shared_has_prober(void);
+extern void replication_shared_nudge(void);
+extern bool replication_shared_take_nudge(void);
 extern TimeLineID replication_shared_saw(int group, TimeLineID timeline);
 extern void replication_shared_timelines(StringInfo groups,
 										 StringInfo timelines);
@@ -163,12 +165,15 @@ extern ReplicationHost *replication_hosts_find(ReplicationHost *hosts,
 											   const char *name);
 extern char *replication_hosts_name(const ReplicationHost *host);
 
+/* functions in replication_write.c */
+extern void replication_write_init(void);
+
 /* functions in replication_patroni.c */
 
 /* What Patroni answered */
 typedef struct ReplicationAnswer
 {
-	long		status;			/* of HTTP */
+	long		status;			/* of HTTP; 0: there was no answer */
 	char	   *body;
 	Jsonb	   *json;			/* NULL: the body is something else */
 } ReplicationAnswer;
@@ -178,8 +183,12 @@ extern ReplicationAnswer *replication_patroni_ask(const char *url,
 												  const char *path,
 												  const char *body,
 												  TimestampTz deadline);
+extern ReplicationAnswer *replication_patroni_try(const char *url,
+												  const char *method,
+												  const char *path,
+												  const char *body,
+												  TimestampTz deadline);
 extern char *replication_patroni_text(ReplicationAnswer *answer,
 									  const char *key, const char *subkey);
-extern bool replication_patroni_reached(const char *why);
 
 #endif							/* REPLICATION_PRIVATE_H */

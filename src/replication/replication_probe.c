@@ -108,6 +108,9 @@ replication_probe_fail(ReplicationProbe *probe, const char *why)
 		length--;
 	probe->known.failed_at = GetCurrentTimestamp();
 	snprintf(probe->known.error, REPLICATION_ERROR_SIZE, "%.*s", length, why);
+	/* on one line, as it is shown in tables */
+	for (char *c = probe->known.error; *c; c++)
+		*c = *c == '\n' || *c == '\t' ? ' ' : *c;
 	replication_probe_close(probe);
 	replication_shared_write(probe->place, &probe->known);
 	if (!probe->complained)

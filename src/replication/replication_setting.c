@@ -28,6 +28,7 @@ vdb_replication_init(void)
 	replication_shared_init();
 	replication_worker_init();
 	replication_hosts_init();
+	replication_write_init();
 }
 
 /* replication_setting_init -- define what can be set */

@@ -32,6 +32,8 @@ typedef struct SharedDatabase
 {
 	Oid			oid;			/* InvalidOid: free */
 	int			prober;			/* its pid, or 0 */
+	Latch	   *latch;			/* of the prober */
+	bool		nudged;			/* somebody wants its group asked now */
 	int			tries;			/* to start a prober, that are left */
 	TimestampTz next_try;
 } SharedDatabase;
@@ -224,6 +226,7 @@ replication_shared_begin_prober(void)
 	if (entry && entry->prober == 0)
 	{
 		entry->prober = MyProcPid;
+		entry->latch = MyLatch;
 		entry->tries = REPLICATION_TRIES;
 		granted = true;
 		for (int i = 0; i < shared->host_end; i++)
@@ -273,6 +276,38 @@ replication_shared_has_prober(void)
 	running = entry && entry->prober != 0;
 	LWLockRelease(shared->lock);
 	return running;
+}
+
+/* replication_shared_nudge -- have the hosts of our group asked now */
+void
+replication_shared_nudge(void)
+{
+	SharedDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	if (entry && entry->prober != 0 && !entry->nudged)
+	{
+		entry->nudged = true;
+		SetLatch(entry->latch);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* replication_shared_take_nudge -- were we?  For the prober; not any more */
+bool
+replication_shared_take_nudge(void)
+{
+	SharedDatabase *entry;
+	bool		nudged;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	nudged = entry && entry->nudged;
+	if (entry)
+		entry->nudged = false;
+	LWLockRelease(shared->lock);
+	return nudged;
 }
 
 /* The entry of a database, or a new one for it; NULL if there is none */

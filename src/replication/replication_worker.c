@@ -62,6 +62,7 @@ static void forget_unlisted(void);
 static void wait_until(TimestampTz end);
 static long next_deadline(TimestampTz end);
 static void take_events(WaitEvent *events, int count);
+static void ask_own_group(void);
 static void reload_if_asked(void);
 
 /* replication_worker_init -- have the launcher started with the server */
@@ -408,7 +409,11 @@ take_events(WaitEvent *events, int count)
 	for (int i = 0; i < count; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
+		{
 			ResetLatch(MyLatch);
+			if (replication_shared_take_nudge())
+				ask_own_group();
+		}
 		if (events[i].user_data)
 			replication_probe_advance(events[i].user_data);
 	}
@@ -423,6 +428,23 @@ take_events(WaitEvent *events, int count)
 											REPLICATION_TIMEOUT_MS));
 	}
 	CommitTransactionCommand();
+}
+
+/* Somebody waits for our standbys: ask them out of turn */
+static void
+ask_own_group(void)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (cluster && probe->group == cluster->local_group &&
+			probe->state == PROBE_READY)
+			replication_probe_begin(probe);
+	}
 }
 
 /* Read the configuration anew if there was a SIGHUP */

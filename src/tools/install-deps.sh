@@ -42,11 +42,12 @@ packages_for()
 {
 	case $1 in
 		build)
-			echo gcc libc6-dev libxxhash-dev libzstd-dev
+			echo gcc libc6-dev libxxhash-dev libzstd-dev libcurl4-openssl-dev
 			has_pgxs || echo "postgresql-server-dev-$(pg_major)" libpq-dev
 			;;
 		test)
-			echo perl libipc-run-perl
+			# the last one for networks of their own, test/t/263
+			echo perl libipc-run-perl iproute2
 			if [ ! -x "$("$PG_CONFIG" --bindir 2>/dev/null)/postgres" ]; then
 				echo "postgresql-$(pg_major)"
 			fi
@@ -144,7 +145,7 @@ if ! command -v apt-get >/dev/null; then
 	fi
 	has_pgxs && exit 0
 	die "This is not Debian: please install PostgreSQL 15 to 18 with its
-server headers, a C compiler, xxhash, zstd and Perl's IPC::Run, and see that
+server headers, a C compiler, xxhash, zstd, libcurl and Perl's IPC::Run, and see that
 pg_config is in PATH or given as PG_CONFIG."
 fi
 

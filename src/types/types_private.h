@@ -29,6 +29,7 @@ typedef struct TypesScanner
 {
 	const char *type_name;		/* SQL name, for messages */
 	const char *literal;		/* the whole of it, for messages */
+	const char *end;			/* of the literal, where its zero byte is */
 	const char *at;				/* next character to read */
 	const char *token;			/* where the last number began */
 	bool		is_underflow;	/* last number was not zero but became it */
@@ -70,6 +71,9 @@ extern float8 *types_average_sums(ArrayType *state, const char *caller,
 								  int *dim);
 extern ArrayType *types_average_begin(FunctionCallInfo fcinfo,
 									  const char *caller, int dim);
+
+/* types_toast.c */
+extern struct varlena *types_detoast(Datum datum);
 
 /* types_vector.c and types_halfvec.c, from the template types_dense.h */
 extern VdbVector *types_vector_create(int dim);

@@ -122,12 +122,12 @@ is($session->query($all), "$key|1", 'whose column is of another type now');
 $two->restart;
 is($session->query("SELECT two($single, $single)"), '1 1', 'after a restart');
 $session->query_until(qr/^go$/m, "\\echo go\nSELECT two(" . at_two('slow(id, 3) - id + 1') . ", $single);\n");
-VecdbGroups::wait_for($two, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'slow' AND application_name ~ '^vecdb '}, 'it works');
-$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb '});
+VecdbGroups::wait_for($two, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'slow' AND application_name ~ '^vecdb [0-9]'}, 'it works');
+$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'});
 like($session->query('SELECT 5'), qr/1 1\n5/, 'a read survives the end of its backend');
 # at once, before it can be known
 $session->query($all);
-$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name ~ '^vecdb '});
+$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'});
 is($session->query($all), "$key|1", 'and one that comes after it');
 $session->quit;
 
@@ -168,7 +168,7 @@ is($one->safe_psql('postgres', 'SELECT count(*) FROM t WHERE id >= 1000000'), 0,
 # a limit of connections
 sub wait_for_end
 {
-	return VecdbGroups::wait_for($one, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'},
+	return VecdbGroups::wait_for($one, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name !~ '^vecdb prober'},
 		'the session has ended');
 }
 my $everywhere = 'SELECT count(*) FROM items';

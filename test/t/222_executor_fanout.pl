@@ -186,6 +186,26 @@ SQL
 like($err, qr/cannot reach other groups from a parallel worker.*HINT:  Mark functions/s,
 	'a function that is not safe in a worker');
 
+# EXPLAIN in its formats, and of a statement that one group executes
+$cluster->query(1, <<'SQL');
+CREATE FUNCTION explained(form text, query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+	EXECUTE format('EXPLAIN (ANALYZE, VERBOSE, BUFFERS, FORMAT %s) %s', form, query) INTO result;
+	RETURN result;
+END $$;
+SQL
+is($cluster->query(1, <<'SQL'), join(', ', map { "$_ $share[$_ - 1]" } $cluster->groups), 'EXPLAIN as JSON');
+SELECT string_agg((g ->> 'Group') || ' ' || (g ->> 'Rows'), ', ' ORDER BY (g ->> 'Group')::int)
+FROM jsonb_array_elements(explained('json', 'SELECT id FROM items')::jsonb #> '{0,Plan,Group Shares}') g;
+SQL
+is($cluster->query(1, "SELECT explained('xml', 'SELECT id FROM items ORDER BY id LIMIT 3')::xml IS DOCUMENT"), 't', 'as XML');
+like($cluster->query(1, "SELECT explained('yaml', 'SELECT id FROM items ORDER BY id LIMIT 3')"),
+	qr/Group Shares: *\n +- Group: \d\n +Host: .*\n +Left Out: false\n +Rows: \d\n/, 'as YAML');
+my $owner = $cluster->query(1, q{SELECT vecdb.group_of('items', 7::bigint)});
+like($cluster->query($_, "EXPLAIN DELETE FROM items WHERE id = 7"), qr/Fan-out.*\n +Groups: $owner$/, "the group of a write, from $_")
+  foreach grep { $_ != $owner } $cluster->groups;
+
 # errors of a group, of all, and within a savepoint
 ($rc, $out, $err) = $cluster->try(1, <<'SQL', on_error_stop => 0);
 SELECT count(*) FROM items WHERE 1 / (id - 5) > 0;

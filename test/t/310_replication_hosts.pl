@@ -151,6 +151,10 @@ is(host($one, $stranger, 'count(*)'), '0', 'it is forgotten');
 $one->safe_psql('postgres', sprintf("INSERT INTO vecdb.catalog_host VALUES ('%s', %d, 1)", $second->host, $second->port + 100));
 host_becomes($one, $one, 'state', 'up', 'an address where nobody is');
 
+# views are planned as what they are: small
+$one->safe_psql('postgres', 'EXPLAIN SELECT * FROM vecdb.' . $_) =~ /cost=[0-9.]+\.\.([0-9]+)/
+  and cmp_ok($1, '<', 100000, "the cost of vecdb.$_") foreach qw(groups hosts leader_history);
+
 # errors are for those who may see them
 $one->safe_psql('postgres', 'CREATE ROLE plain LOGIN');
 is($one->safe_psql('postgres', q{SET ROLE plain; SELECT count(*) > 2, count(error) FROM vecdb.hosts}), 't|0', 'others do not see errors');

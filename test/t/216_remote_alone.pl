@@ -18,7 +18,7 @@ $cluster->query(1, q{
 	SELECT vecdb.distribute_table('items')});
 
 my $working = q{SELECT count(*) FROM pg_stat_activity
-	WHERE application_name ~ '^vecdb ' AND query ~ '^VACUUM' AND state = 'active'};
+	WHERE application_name ~ '^vecdb [0-9]' AND query ~ '^VACUUM' AND state = 'active'};
 
 # VACUUM in a session of its own, which waits for a lock at group 2
 my $locker = $two->background_psql('postgres');
@@ -31,7 +31,7 @@ sub begin_vacuum
 		\$stdin, '>', \$stdout, '2>', \$stderr, IPC::Run::timeout(60));
 	VecdbGroups::wait_for($two, "SELECT ($working) = 1", 'group 2 works');
 	my $pid = $one->safe_psql('postgres',
-		q{SELECT pid FROM pg_stat_activity WHERE query = 'VACUUM items' AND application_name !~ '^vecdb '});
+		q{SELECT pid FROM pg_stat_activity WHERE query = 'VACUUM items' AND application_name !~ '^vecdb [0-9]'});
 	return ($psql, $pid, \$stderr);
 }
 
