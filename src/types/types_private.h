@@ -29,6 +29,7 @@ typedef struct TypesScanner
 {
 	const char *type_name;		/* SQL name, for messages */
 	const char *literal;		/* the whole of it, for messages */
+	const char *end;			/* of the literal, where its zero byte is */
 	const char *at;				/* next character to read */
 	const char *token;			/* where the last number began */
 	bool		is_underflow;	/* last number was not zero but became it */

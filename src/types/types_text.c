@@ -22,13 +22,18 @@
 
 #include "types_private.h"
 
-static bool read_plain_decimal(const char *text, const char **end,
-							   float *value);
-static const char *read_digits(const char *at, uint64 *mantissa);
-static const char *read_exponent(const char *at, int *exponent);
+static bool read_plain_decimal(TypesScanner *scanner, float *value);
+static const char *read_digits(const TypesScanner *scanner, const char *at,
+							   uint64 *mantissa);
+static inline bool read_eight_digits(const char *at, uint64 *digits);
+static const char *read_exponent(const TypesScanner *scanner, const char *at,
+								 int *exponent);
 
 /* A decimal with a mantissa below this fits a double exactly. */
 #define MAX_EXACT_MANTISSA	(UINT64CONST(1) << 53)
+
+/* Eight more digits keep what is below this below that */
+#define MAX_BEFORE_EIGHT	90000000
 
 /* Powers of ten up to this one are exact in a double. */
 #define MAX_EXACT_POWER		22
@@ -62,6 +67,7 @@ types_scan_begin(TypesScanner *scanner, const char *type_name,
 	scanner->type_name = type_name;
 	scanner->literal = literal;
 	scanner->at = literal;
+	scanner->end = literal + strlen(literal);
 	scanner->token = literal;
 	scanner->is_underflow = false;
 }
@@ -99,10 +105,25 @@ types_scan_char(TypesScanner *scanner, char wanted)
 int
 types_scan_count(const TypesScanner *scanner)
 {
+	const uint64 low_bits = ~UINT64CONST(0) / 255;
+	const uint64 commas = low_bits * ',';
+	const char *at = scanner->at;
 	int			count = 1;
 
-	for (const char *at = scanner->at; (at = strchr(at, ',')) != NULL; at++)
-		count++;
+	/* eight at a time, for they are a tenth of a literal */
+	for (; scanner->end - at >= sizeof(uint64); at += sizeof(uint64))
+	{
+		uint64		bytes;
+		uint64		others;
+
+		memcpy(&bytes, at, sizeof(bytes));
+		bytes ^= commas;
+		/* the low bit of each byte that is not a comma */
+		others = (((bytes & (low_bits * 0x7F)) + low_bits * 0x7F) | bytes) >> 7;
+		count += ((~others & low_bits) * low_bits) >> 56;
+	}
+	for (; at < scanner->end; at++)
+		count += *at == ',';
 	return count;
 }
 
@@ -116,7 +137,6 @@ types_scan_count(const TypesScanner *scanner)
 float
 types_scan_float(TypesScanner *scanner)
 {
-	const char *end;
 	char	   *strtof_end;
 	float		value;
 
@@ -124,11 +144,8 @@ types_scan_float(TypesScanner *scanner)
 	scanner->token = scanner->at;
 	scanner->is_underflow = false;
 
-	if (read_plain_decimal(scanner->at, &end, &value))
-	{
-		scanner->at = end;
+	if (read_plain_decimal(scanner, &value))
 		return value;
-	}
 
 	/* PostgreSQL keeps LC_NUMERIC at C, so the point is a point */
 	errno = 0;
@@ -183,12 +200,13 @@ types_scan_integer(TypesScanner *scanner)
  * lies exactly half way between two floats while the decimal does not.
  */
 static bool
-read_plain_decimal(const char *text, const char **end, float *value)
+read_plain_decimal(TypesScanner *scanner, float *value)
 {
 	static const double powers[MAX_EXACT_POWER + 1] = {
 		1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
 		1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 	};
+	const char *text = scanner->at;
 	bool		is_negative = (*text == '-');
 	const char *at = (*text == '-' || *text == '+') ? &text[1] : text;
 	const char *point;
@@ -202,25 +220,25 @@ read_plain_decimal(const char *text, const char **end, float *value)
 	if (FLT_EVAL_METHOD != 0)
 		return false;
 
-	at = point = read_digits(at, &mantissa);
+	at = point = read_digits(scanner, at, &mantissa);
 	if (*at == '.')
 	{
-		at = read_digits(at + 1, &mantissa);
+		at = read_digits(scanner, at + 1, &mantissa);
 		exponent = -(int) (at - point - 1);
 	}
 	if (at == first || (at == first + 1 && *first == '.') ||
 		mantissa >= MAX_EXACT_MANTISSA)
 		return false;
 	if (*at == 'e' || *at == 'E')
-		at = read_exponent(at + 1, &exponent);
+		at = read_exponent(scanner, at + 1, &exponent);
 	if (at == NULL ||
 		!(*at == ',' || *at == ']' || *at == '}' || *at == '\0' || is_space(*at)))
 		return false;
 
-	*end = at;
 	if (mantissa == 0)
 	{
 		*value = is_negative ? -0.0f : 0.0f;
+		scanner->at = at;
 		return true;
 	}
 
@@ -232,6 +250,7 @@ read_plain_decimal(const char *text, const char **end, float *value)
 	if ((bits & UINT64CONST(0x1FFFFFFF)) == UINT64CONST(0x10000000))
 		return false;
 	*value = (float) (is_negative ? -exact : exact);
+	scanner->at = at;
 	return true;
 }
 
@@ -241,8 +260,17 @@ read_plain_decimal(const char *text, const char **end, float *value)
  * A mantissa that grows too large stays at MAX_EXACT_MANTISSA or above.
  */
 static const char *
-read_digits(const char *at, uint64 *mantissa)
+read_digits(const TypesScanner *scanner, const char *at, uint64 *mantissa)
 {
+	uint64		eight;
+
+	/* a single digit before the point is the rule, and not worth the attempt */
+	if (scanner->end - at >= 8 && at[1] != '.' &&
+		*mantissa < MAX_BEFORE_EIGHT && read_eight_digits(at, &eight))
+	{
+		*mantissa = *mantissa * 100000000 + eight;
+		at += 8;
+	}
 	for (; *at >= '0' && *at <= '9'; at++)
 	{
 		if (*mantissa < MAX_EXACT_MANTISSA)
@@ -252,12 +280,40 @@ read_digits(const char *at, uint64 *mantissa)
 }
 
 /*
+ * read_eight_digits -- the number that eight characters are, if all are digits
+ *
+ * All at once: digits are joined to pairs, those to fours, and those to eight.
+ */
+static inline bool
+read_eight_digits(const char *at, uint64 *digits)
+{
+#ifdef WORDS_BIGENDIAN
+	return false;
+#else
+	const uint64 each = ~UINT64CONST(0) / 255;
+	uint64		x;
+
+	/* the exclusive or makes 0 to 9 of digits, and more of all else */
+	memcpy(&x, at, sizeof(x));
+	x ^= each * '0';
+	if (((x + each * (0x80 - 10)) | x) & (each * 0x80))
+		return false;
+
+	/* the first character is in the lowest byte */
+	x = (x * 10 + (x >> 8)) & UINT64CONST(0x00FF00FF00FF00FF);
+	x = (x * 100 + (x >> 16)) & UINT64CONST(0x0000FFFF0000FFFF);
+	*digits = (x * 10000 + (x >> 32)) & UINT64CONST(0x00000000FFFFFFFF);
+	return true;
+#endif
+}
+
+/*
  * read_exponent -- add what stands behind the letter e to an exponent
  *
  * Returns NULL when that is not a number of at most three digits.
  */
 static const char *
-read_exponent(const char *at, int *exponent)
+read_exponent(const TypesScanner *scanner, const char *at, int *exponent)
 {
 	bool		is_negative = (*at == '-');
 	uint64		digits = 0;
@@ -266,7 +322,7 @@ read_exponent(const char *at, int *exponent)
 	if (*at == '-' || *at == '+')
 		at++;
 	first = at;
-	at = read_digits(at, &digits);
+	at = read_digits(scanner, at, &digits);
 	if (at == first || at - first > 3)
 		return NULL;
 	*exponent += is_negative ? -(int) digits : (int) digits;
