@@ -119,9 +119,11 @@ vdb_find_setting(const char *name)
 #if PG_VERSION_NUM >= 160000
 #define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, blkno, buf)
+#define VDB_RELATION_FILE(rel) ((rel)->rd_locator.relNumber)
 #else
 #define VDB_READ_RECENT_BUFFER(rel, blkno, buf) \
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, blkno, buf)
+#define VDB_RELATION_FILE(rel) ((rel)->rd_node.relNode)
 #endif
 
 /* 16: all settings are asked for with their number, and sorted. */

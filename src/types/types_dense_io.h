@@ -33,7 +33,7 @@ DENSE_ROOM(create) (int dim)
 DENSE_TYPE *
 DENSE_ROOM(from_datum) (Datum datum)
 {
-	DENSE_TYPE *result = (DENSE_TYPE *) PG_DETOAST_DATUM(datum);
+	DENSE_TYPE *result = (DENSE_TYPE *) types_detoast(datum);
 
 	if (unlikely(VARSIZE(result) < DENSE_SIZE(1) || result->dim < 1 ||
 				 VARSIZE(result) != DENSE_SIZE(result->dim)))

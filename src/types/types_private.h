@@ -72,6 +72,9 @@ extern float8 *types_average_sums(ArrayType *state, const char *caller,
 extern ArrayType *types_average_begin(FunctionCallInfo fcinfo,
 									  const char *caller, int dim);
 
+/* types_toast.c */
+extern struct varlena *types_detoast(Datum datum);
+
 /* types_vector.c and types_halfvec.c, from the template types_dense.h */
 extern VdbVector *types_vector_create(int dim);
 extern VdbVector *types_vector_from_datum(Datum datum);

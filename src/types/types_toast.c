@@ -1,0 +1,300 @@
+/*-------------------------------------------------------------------------
+ *
+ * types_toast.c
+ *	  Fetching values that are stored out of line.
+ *
+ * A vector of more than about 500 dimensions is kept in TOAST, in chunks of
+ * about 2,000 bytes.  An index scan computes a true distance from a dozen
+ * such rows for each search, and with PostgreSQL's own detoasting most of the
+ * time of that went into finding the chunks: an index of the TOAST table is
+ * opened and descended, and each chunk is a heap fetch of its own, though all
+ * chunks of a value were written one after the other.
+ *
+ * So a backend remembers where it found the first chunk of a value, and reads
+ * the chunks from there, one behind the other.  What it remembers is a guess:
+ * a chunk says of which value it is and which of its chunks, and a value's number
+ * is not given to another while a chunk of it is in the table.  Whenever
+ * anything is not as expected, PostgreSQL's own function does it all.
+ *
+ * IDENTIFICATION
+ *	  src/types/types_toast.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/toast_internals.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "vecdb/lib_compat.h"
+
+#include "types_private.h"
+
+/* Places to remember first chunks at, 20 bytes each; a power of two */
+#define PLACES	(64 * 1024)
+
+/*
+ * How often a page is looked up although it is known where it should be: only
+ * that counts as a use to those who choose the buffer to be replaced
+ */
+#define TURNS	16
+
+/* Where the first chunk of a value was last */
+typedef struct ChunkPlace
+{
+	Oid			file;			/* number of the TOAST table's file */
+	Oid			value;
+	BlockNumber blkno;
+	OffsetNumber offno;			/* InvalidOffsetNumber: nothing is known */
+	Buffer		buf;			/* where that block was */
+} ChunkPlace;
+
+/* A value being fetched */
+typedef struct ChunkReader
+{
+	Relation	toast;
+	Oid			value;
+	BlockNumber blkno;			/* of "buf", if that is valid */
+	Buffer		buf;			/* pinned and locked */
+	char	   *to;				/* where the next chunk goes */
+	Size		left;			/* bytes that are still to come */
+	int			next;			/* number of the next chunk */
+} ChunkReader;
+
+static ChunkPlace *places = NULL;
+static uint32 turn = 0;
+
+static bool fetch_chunks(Relation toast, Oid value, char *to, Size size);
+static ChunkPlace *get_place(Relation toast, Oid value);
+static bool find_first_chunk(Relation toast, Oid value, ChunkPlace *place);
+static bool read_chunks(ChunkReader *reader, OffsetNumber offno);
+static bool read_chunk(ChunkReader *reader, OffsetNumber offno);
+static void lock_block(ChunkReader *reader, BlockNumber blkno);
+
+/*
+ * types_detoast -- a value in memory, whole and aligned
+ *
+ * As PG_DETOAST_DATUM() does it: returns the value itself where it is that
+ * already, and otherwise a copy in the current memory context.
+ */
+struct varlena *
+types_detoast(Datum datum)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
+	struct varatt_external pointer;
+	struct varlena *result;
+	Relation	toast;
+	Size		size;
+	bool		found = false;
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(value))
+		return PG_DETOAST_DATUM(datum);
+	VARATT_EXTERNAL_GET_POINTER(pointer, value);
+	size = VARATT_EXTERNAL_GET_EXTSIZE(pointer);
+	if (VARATT_EXTERNAL_IS_COMPRESSED(pointer) || size == 0 ||
+		pointer.va_rawsize != (int32) (size + VARHDRSZ))
+		return PG_DETOAST_DATUM(datum);
+
+	result = palloc(size + VARHDRSZ);
+	SET_VARSIZE(result, size + VARHDRSZ);
+	toast = table_open(pointer.va_toastrelid, AccessShareLock);
+	if (toast->rd_tableam == GetHeapamTableAmRoutine())
+		found = fetch_chunks(toast, pointer.va_valueid, VARDATA(result), size);
+	table_close(toast, AccessShareLock);
+	if (found)
+		return result;
+	pfree(result);
+	return PG_DETOAST_DATUM(datum);
+}
+
+/*
+ * Copy all chunks of a value, from where the first one was last or from where
+ * the index says that it is; false when that did not work out
+ */
+static bool
+fetch_chunks(Relation toast, Oid value, char *to, Size size)
+{
+	ChunkPlace *place = get_place(toast, value);
+	ChunkReader reader = {0};
+	bool		known = place->offno != InvalidOffsetNumber;
+
+	reader.toast = toast;
+	reader.value = value;
+	reader.to = to;
+	reader.left = size;
+
+	if (known && ++turn % TURNS != 0 &&
+		VDB_READ_RECENT_BUFFER(toast, place->blkno, place->buf))
+	{
+		reader.buf = place->buf;
+		reader.blkno = place->blkno;
+		LockBuffer(reader.buf, BUFFER_LOCK_SHARE);
+		pgstat_count_buffer_read(toast);
+		pgstat_count_buffer_hit(toast);
+	}
+	else
+	{
+		if (!known && !find_first_chunk(toast, value, place))
+			return false;
+		/* VACUUM may have cut off what was there once */
+		if (place->blkno >= RelationGetNumberOfBlocks(toast))
+		{
+			place->offno = InvalidOffsetNumber;
+			return false;
+		}
+		lock_block(&reader, place->blkno);
+		place->buf = reader.buf;
+	}
+
+	if (read_chunks(&reader, place->offno))
+		return true;
+	place->offno = InvalidOffsetNumber;
+	return false;
+}
+
+/* What is remembered of a value, or nothing, in the place where it will be */
+static ChunkPlace *
+get_place(Relation toast, Oid value)
+{
+	Oid			file = VDB_RELATION_FILE(toast);
+	uint64		hash = ((uint64) file << 32 | value) *
+	UINT64CONST(0x9E3779B97F4A7C15);
+	ChunkPlace *place;
+
+	if (places == NULL)
+		places = MemoryContextAllocZero(TopMemoryContext,
+										sizeof(ChunkPlace) * PLACES);
+	place = &places[(hash >> 32) % PLACES];
+	if (place->file != file || place->value != value)
+	{
+		place->file = file;
+		place->value = value;
+		place->offno = InvalidOffsetNumber;
+	}
+	return place;
+}
+
+/* Look for the first chunk as PostgreSQL does */
+static bool
+find_first_chunk(Relation toast, Oid value, ChunkPlace *place)
+{
+	SnapshotData snapshot = {.snapshot_type = SNAPSHOT_TOAST};
+	ScanKeyData keys[2];
+	Relation   *indexes;
+	int			index_count;
+	int			valid = toast_open_indexes(toast, AccessShareLock, &indexes,
+										   &index_count);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(value));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(0));
+	scan = systable_beginscan_ordered(toast, indexes[valid], &snapshot, 2,
+									  keys);
+	tuple = systable_getnext_ordered(scan, ForwardScanDirection);
+	found = tuple != NULL;
+	if (found)
+	{
+		place->blkno = ItemPointerGetBlockNumber(&tuple->t_self);
+		place->offno = ItemPointerGetOffsetNumber(&tuple->t_self);
+	}
+	systable_endscan_ordered(scan);
+	toast_close_indexes(indexes, index_count, AccessShareLock);
+	return found;
+}
+
+/*
+ * Read all chunks, the first of which should be at "offno" of the locked block
+ *
+ * Whoever stored the value wrote each chunk behind the one before, or at the
+ * beginning of the next block where there was no more room.  Releases the
+ * block.
+ */
+static bool
+read_chunks(ChunkReader *reader, OffsetNumber offno)
+{
+	bool		fits = true;
+
+	while (reader->left > 0 && fits)
+	{
+		fits = read_chunk(reader, offno);
+		if (!fits && reader->next > 0 && offno > FirstOffsetNumber &&
+			reader->blkno + 1 < RelationGetNumberOfBlocks(reader->toast))
+		{
+			lock_block(reader, reader->blkno + 1);
+			offno = FirstOffsetNumber;
+			fits = read_chunk(reader, offno);
+		}
+		offno++;
+	}
+	UnlockReleaseBuffer(reader->buf);
+	return fits;
+}
+
+/* Copy the next chunk if it is this item of the locked block */
+static bool
+read_chunk(ChunkReader *reader, OffsetNumber offno)
+{
+	SnapshotData snapshot = {.snapshot_type = SNAPSHOT_TOAST};
+	TupleDesc	desc = RelationGetDescr(reader->toast);
+	Page		page = BufferGetPage(reader->buf);
+	Size		expected = Min(reader->left, TOAST_MAX_CHUNK_SIZE);
+	HeapTupleData tuple;
+	ItemId		item;
+	struct varlena *chunk;
+	bool		isnull;
+
+	if (PageIsNew(page) || offno > PageGetMaxOffsetNumber(page))
+		return false;
+	item = PageGetItemId(page, offno);
+	if (!ItemIdIsNormal(item))
+		return false;
+
+	tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+	tuple.t_len = ItemIdGetLength(item);
+	tuple.t_tableOid = RelationGetRelid(reader->toast);
+	ItemPointerSet(&tuple.t_self, reader->blkno, offno);
+	if (DatumGetObjectId(fastgetattr(&tuple, 1, desc, &isnull)) !=
+		reader->value || isnull ||
+		DatumGetInt32(fastgetattr(&tuple, 2, desc, &isnull)) !=
+		reader->next || isnull ||
+		!HeapTupleSatisfiesVisibility(&tuple, &snapshot, reader->buf))
+		return false;
+
+	chunk = (struct varlena *)
+		DatumGetPointer(fastgetattr(&tuple, 3, desc, &isnull));
+	if (isnull || VARATT_IS_EXTENDED(chunk) ||
+		VARSIZE(chunk) - VARHDRSZ != expected)
+		return false;
+	memcpy(reader->to, VARDATA(chunk), expected);
+	reader->to += expected;
+	reader->left -= expected;
+	reader->next++;
+	return true;
+}
+
+/* Lock a block that the table has, instead of the one before, if any */
+static void
+lock_block(ChunkReader *reader, BlockNumber blkno)
+{
+	if (BufferIsValid(reader->buf))
+		UnlockReleaseBuffer(reader->buf);
+	reader->buf = ReadBuffer(reader->toast, blkno);
+	reader->blkno = blkno;
+	LockBuffer(reader->buf, BUFFER_LOCK_SHARE);
+}

@@ -1,0 +1,74 @@
+--
+-- types_toast: values out of line come back as they were stored, whether
+-- their chunks are found by the index or remembered from earlier
+--
+CREATE TABLE toasted (id int PRIMARY KEY, v vector);
+
+-- chunks on one page, chunks that go on on the next ones, a last chunk of four
+-- bytes, and values that are not out of line
+CREATE VIEW expected AS
+	SELECT id, (SELECT array_agg(sin(id * 7919 + i)::real ORDER BY i)
+				FROM generate_series(1, dimensions) i)::vector AS v
+	FROM (SELECT id, (ARRAY[3, 700, 1536, 998, 500, 16000])[1 + id % 6] AS dimensions
+		  FROM generate_series(1, 120) id) sizes;
+INSERT INTO toasted SELECT * FROM expected;
+CREATE VIEW different AS
+	SELECT id FROM toasted JOIN expected USING (id)
+	WHERE toasted.v IS DISTINCT FROM expected.v
+		OR vector_dims(toasted.v) <> vector_dims(expected.v);
+SELECT pg_relation_size(reltoastrelid) > 0 AS out_of_line
+FROM pg_class WHERE oid = 'toasted'::regclass;
+
+-- by the index, and then from memory, which looks at fewer pages
+CREATE FUNCTION pg_temp.pages(statement text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || statement INTO plan;
+	RETURN plan->0->'Plan'->>'Shared Hit Blocks';
+END $$;
+SELECT pg_temp.pages('SELECT v <-> v FROM toasted') >
+	pg_temp.pages('SELECT v <-> v FROM toasted') + 100 AS fewer;
+SELECT count(*) FROM different;
+SELECT count(*) FROM different;
+
+-- changed, rolled back, removed, and written over what was removed
+UPDATE toasted SET v = v * array_fill(1::real, ARRAY[vector_dims(v)])::vector WHERE id % 3 = 0;
+SELECT count(*) FROM different;
+BEGIN;
+UPDATE toasted SET v = v + v;
+SELECT count(*) FROM different;
+ROLLBACK;
+DELETE FROM toasted WHERE id % 2 = 0;
+VACUUM toasted;
+SELECT count(*) FROM different;
+INSERT INTO toasted SELECT * FROM expected WHERE id % 2 = 0 ORDER BY id DESC;
+SELECT count(*) FROM different;
+
+-- the end of the table cut off, and the table written anew: chunks move, and
+-- the numbers of values stay
+DELETE FROM toasted WHERE id > 30;
+VACUUM toasted;
+SELECT count(*) FROM different;
+SELECT count(*) FROM toasted;
+VACUUM FULL toasted;
+SELECT count(*) FROM different;
+TRUNCATE toasted;
+INSERT INTO toasted SELECT * FROM expected ORDER BY id DESC;
+SELECT count(*) FROM different;
+
+-- compressed, which is left to PostgreSQL
+ALTER TABLE toasted ALTER v SET STORAGE EXTENDED;
+TRUNCATE toasted;
+INSERT INTO toasted SELECT 1, array_fill(0.5::real, ARRAY[16000])::vector;
+INSERT INTO toasted SELECT 2, (array_fill(0.5::real, ARRAY[14000]) || array_agg(sin(i)::real))::vector
+FROM generate_series(1, 2000) i;
+SELECT id, vector_dims(v), v <-> array_fill(0.5::real, ARRAY[16000])::vector < 1e-6 AS same FROM toasted;
+
+-- a temporary table, whose pages are elsewhere
+CREATE TEMPORARY TABLE own AS SELECT * FROM expected;
+SELECT count(*) FROM own JOIN expected USING (id) WHERE own.v <> expected.v;
+SELECT count(*) FROM own JOIN expected USING (id) WHERE own.v <> expected.v;
+
+DROP VIEW different, expected;
+DROP TABLE toasted, own;
