@@ -50,7 +50,9 @@
 
 static bool can_be_coded(const VdbHnswMetaPageData *meta);
 static Size element_size(int storage);
+static inline void change_signs(float *x, uint8 signs);
 static float largest_of(const float *x, int count);
+static inline float nearest_whole(float x);
 static void encode_half(const HnswIndex *index, const float *rotated,
 						VdbHnswFloat16Value *value);
 static void encode_float(const HnswIndex *index, const float *rotated,
@@ -259,27 +261,67 @@ hnsw_rotate(const HnswIndex *index, float *x)
 		/* Head and tail in turn; both are the whole for a power of two */
 		float	   *start = (round % 2 == 0) ? x : x + (padded - block);
 
-		for (int i = 0; i < padded; i++)
-			if (signs[i / 8] & (1 << (i % 8)))
-				x[i] = -x[i];
+		for (int i = 0; i < padded; i += 8)
+			change_signs(x + i, signs[i / 8]);
 		signs += padded / 8;
 		vdb_distance->hadamard(log2_block, start);
 	}
 }
 
-/* The largest magnitude among floats; infinite or NaN if one of them is */
+/*
+ * Change the signs of eight floats where a bit is set
+ *
+ * Without branches: the bits are random, and nobody could foresee them.
+ */
+static inline void
+change_signs(float *x, uint8 signs)
+{
+	uint32		bits[8];
+
+	memcpy(bits, x, sizeof(bits));
+	for (int i = 0; i < 8; i++)
+		bits[i] ^= ((uint32) signs << (31 - i)) & 0x80000000;
+	memcpy(x, bits, sizeof(bits));
+}
+
+/*
+ * The largest magnitude among floats; infinite or NaN if one of them is
+ *
+ * Magnitudes are in the order of their bits, with infinity and NaN above all
+ * numbers, and whole numbers are compared without branches.  "count" is a
+ * multiple of four.
+ */
 static float
 largest_of(const float *x, int count)
 {
-	float		largest = 0;
+	int32		largest[4] = {0};
+	float		result;
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i += 4)
 	{
-		/* not Max(), which would lose a NaN */
-		if (!(fabsf(x[i]) <= largest))
-			largest = fabsf(x[i]);
+		int32		bits[4];
+
+		memcpy(bits, x + i, sizeof(bits));
+		for (int j = 0; j < 4; j++)
+			largest[j] = Max(largest[j], bits[j] & 0x7FFFFFFF);
 	}
-	return largest;
+	largest[0] = Max(Max(largest[0], largest[1]),
+					 Max(largest[2], largest[3]));
+	memcpy(&result, &largest[0], sizeof(result));
+	return result;
+}
+
+/*
+ * rintf() for magnitudes below 2^22, which would be a call of a function
+ *
+ * Beside this number floats are whole.
+ */
+static inline float
+nearest_whole(float x)
+{
+	const float beside = 12582912.0f;	/* 1.5 * 2^23 */
+
+	return FLT_EVAL_METHOD == 0 ? (x + beside) - beside : rintf(x);
 }
 
 /*
@@ -316,8 +358,8 @@ hnsw_encode_int8(int padded, const float *rotated, VdbHnswInt8Value *value)
 {
 	float		largest = largest_of(rotated, padded);
 	float		inverse;
-	double		error2 = 0;
-	double		norm2 = 0;
+	double		error2[2] = {0};
+	double		norm2[2] = {0};
 
 	/* The rotation overflowed: nothing is known of such a value */
 	if (!isfinite(largest))
@@ -334,19 +376,26 @@ hnsw_encode_int8(int padded, const float *rotated, VdbHnswInt8Value *value)
 	if (isinf(inverse))
 		value->scale = inverse = 0;
 
-	for (int i = 0; i < padded; i++)
+	/* two sums of each, for one addition has to wait for that before it */
+	for (int i = 0; i < padded; i += 2)
 	{
-		float		step = rintf(rotated[i] * inverse);
-		double		decoded;
+		for (int j = 0; j < 2; j++)
+		{
+			float		x = rotated[i + j];
+			float		step = nearest_whole(x * inverse);
+			double		decoded;
 
-		step = Min(Max(step, -127), 127);
-		value->code[i] = (int8) step;
-		decoded = (double) value->scale * step;
-		error2 += (rotated[i] - decoded) * (rotated[i] - decoded);
-		norm2 += decoded * decoded;
+			step = Min(Max(step, -127.0f), 127.0f);
+			value->code[i + j] = (int8) step;
+			decoded = (double) value->scale * step;
+			error2[j] += (x - decoded) * (x - decoded);
+			norm2[j] += decoded * decoded;
+		}
 	}
-	value->error = (float) (sqrt(error2) * 1.0001 + sqrt(norm2) * 1e-6);
-	value->norm2 = (float) norm2;
+	norm2[0] += norm2[1];
+	value->error = (float) (sqrt(error2[0] + error2[1]) * 1.0001 +
+							sqrt(norm2[0]) * 1e-6);
+	value->norm2 = (float) norm2[0];
 }
 
 /*
