@@ -93,10 +93,13 @@ bool
 hnsw_is_near_taken(const HnswIndex *index, const HnswNeighbour *candidate,
 				   const HnswNeighbour *taken, int taken_count)
 {
+	HnswSampled own = {candidate->value.data, candidate->sample_norm2};
+
 	for (int i = 0; i < taken_count; i++)
 	{
-		if (hnsw_value_distance(index, candidate->value.data,
-								taken[i].value.data) <= candidate->distance)
+		HnswSampled other = {taken[i].value.data, taken[i].sample_norm2};
+
+		if (hnsw_is_within(index, &own, &other, candidate->distance))
 			return true;
 	}
 	return false;
@@ -130,6 +133,8 @@ hnsw_choose_neighbours(HnswSearch *search, VdbHnswRef self, int capacity,
 		candidate.ref = found->ref;
 		candidate.distance = found->distance;
 		candidate.value = found->value;
+		candidate.sample_norm2 = hnsw_sample_norm2(search->index,
+												   found->value.data);
 		hnsw_choice_offer(&choice, &candidate);
 	}
 	hnsw_choice_end(&choice);

@@ -22,11 +22,17 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "utils/float.h"
 
 #include "hnsw_graph.h"
 
 /* Values on their way to the cache while distances are computed */
 #define PREFETCH_AHEAD	4
+
+/* Lines of the cache that a vertex takes up to the end of the sample */
+#define SAMPLE_LINES \
+	((MAXALIGN(sizeof(HnswVertex)) + sizeof(VdbHnswCodedValue) + \
+	  HNSW_SAMPLE) / 64 + 1)
 
 /* A bucket with more than this makes sort_met() sort by comparisons */
 #define FULL_BUCKET		32
@@ -45,13 +51,16 @@ static HnswPlace enter(HnswGraph *graph, int layer, bool *exclusive,
 					   int *entry_layer);
 static void search_layer(HnswGraph *graph, const void *value, HnswPlace from,
 						 int ef, int layer);
+static void meet(HnswGraph *graph, HnswPlace place, float distance,
+				 bool is_exact);
 static int	copy_unmet_edges(HnswGraph *graph, HnswVertex *vertex,
 							 int layer);
 static void prefetch_value(const HnswGraph *graph, HnswPlace place);
 static void prefetch_edges(const HnswGraph *graph, HnswPlace place,
 						   int layer);
 static bool mark(HnswGraph *graph, uint32 number);
-static void choose_neighbours(HnswGraph *graph, int layer, HnswChoice *chosen);
+static void choose_neighbours(HnswGraph *graph, const HnswQuery *query,
+							  int layer, HnswChoice *chosen);
 static void sort_met(HnswGraph *graph);
 static inline uint32 bucket_of(float distance, float least, float scale,
 							   uint32 count);
@@ -66,9 +75,11 @@ static HnswPlace add_vertex(HnswGraph *graph, const HnswQuery *query,
 							ItemPointer tid, int layer, HnswChoice *chosen);
 static void link_to(HnswGraph *graph, HnswPlace from, HnswPlace to,
 					int layer, float distance);
-static int	choose_dropped(const HnswEdgeList *list,
-						   const float *to_neighbours, float distance,
-						   bool covered);
+static bool compare_with_list(HnswGraph *graph, const HnswEdgeList *list,
+							  HnswVertex *target, float distance,
+							  bool *covers);
+static int	choose_dropped(const HnswEdgeList *list, const bool *covers,
+						   float distance, bool covered);
 
 static inline HnswVertex *
 vertex_at(const HnswGraph *graph, HnswPlace place)
@@ -133,7 +144,7 @@ hnsw_graph_insert(HnswGraph *graph, const HnswQuery *query, ItemPointer tid)
 		if (l == 0 && join_vertex(graph, query, tid, &full))
 			goto done;
 		if (choose)
-			choose_neighbours(graph, l, &chosen[l]);
+			choose_neighbours(graph, query, l, &chosen[l]);
 	}
 
 	place = add_vertex(graph, query, tid, layer, chosen);
@@ -214,6 +225,7 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 	VdbHeap    *frontier = &graph->frontier;
 	VdbHeap    *nearest = &graph->nearest;
 	HnswVertex *vertex = vertex_at(graph, from);
+	HnswSampled own = {value, hnsw_sample_norm2(graph->index, value)};
 	float		distance;
 
 	frontier->count = nearest->count = 0;
@@ -224,7 +236,7 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 	vdb_heap_push(frontier, distance, from);
 	vdb_heap_push(nearest, -distance, from);
 	graph->met.count = 0;
-	vdb_heap_append(&graph->met, distance, from);
+	meet(graph, from, distance, true);
 
 	while (frontier->count > 0)
 	{
@@ -239,12 +251,19 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 			prefetch_edges(graph, frontier->entries[0].item, layer);
 		for (int i = 0; i < count; i++)
 		{
-			vertex = vertex_at(graph, graph->edges[i].to);
+			HnswSampled other =
+			hnsw_vertex_sampled(vertex_at(graph, graph->edges[i].to));
+			float		limit = nearest->count < ef ? get_float4_infinity() :
+			-nearest->entries[0].distance;
+			bool		is_exact;
+
 			if (i + PREFETCH_AHEAD < count)
 				prefetch_value(graph, graph->edges[i + PREFETCH_AHEAD].to);
-			distance = hnsw_value_distance(graph->index, value,
-										   hnsw_vertex_value(vertex));
-			vdb_heap_append(&graph->met, distance, graph->edges[i].to);
+			distance = hnsw_sampled_distance(graph->index, &own, &other,
+											 limit, &is_exact);
+			meet(graph, graph->edges[i].to, distance, is_exact);
+			if (!is_exact)
+				continue;
 			if (nearest->count < ef)
 				vdb_heap_push(nearest, -distance, graph->edges[i].to);
 			else if (distance < -nearest->entries[0].distance)
@@ -254,6 +273,20 @@ search_layer(HnswGraph *graph, const void *value, HnswPlace from, int ef,
 			vdb_heap_push(frontier, distance, graph->edges[i].to);
 		}
 	}
+}
+
+/* Note that a search has computed or estimated a distance */
+static void
+meet(HnswGraph *graph, HnswPlace place, float distance, bool is_exact)
+{
+	if (graph->met.count == graph->rough_space)
+	{
+		graph->rough_space *= 2;
+		graph->rough = repalloc_huge(graph->rough, sizeof(bool) *
+									 (Size) graph->rough_space);
+	}
+	graph->rough[graph->met.count] = !is_exact;
+	vdb_heap_append(&graph->met, distance, place);
 }
 
 /*
@@ -285,9 +318,10 @@ copy_unmet_edges(HnswGraph *graph, HnswVertex *vertex, int layer)
 static void
 prefetch_value(const HnswGraph *graph, HnswPlace place)
 {
-	const char *at = hnsw_vertex_value(vertex_at(graph, place));
+	const char *at = (const char *) vertex_at(graph, place);
+	int			lines = graph->index->sampled ? SAMPLE_LINES : 5;
 
-	for (int line = 0; line < 5; line++)
+	for (int line = 0; line < lines; line++)
 		__builtin_prefetch(at + line * 64);
 }
 
@@ -336,7 +370,8 @@ mark(HnswGraph *graph, uint32 number)
  * measured".
  */
 static void
-choose_neighbours(HnswGraph *graph, int layer, HnswChoice *chosen)
+choose_neighbours(HnswGraph *graph, const HnswQuery *query, int layer,
+				  HnswChoice *chosen)
 {
 	HnswIndex  *index = graph->index;
 	uint32		candidates = Min(graph->met.count, (uint32)
@@ -346,20 +381,27 @@ choose_neighbours(HnswGraph *graph, int layer, HnswChoice *chosen)
 	hnsw_choice_begin(chosen, index, hnsw_layer_capacity(index, layer));
 	for (uint32 i = 0; i < candidates && !hnsw_choice_is_full(chosen); i++)
 	{
-		HnswPlace	place = graph->sorted[i].item;
+		uint32		met = graph->sorted[i].item;
+		HnswPlace	place = graph->met.entries[met].item;
+		HnswVertex *vertex = vertex_at(graph, place);
 		HnswNeighbour candidate = {0};
 
 		candidate.ref.blkno = place;
 		candidate.ref.generation = 1;
 		candidate.distance = graph->sorted[i].distance;
-		candidate.value.data = hnsw_vertex_value(vertex_at(graph, place));
+		candidate.value.data = hnsw_vertex_value(vertex);
+		candidate.sample_norm2 = vertex->sample_norm2;
+		if (graph->rough[met])
+			candidate.distance = hnsw_value_distance(index, query->value.data,
+													 candidate.value.data);
 		hnsw_choice_offer(chosen, &candidate);
 	}
 	hnsw_choice_end(chosen);
 }
 
 /*
- * Put what the search has met in the order of distance, into graph->sorted
+ * Put what the search has met in the order of distance: graph->sorted has the
+ * numbers in graph->met
  *
  * There are about a thousand and no two searches are alike, so every step of
  * a sort by comparisons is a branch that nobody can foresee.  They are put in
@@ -403,8 +445,13 @@ sort_met(HnswGraph *graph)
 		starts[i] += starts[i - 1];
 	}
 	for (uint32 i = 0; i < count; i++)
-		graph->sorted[starts[bucket_of(met->entries[i].distance, least, scale,
-									   count)]++] = met->entries[i];
+	{
+		float		distance = met->entries[i].distance;
+		uint32		at = starts[bucket_of(distance, least, scale, count)]++;
+
+		graph->sorted[at].distance = distance;
+		graph->sorted[at].item = i;
+	}
 	pfree(starts);
 
 	if (fullest > FULL_BUCKET)
@@ -580,6 +627,7 @@ add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
 	vertex->layer = layer;
 	vertex->tid = *tid;
 	vertex->rows = 0;
+	vertex->sample_norm2 = hnsw_sample_norm2(graph->index, query->value.data);
 	memcpy(hnsw_vertex_value(vertex), query->value.data, query->value.size);
 	for (int l = 0; l <= layer; l++)
 	{
@@ -603,7 +651,7 @@ add_vertex(HnswGraph *graph, const HnswQuery *query, ItemPointer tid,
  * Make "from" point to the new vertex "to"
  *
  * Who has to go from a full list is decided as in a coded index on disk, see
- * choose_place_coded(), but with exact distances.
+ * choose_place_coded(), but with distances of values.
  */
 static void
 link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
@@ -611,42 +659,24 @@ link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
 {
 	HnswVertex *vertex = vertex_at(graph, from);
 	HnswEdgeList *list = hnsw_edge_list(graph, vertex, layer);
-	const void *value = hnsw_vertex_value(vertex_at(graph, to));
-	float		to_neighbours[2 * VDB_HNSW_MAX_M];
-	bool		covered = false;
+	HnswVertex *target = vertex_at(graph, to);
+	bool		covers[2 * VDB_HNSW_MAX_M];
+	bool		covered;
 	int			at;
 
 	lock(graph, &vertex->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < list->count; i++)
-		prefetch_value(graph, list->edges[i].to);
-	for (int i = 0; i < list->count; i++)
-	{
-		const HnswEdge *edge = &list->edges[i];
-
-		to_neighbours[i] =
-			hnsw_value_distance(graph->index, value,
-								hnsw_vertex_value(vertex_at(graph, edge->to)));
-		covered |= !edge->covered && edge->distance < distance &&
-			to_neighbours[i] <= distance;
-	}
-
+	covered = compare_with_list(graph, list, target, distance, covers);
 	at = list->count;
 	if (at < hnsw_layer_capacity(graph->index, layer))
-		list->count++;
+		covers[list->count++] = false;
 	else
-		at = choose_dropped(list, to_neighbours, distance, covered);
+		at = choose_dropped(list, covers, distance, covered);
 	if (at >= 0)
 	{
-		for (int i = 0; i < list->count && !covered; i++)
-		{
-			HnswEdge   *edge = &list->edges[i];
-
-			if (i != at && edge->distance > distance &&
-				to_neighbours[i] <= edge->distance)
-				edge->covered = true;
-		}
+		for (int i = 0; i < list->count; i++)
+			list->edges[i].covered |= i != at && covers[i];
 		list->edges[at].to = to;
-		list->edges[at].number = vertex_at(graph, to)->number;
+		list->edges[at].number = target->number;
 		list->edges[at].distance = distance;
 		list->edges[at].covered = covered;
 	}
@@ -654,14 +684,58 @@ link_to(HnswGraph *graph, HnswPlace from, HnswPlace to, int layer,
 }
 
 /*
+ * Is a new neighbour covered by one of the list, and if not, whom does it
+ * cover?
+ *
+ * Sets covers[] for each of the list; those that are covered already are not
+ * looked at, and can cover nobody.
+ */
+static bool
+compare_with_list(HnswGraph *graph, const HnswEdgeList *list,
+				  HnswVertex *target, float distance, bool *covers)
+{
+	HnswSampled own = hnsw_vertex_sampled(target);
+
+	for (int i = 0; i < list->count; i++)
+	{
+		covers[i] = false;
+		if (!list->edges[i].covered)
+			prefetch_value(graph, list->edges[i].to);
+	}
+	for (int i = 0; i < list->count; i++)
+	{
+		const HnswEdge *edge = &list->edges[i];
+		HnswSampled other;
+
+		if (edge->covered || edge->distance >= distance)
+			continue;
+		other = hnsw_vertex_sampled(vertex_at(graph, edge->to));
+		if (hnsw_is_within(graph->index, &own, &other, distance))
+			return true;
+	}
+	for (int i = 0; i < list->count; i++)
+	{
+		const HnswEdge *edge = &list->edges[i];
+		HnswSampled other;
+
+		if (edge->covered || edge->distance <= distance)
+			continue;
+		other = hnsw_vertex_sampled(vertex_at(graph, edge->to));
+		covers[i] = hnsw_is_within(graph->index, &own, &other,
+								   edge->distance);
+	}
+	return false;
+}
+
+/*
  * The place in a full list that a new neighbour takes, -1 for none
  *
  * The farthest of the covered has to go, be it the new one; with none
- * covered, the farthest of all.
+ * covered, the farthest of all.  "covers" says whom the new one covers.
  */
 static int
-choose_dropped(const HnswEdgeList *list, const float *to_neighbours,
-			   float distance, bool covered)
+choose_dropped(const HnswEdgeList *list, const bool *covers, float distance,
+			   bool covered)
 {
 	int			farthest = -1;
 	bool		farthest_covered = covered;
@@ -670,9 +744,7 @@ choose_dropped(const HnswEdgeList *list, const float *to_neighbours,
 	for (int i = 0; i < list->count; i++)
 	{
 		const HnswEdge *edge = &list->edges[i];
-		bool		is_covered = edge->covered ||
-		(!covered && edge->distance > distance &&
-		 to_neighbours[i] <= edge->distance);
+		bool		is_covered = edge->covered || covers[i];
 
 		if (is_covered < farthest_covered ||
 			(is_covered == farthest_covered &&

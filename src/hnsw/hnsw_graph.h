@@ -57,6 +57,7 @@ typedef struct HnswVertex
 	uint16		layer;			/* highest layer */
 	ItemPointerData tid;		/* first heap row */
 	HnswPlace	rows;			/* further heap rows */
+	float		sample_norm2;	/* as in HnswSampled */
 	/* the value follows, then the edge lists from layer 0 upwards */
 } HnswVertex;
 
@@ -94,7 +95,9 @@ typedef struct HnswGraph
 	VdbHeap		nearest;
 	VdbHeap		met;			/* all that a search computed distances of, in
 								 * no order */
-	VdbHeapEntry *sorted;		/* scratch: "met" in order */
+	bool	   *rough;			/* of each in "met": it is an estimate */
+	uint32		rough_space;
+	VdbHeapEntry *sorted;		/* scratch: numbers in "met", in order */
 	uint32		sorted_space;
 	HnswEdge   *edges;			/* scratch for one edge list */
 	MemoryContext context;		/* for one insertion */
@@ -111,6 +114,14 @@ static inline void *
 hnsw_vertex_value(HnswVertex *vertex)
 {
 	return (char *) vertex + MAXALIGN(sizeof(HnswVertex));
+}
+
+static inline HnswSampled
+hnsw_vertex_sampled(HnswVertex *vertex)
+{
+	HnswSampled sampled = {hnsw_vertex_value(vertex), vertex->sample_norm2};
+
+	return sampled;
 }
 
 /* functions in hnsw_region.c */

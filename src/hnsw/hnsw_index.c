@@ -22,6 +22,9 @@
 
 #include "hnsw_private.h"
 
+/* What a sample says is trusted beyond so many standard deviations */
+#define SAMPLE_DEVIATIONS	2.5
+
 /* What rd_amcache holds: one chunk, because relcache frees it with pfree */
 typedef struct HnswCache
 {
@@ -31,6 +34,7 @@ typedef struct HnswCache
 
 static HnswCache *get_cache(Relation rel);
 static void fill_index(HnswIndex *index, Relation rel, HnswCache *cache);
+static void set_sampled(HnswIndex *index);
 static int	coded_capacity(const HnswIndex *index);
 static void check_indexed_column(const VdbTypeInfo *type,
 								 Form_pg_attribute column);
@@ -108,6 +112,7 @@ fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
 	}
 	else
 		index->value_size = hnsw_plain_value_size(index);
+	set_sampled(index);
 
 	if (index->value_size > 0)
 		index->record_size =
@@ -115,6 +120,26 @@ fill_index(HnswIndex *index, Relation rel, HnswCache *cache)
 							 &body_pages);
 	if (body_pages > 0)
 		index->record_size = 0;
+}
+
+/*
+ * May the distance of values be told from a part of them?
+ *
+ * Where that is at most half of them, and the distance a sum over elements.
+ * After the rotation the difference of two values points anywhere, so the
+ * share of its squared length that a sample has is distributed as that of
+ * normal variables: by Beta(s / 2, (d - s) / 2).
+ */
+static void
+set_sampled(HnswIndex *index)
+{
+	int			padded = index->meta.padded;
+
+	index->sampled = index->meta.storage == VDB_HNSW_STORAGE_INT8 &&
+		index->meta.metric != VDB_METRIC_IP && padded >= 2 * HNSW_SAMPLE;
+	if (index->sampled)
+		index->sample_margin = SAMPLE_DEVIATIONS *
+			sqrt(2.0 / HNSW_SAMPLE * (1 - (double) HNSW_SAMPLE / padded));
 }
 
 /* The type that the operator class of the index is for */

@@ -506,7 +506,7 @@ encode_neighbours(InsertState *insert, int layer, VdbHnswFactors *factors,
 	{
 		hnsw_decode_value(index, insert->neighbours[layer][i].value.data,
 						  target);
-		hnsw_encode_edge(index, base, target, &factors[i],
+		hnsw_encode_edge(index, base, target, -1, &factors[i],
 						 codes + i * index->code_size);
 	}
 }

@@ -270,7 +270,7 @@ put_edge(HnswChange *change, HnswLink *link)
 
 	code = palloc(index->code_size);
 	hnsw_decode_value(index, link->record.value, index->scratch);
-	hnsw_encode_edge(index, index->scratch, link->query->rotated, &factors,
+	hnsw_encode_edge(index, index->scratch, link->query->rotated, -1, &factors,
 					 code);
 	hnsw_change_edge(change, &link->record, at, link->to, &factors, code,
 					 covered);

@@ -102,6 +102,8 @@ typedef struct HnswIndex
 								 * without WAL, it is written at the end */
 	Size		code_size;		/* bytes of one neighbour code, or 0 */
 	Size		value_size;		/* bytes of every value, 0 where they differ */
+	bool		sampled;		/* long values: hnsw_sampled_distance() */
+	float		sample_margin;	/* share by which a sample may be wrong */
 	Size		record_size;	/* of layer 0 where all are alike and have no
 								 * body pages, otherwise 0 */
 	const uint8 *signs;			/* of the rotation; see hnsw_storage.c */
@@ -118,6 +120,20 @@ typedef struct HnswValue
 	void	   *data;
 	Size		size;
 } HnswValue;
+
+/*
+ * A stored value, and the squared length of its first HNSW_SAMPLE elements
+ *
+ * Those are a random sample of a long rotated value, and enough to tell most
+ * distances from a limit.  The length is 0 where nobody has computed it.
+ */
+typedef struct HnswSampled
+{
+	const void *value;
+	float		norm2;
+} HnswSampled;
+
+#define HNSW_SAMPLE 512
 
 /*
  * What is searched for: the value prepared for comparison with stored ones.
@@ -244,6 +260,7 @@ typedef struct HnswNeighbour
 	float		distance;		/* to that vertex */
 	bool		covered;		/* set when it is chosen */
 	HnswValue	value;
+	float		sample_norm2;	/* as in HnswSampled */
 } HnswNeighbour;
 
 /*
@@ -373,13 +390,17 @@ extern void hnsw_encode_value(const HnswIndex *index, const float *rotated,
 							  void *value);
 extern void hnsw_encode_int8(int padded, const float *rotated,
 							 VdbHnswInt8Value *value);
+extern void hnsw_decode_lead(const HnswIndex *index, const void *value,
+							 int count, float *out);
 extern void hnsw_decode_value(const HnswIndex *index, const void *value,
 							  float *out);
 
 /* functions in hnsw_value.c */
 extern void hnsw_encode_edge(const HnswIndex *index, const float *base,
-							 const float *target, VdbHnswFactors *factors,
-							 uint8 *code);
+							 const float *target, float l2_squared,
+							 VdbHnswFactors *factors, uint8 *code);
+extern float hnsw_known_l2_squared(const HnswIndex *index, const void *a,
+								   const void *b, float distance);
 extern void hnsw_estimate(const HnswIndex *index, const HnswQuery *query,
 						  float distance, const HnswRecord *record,
 						  int32 *sums, float *estimates);
@@ -392,6 +413,12 @@ extern void hnsw_query_from_value(const HnswIndex *index, HnswValue value,
 								  HnswQuery *query);
 extern float hnsw_query_distance(const HnswIndex *index,
 								 const HnswQuery *query, const void *value);
+extern float hnsw_sample_norm2(const HnswIndex *index, const void *value);
+extern float hnsw_sampled_distance(const HnswIndex *index,
+								   const HnswSampled *a, const HnswSampled *b,
+								   float limit, bool *is_exact);
+extern bool hnsw_is_within(const HnswIndex *index, const HnswSampled *a,
+						   const HnswSampled *b, float limit);
 extern float hnsw_value_distance(const HnswIndex *index, const void *a,
 								 const void *b);
 extern float hnsw_distance_bound(const HnswIndex *index,

@@ -170,6 +170,8 @@ init_view(HnswGraph *graph, HnswIndex *index, Size size)
 	vdb_heap_init(&graph->frontier, 1024);
 	vdb_heap_init(&graph->nearest, 1024);
 	vdb_heap_init(&graph->met, 1024);
+	graph->rough_space = 1024;
+	graph->rough = palloc(sizeof(bool) * graph->rough_space);
 	graph->sorted_space = 1024;
 	graph->sorted = palloc(sizeof(VdbHeapEntry) * graph->sorted_space);
 	graph->edges = palloc(sizeof(HnswEdge) * capacity);

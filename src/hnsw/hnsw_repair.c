@@ -616,7 +616,7 @@ change_edge(Repair *repair, HnswChange *change)
 	code = palloc(index->code_size);
 	hnsw_decode_value(index, record->value, index->scratch);
 	hnsw_decode_value(index, added->value.data, target);
-	hnsw_encode_edge(index, index->scratch, target, &factors, code);
+	hnsw_encode_edge(index, index->scratch, target, -1, &factors, code);
 	hnsw_change_edge(change, record, at, added->ref, &factors, code,
 					 added->covered);
 	return true;

@@ -475,23 +475,30 @@ encode_float(const HnswIndex *index, const float *rotated,
 void
 hnsw_decode_value(const HnswIndex *index, const void *value, float *out)
 {
-	int			padded = index->meta.padded;
+	hnsw_decode_lead(index, value, index->meta.padded, out);
+}
+
+/* hnsw_decode_lead -- the first "count" of them, a multiple of 64 */
+void
+hnsw_decode_lead(const HnswIndex *index, const void *value, int count,
+				 float *out)
+{
 	const void *elements = (const VdbHnswCodedValue *) value + 1;
 	float		scale = ((const VdbHnswCodedValue *) value)->scale;
 
 	switch (index->meta.storage)
 	{
 		case VDB_HNSW_STORAGE_INT8:
-			for (int i = 0; i < padded; i++)
+			for (int i = 0; i < count; i++)
 				out[i] = scale * ((const VdbHnswInt8Value *) value)->code[i];
 			break;
 		case VDB_HNSW_STORAGE_FLOAT16:
-			vdb_distance->half_to_float(padded, elements, out);
-			for (int i = 0; i < padded; i++)
+			vdb_distance->half_to_float(count, elements, out);
+			for (int i = 0; i < count; i++)
 				out[i] *= scale;
 			break;
 		default:
-			memcpy(out, elements, sizeof(float) * padded);
+			memcpy(out, elements, sizeof(float) * count);
 			break;
 	}
 }

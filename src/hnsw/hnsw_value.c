@@ -48,6 +48,9 @@
  */
 #define ROTATION_SHARE	5e-6
 
+/* A difference of lengths has three digits left above this share of them */
+#define LEAST_KNOWN_SHARE	1e-3
+
 static void check_dimensions(const HnswIndex *index, const void *value);
 static bool form_coded_query(HnswIndex *index, const void *value,
 							 HnswQuery *query);
@@ -56,6 +59,17 @@ static inline float sortable(float distance2);
 static inline float coded_value_distance(const HnswIndex *index,
 										 const VdbHnswCodedValue *a,
 										 const VdbHnswCodedValue *b);
+static inline float product_distance(const HnswIndex *index,
+									 const VdbHnswCodedValue *a,
+									 const VdbHnswCodedValue *b, float dot);
+static inline float sample_distance(const HnswIndex *index,
+									const HnswSampled *a,
+									const HnswSampled *b, int32 *dot);
+static inline float complete_distance(const HnswIndex *index,
+									  const HnswSampled *a,
+									  const HnswSampled *b, int32 dot);
+static inline float sample_rounding(const HnswSampled *a,
+									const HnswSampled *b);
 static void add_signed_sums(const HnswIndex *index, const HnswRecord *record,
 							const VdbHnswInt8Value *steps, int32 *sums,
 							float *products);
@@ -320,10 +334,126 @@ coded_value_distance(const HnswIndex *index, const VdbHnswCodedValue *a,
 			dot = vdb_distance->inner_product(padded, x, y);
 			break;
 	}
+	return product_distance(index, a, b, dot);
+}
+
+/* The distance that a product of the elements of two values amounts to */
+static inline float
+product_distance(const HnswIndex *index, const VdbHnswCodedValue *a,
+				 const VdbHnswCodedValue *b, float dot)
+{
 	dot *= a->scale * b->scale;
-	if (is_product)
+	if (index->meta.metric == VDB_METRIC_IP)
 		return isnan(dot) ? get_float4_infinity() : -dot;
 	return sortable(a->norm2 + b->norm2 - 2 * dot);
+}
+
+/*
+ * hnsw_sample_norm2 -- HnswSampled.norm2 of a stored value
+ */
+float
+hnsw_sample_norm2(const HnswIndex *index, const void *value)
+{
+	const VdbHnswInt8Value *stored = value;
+
+	if (!index->sampled)
+		return 0;
+	if (!isfinite(stored->norm2))
+		return get_float4_infinity();
+	return stored->scale * stored->scale *
+		vdb_distance->int8_int8_inner_product(HNSW_SAMPLE, stored->code,
+											  stored->code);
+}
+
+/*
+ * hnsw_sampled_distance -- of two stored values, unless clearly above a limit
+ *
+ * Sets *is_exact when the result is that of hnsw_value_distance().  Otherwise
+ * it is an estimate, above the limit by more than such estimates err.
+ */
+float
+hnsw_sampled_distance(const HnswIndex *index, const HnswSampled *a,
+					  const HnswSampled *b, float limit, bool *is_exact)
+{
+	int32		dot;
+	float		estimate;
+
+	*is_exact = true;
+	if (!index->sampled)
+		return hnsw_value_distance(index, a->value, b->value);
+
+	estimate = sample_distance(index, a, b, &dot);
+	if (estimate > limit * (1 + index->sample_margin) +
+		sample_rounding(a, b))
+	{
+		*is_exact = false;
+		return estimate;
+	}
+	return complete_distance(index, a, b, dot);
+}
+
+/*
+ * hnsw_is_within -- is the distance of two stored values at most "limit"?
+ *
+ * Where both have their sample's length, that is decided by samples unless
+ * they are too near to the limit, so it may be wrong once in a while.
+ */
+bool
+hnsw_is_within(const HnswIndex *index, const HnswSampled *a,
+			   const HnswSampled *b, float limit)
+{
+	int32		dot;
+	float		estimate;
+	float		error;
+
+	if (!index->sampled || a->norm2 <= 0 || b->norm2 <= 0)
+		return hnsw_value_distance(index, a->value, b->value) <= limit;
+
+	estimate = sample_distance(index, a, b, &dot);
+	error = index->sample_margin * limit + sample_rounding(a, b);
+	if (estimate > limit + error)
+		return false;
+	if (estimate < limit - error)
+		return true;
+	return complete_distance(index, a, b, dot) <= limit;
+}
+
+/* What the samples of two values say of their distance, and their product */
+static inline float
+sample_distance(const HnswIndex *index, const HnswSampled *a,
+				const HnswSampled *b, int32 *dot)
+{
+	const VdbHnswInt8Value *x = a->value;
+	const VdbHnswInt8Value *y = b->value;
+
+	*dot = vdb_distance->int8_int8_inner_product(HNSW_SAMPLE, x->code,
+												 y->code);
+	return (a->norm2 + b->norm2 - 2 * (float) *dot * (x->scale * y->scale)) *
+		((float) index->meta.padded / HNSW_SAMPLE);
+}
+
+/* The distance of two values whose samples have this product */
+static inline float
+complete_distance(const HnswIndex *index, const HnswSampled *a,
+				  const HnswSampled *b, int32 dot)
+{
+	const VdbHnswInt8Value *x = a->value;
+	const VdbHnswInt8Value *y = b->value;
+
+	dot += vdb_distance->int8_int8_inner_product(index->meta.padded -
+												 HNSW_SAMPLE,
+												 x->code + HNSW_SAMPLE,
+												 y->code + HNSW_SAMPLE);
+	return product_distance(index, a->value, b->value, dot);
+}
+
+/* By how much rounding may change what is the difference of lengths */
+static inline float
+sample_rounding(const HnswSampled *a, const HnswSampled *b)
+{
+	return ROUNDING_SHARE *
+		(((const VdbHnswCodedValue *) a->value)->norm2 +
+		 ((const VdbHnswCodedValue *) b->value)->norm2);
 }
 
 /* hnsw_value_distance -- of two stored values */
@@ -418,25 +548,33 @@ hnsw_values_equal(const HnswIndex *index, const HnswQuery *query,
 /*
  * hnsw_encode_edge -- code of a neighbour "target" as seen from "base"
  *
- * Both are rotated.  A neighbour in the very same place gets factors of zero:
- * its distance is the vertex's own.
+ * Both are rotated.  "l2_squared" is the squared length of their difference
+ * if it is known, otherwise -1; if it is, "target" needs no more elements than
+ * the code has.  A neighbour in the very same place gets factors of zero: its
+ * distance is the vertex's own.
  */
 void
 hnsw_encode_edge(const HnswIndex *index, const float *base,
-				 const float *target, VdbHnswFactors *factors, uint8 *code)
+				 const float *target, float l2_squared,
+				 VdbHnswFactors *factors, uint8 *code)
 {
 	int			bits = index->meta.code_bits;
 	float		l1;
-	float		l2_squared;
+	float		of_code;
 	float		base_dot;
 	float		rescale;
 	float		add;
 
-	vdb_distance->encode_residual(bits, base, target, code, &l1, &l2_squared,
+	vdb_distance->encode_residual(bits, base, target, code, &l1, &of_code,
 								  &base_dot);
-	if (bits < index->meta.padded)
-		l2_squared += vdb_distance->l2_squared(index->meta.padded - bits,
-											   base + bits, target + bits);
+	if (l2_squared < 0)
+	{
+		l2_squared = of_code;
+		if (bits < index->meta.padded)
+			l2_squared += vdb_distance->l2_squared(index->meta.padded - bits,
+												   base + bits,
+												   target + bits);
+	}
 
 	factors->rescale = VdbBfloat16FromFloat(l1 > 0 ? l2_squared / l1 : 0);
 	rescale = VdbBfloat16ToFloat(factors->rescale);
@@ -446,6 +584,25 @@ hnsw_encode_edge(const HnswIndex *index, const float *base,
 	/* Values so large that squares overflow: no estimate, only a neighbour */
 	if (!isfinite(rescale) || !isfinite(add))
 		factors->rescale = factors->add = 0;
+}
+
+/*
+ * hnsw_known_l2_squared -- squared difference of values of this distance
+ *
+ * -1 where the distance does not say it, or not well enough: that of near
+ * values far from the origin has lost most of its digits.
+ */
+float
+hnsw_known_l2_squared(const HnswIndex *index, const void *a, const void *b,
+					  float distance)
+{
+	float		norm2 = ((const VdbHnswCodedValue *) a)->norm2 +
+	((const VdbHnswCodedValue *) b)->norm2;
+
+	if (index->meta.metric == VDB_METRIC_IP || !isfinite(norm2) ||
+		!(distance > norm2 * LEAST_KNOWN_SHARE))
+		return -1;
+	return distance;
 }
 
 /*

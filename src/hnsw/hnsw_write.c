@@ -396,10 +396,14 @@ form_body(PageWriter *writer, HnswVertex *vertex, int layer,
 	hnsw_decode_value(index, hnsw_vertex_value(vertex), base);
 	for (int i = 0; i < list->count; i++)
 	{
-		HnswVertex *to = vertex_at(graph, list->edges[i].to);
+		void	   *to = hnsw_vertex_value(vertex_at(graph, list->edges[i].to));
+		float		known = hnsw_known_l2_squared(index,
+												  hnsw_vertex_value(vertex), to,
+												  list->edges[i].distance);
 
-		hnsw_decode_value(index, hnsw_vertex_value(to), target);
-		hnsw_encode_edge(index, base, target, &factors[i], code);
+		hnsw_decode_lead(index, to, known < 0 ? index->meta.padded :
+						 index->meta.code_bits, target);
+		hnsw_encode_edge(index, base, target, known, &factors[i], code);
 		code += index->code_size;
 	}
 }
