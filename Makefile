@@ -9,8 +9,8 @@ EXTVERSION = 0.1.0
 MODULE_big = vecdb
 
 # In the order of docs/architecture.md: a room sees the rooms before it.
-ROOMS = lib distance types hnsw ivfflat inspect catalog planner remote executor \
-	ddl replication rebalance scrub snapshot guard monitor
+ROOMS = lib distance types hnsw ivfflat inspect catalog planner remote recovery \
+	executor ddl deadlock replication rebalance scrub snapshot guard monitor
 
 SRCS = src/vecdb.c $(foreach room,$(ROOMS),$(sort $(wildcard src/$(room)/*.c)))
 OBJS = $(SRCS:.c=.o)
@@ -160,11 +160,11 @@ check-exports: ## the library exports SQL functions only
 check-sql: ## each SQL object is documented, each expected file used
 	$(TOOL)/check-sql.sh
 
-test-pg17: ## build and test on PostgreSQL 17, in a chroot of Debian trixie
-	$(TOOL)/test-in-chroot.sh 17
+test-pg17: ## build and test on PostgreSQL 17 (Debian trixie); TAP=files
+	+@$(if $(TAP),TAP_FILES="$(TAP)") src/tools/test-in-chroot.sh 17 $(if $(TAP),tap)
 
-test-pg18: ## build and test on PostgreSQL 18, in a chroot of Debian forky
-	$(TOOL)/test-in-chroot.sh 18
+test-pg18: ## build and test on PostgreSQL 18 (Debian forky); TAP=files
+	+@$(if $(TAP),TAP_FILES="$(TAP)") src/tools/test-in-chroot.sh 18 $(if $(TAP),tap)
 
 asan: ## test under AddressSanitizer and with PostgreSQL's assertions
 	$(TOOL)/asan.sh
@@ -175,8 +175,8 @@ valgrind: ## regression tests under valgrind (slow)
 fuzz: ## damaged literals and binary input for DURATION=60; SEED=n repeats
 	+@test/fuzz/run
 
-test-clients: ## psycopg, SQLAlchemy, Django, asyncpg, node and others
-	+@test/clients/run
+test-clients: ## psycopg, Django, node and others: one server, a cluster
+	+@test/clients/run --both
 
 test-kernels: ## distance kernels against the scalar ones
 	+@$(MAKE) -C test/modules/kernels check

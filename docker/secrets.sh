@@ -19,7 +19,8 @@ for host; do
 	[ ! -e "$host.crt" ] || continue
 	openssl req -newkey rsa:2048 -nodes -subj "/CN=$host" \
 		-keyout "$host.key" -out "$host.csr"
-	echo "subjectAltName = DNS:$host" >"$host.ext"
+	# and for who connects from the machine itself, to a published port
+	echo "subjectAltName = DNS:$host, DNS:localhost, IP:127.0.0.1" >"$host.ext"
 	openssl x509 -req -in "$host.csr" -days 3650 -CA ca.crt -CAkey ca.key \
 		-set_serial "0x$(openssl rand -hex 8)" -extfile "$host.ext" \
 		-out "$host.new"
@@ -32,6 +33,8 @@ if [ ! -e passfile ]; then
 	{
 		echo "*:*:*:postgres:$(cat password)"
 		echo "*:*:*:vecdb_node:$(cat node_password)"
+		echo "*:*:*:vecdb_replication:$(openssl rand -hex 24)"
+		echo "*:*:*:vecdb_rewind:$(openssl rand -hex 24)"
 	} >passfile.new
 	mv passfile.new passfile
 fi

@@ -17,13 +17,16 @@
 
 #include "vecdb/catalog.h"
 #include "vecdb/ddl.h"
+#include "vecdb/deadlock.h"
 #include "vecdb/distance.h"
 #include "vecdb/executor.h"
 #include "vecdb/hnsw.h"
 #include "vecdb/inspect.h"
 #include "vecdb/lib_debug.h"
 #include "vecdb/planner.h"
+#include "vecdb/recovery.h"
 #include "vecdb/remote.h"
+#include "vecdb/replication.h"
 
 PG_MODULE_MAGIC;
 
@@ -40,8 +43,12 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		vdb_planner_init();
+		/* waits at the end of a commit: after those of remote */
+		vdb_replication_init();
 		vdb_remote_init();
+		vdb_recovery_init();
 		vdb_executor_init();
+		vdb_deadlock_init();
 	}
 	vdb_ddl_init();
 	MarkGUCPrefixReserved("vecdb");

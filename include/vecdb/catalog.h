@@ -107,6 +107,9 @@ extern const VdbCluster *vdb_catalog_cluster(void);
  * table that it has not locked yet, but not for each statement of a
  * transaction.  So whoever plans or executes a statement calls this first.
  * Nothing happens where there is no cluster.
+ *
+ * An ERROR says that the transaction keeps a snapshot that is older than a
+ * change of the catalog.
  */
 extern void vdb_catalog_refresh(void);
 
@@ -122,6 +125,13 @@ extern const VdbGroup *vdb_catalog_group(int group);
  */
 extern const VdbTable *vdb_catalog_table(Oid relid);
 
+/*
+ * vdb_catalog_has_name -- does the catalog have a table of this name?
+ *
+ * Also if there is no such relation.
+ */
+extern bool vdb_catalog_has_name(const char *schema, const char *table);
+
 /* vdb_catalog_has_tables -- is there any distributed or reference table? */
 extern bool vdb_catalog_has_tables(void);
 
@@ -133,6 +143,19 @@ extern bool vdb_catalog_has_tables(void);
  */
 extern int	vdb_catalog_shard(const VdbTable *table, const Datum *values,
 							  const bool *nulls);
+
+/* vdb_catalog_find_shard -- the same, but -1 when no shard takes the key */
+extern int	vdb_catalog_find_shard(const VdbTable *table, const Datum *values,
+								   const bool *nulls);
+
+/*
+ * vdb_catalog_fix_settings -- those under which bounds of strategy range and
+ * values of strategy list are written and read
+ *
+ * They mean the same in each session then.  The caller has begun a nest level
+ * of settings, and ends it.
+ */
+extern void vdb_catalog_fix_settings(void);
 
 /*
  * vdb_catalog_oid -- the relation that is invalidated when the catalog changes
@@ -177,5 +200,11 @@ extern bool vdb_catalog_local_mode(void);
  */
 extern void vdb_catalog_enter_local(void);
 extern void vdb_catalog_leave_local(void);
+
+/*
+ * vdb_catalog_on_leave -- have a function called whenever this process has left
+ * local mode, by an abort as well: it must not read catalogs
+ */
+extern void vdb_catalog_on_leave(void (*callback) (void));
 
 #endif							/* VECDB_CATALOG_H */

@@ -21,6 +21,7 @@
 #include "utils/guc.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
+#include "storage/lock.h"
 #include "utils/guc_tables.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -45,6 +46,13 @@
 	((routine)->amcanbuildparallel = true)
 #else
 #define VDB_AM_CAN_BUILD_PARALLEL(routine) ((void) (routine))
+#endif
+
+/* 17: tables have a privilege for VACUUM, REINDEX and the like. */
+#if PG_VERSION_NUM >= 170000
+#define VDB_ACL_MAINTAIN ACL_MAINTAIN
+#else
+#define VDB_ACL_MAINTAIN ACL_NO_RIGHTS
 #endif
 
 /* 18: vacuum_delay_point() is told whether it is called by ANALYZE. */
@@ -232,9 +240,32 @@ vdb_clear_permissions(RangeTblEntry *entry)
 #define VDB_MERGE_CONDITION(query) ((query)->mergeJoinCondition)
 #define vdb_is_by_source(action) \
 	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#define vdb_is_not_matched(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_TARGET)
 #else
 #define VDB_MERGE_CONDITION(query) ((query)->jointree->quals)
 #define vdb_is_by_source(action) false
+#define vdb_is_not_matched(action) (!(action)->matched)
+#endif
+
+/* 17: the virtual transaction of who holds a lock is one structure. */
+static inline VirtualTransactionId
+vdb_lock_transaction(const LockInstanceData *instance)
+{
+#if PG_VERSION_NUM >= 170000
+	return instance->vxid;
+#else
+	VirtualTransactionId vxid = {instance->backend, instance->lxid};
+
+	return vxid;
+#endif
+}
+
+/* 16: entries of backends are asked for by their place, from 1 as before. */
+#if PG_VERSION_NUM >= 160000
+#define vdb_backend_entry(place) pgstat_get_local_beentry_by_index(place)
+#else
+#define vdb_backend_entry(place) pgstat_fetch_stat_local_beentry(place)
 #endif
 
 #endif							/* VECDB_LIB_COMPAT_H */

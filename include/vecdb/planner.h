@@ -26,9 +26,8 @@ typedef enum VdbPlanKind
 {
 	VDB_PLAN_SELECT,			/* rows of all groups, merged if keys are
 								 * given */
-	VDB_PLAN_MODIFY,			/* the same UPDATE, DELETE, MERGE or INSERT
-								 * for each group; rows are those of RETURNING */
-	VDB_PLAN_INSERT,			/* rows of the plan below, each to its group */
+	VDB_PLAN_MODIFY,			/* an UPDATE, DELETE, MERGE or INSERT as a
+								 * whole; rows are those of RETURNING */
 	VDB_PLAN_PASS				/* rows of the plan below, as they are: gives
 								 * its columns the names they have above */
 } VdbPlanKind;
@@ -38,17 +37,15 @@ typedef enum VdbTarget
 {
 	VDB_TARGET_ALL,				/* every group that owns a shard of "relid" */
 	VDB_TARGET_GROUPS,			/* "groups" */
-	VDB_TARGET_KEY,				/* the group of the key in key_exprs, found at
+	VDB_TARGET_KEY				/* the group of the key in key_exprs, found at
 								 * execution: generic plans */
-	VDB_TARGET_ANY				/* one group, the own if possible: reference
-								 * tables only */
 } VdbTarget;
 
 typedef struct VdbPlan
 {
 	VdbPlanKind kind;
 	CmdType		command;
-	char	   *sql;			/* the shard statement; of INSERT: for one row */
+	char	   *sql;			/* the shard statement */
 	int			param_count;	/* so many of custom_exprs are parameters of
 								 * the statement; others serve key_exprs */
 	bool		writes;			/* changes or locks rows */
@@ -57,15 +54,13 @@ typedef struct VdbPlan
 	VdbTarget	target;
 	List	   *groups;			/* integers */
 	List	   *key_exprs;		/* numbers in custom_exprs, one for each key
-								 * column, VDB_TARGET_KEY; of INSERT: numbers
-								 * of columns of the plan below */
+								 * column, VDB_TARGET_KEY */
 	/* merge: columns of the row (from 1), as in Sort */
 	int			sort_count;
 	AttrNumber *sort_columns;
 	Oid		   *sort_operators;
 	Oid		   *sort_collations;
 	bool	   *sort_nulls_first;
-	bool		returning;		/* INSERT: rows come back */
 	bool		few_rows;		/* so few that they may come in one piece */
 	int			limit_param;	/* number of the parameter that is the limit
 								 * of rows of a group, or 0 */
@@ -83,9 +78,22 @@ typedef struct VdbPlan
 /* vdb_planner_init -- hooks and settings; from _PG_init when preloaded */
 extern void vdb_planner_init(void);
 
-/* The executor's methods, given before anything is planned */
-extern void vdb_planner_set_methods(const CustomScanMethods *fanout,
-									const CustomScanMethods *insert);
+/* vdb_planner_set_methods -- the executor's, given before anything is planned */
+extern void vdb_planner_set_methods(const CustomScanMethods *fanout);
+
+/*
+ * A cursor option that PostgreSQL has no use for: the own group's share of a
+ * statement, which is planned and executed in local mode only.
+ */
+#define VDB_CURSOR_OPT_SHARE	0x01000000
+
+/*
+ * vdb_planner_before_functions -- functions or triggers of users may be called
+ * from here on, in local mode
+ *
+ * Plans that they have kept of another mode are forgotten.
+ */
+extern void vdb_planner_before_functions(void);
 
 /*
  * vdb_planner_group -- the group that owns the rows of a key, or 0 if there is

@@ -25,12 +25,6 @@
 /* The name by which the executor registers the node's methods */
 #define VDB_WRITE_NODE	"VecdbWrite"
 
-/*
- * The name of the node over the rows that a trigger inserts: it lets rows of
- * the own group pass.  custom_private is the OID of the table.
- */
-#define VDB_GUARD_NODE	"VecdbGuard"
-
 /* Which groups execute the shard statement for a row of the plan below */
 typedef enum VdbWriteTarget
 {
@@ -43,6 +37,7 @@ typedef struct VdbWritePlan
 {
 	CmdType		command;
 	Oid			relid;			/* the table written */
+	Oid			role;			/* who writes; InvalidOid: current user */
 	VdbWriteTarget target;
 	bool		materialise;	/* read the plan below to its end before the
 								 * first row is written */

@@ -24,8 +24,12 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "utils/uuid.h"
+
+#include "vecdb/catalog.h"
 
 /*
  * A shard statement for one group.  The text and the values have to stay until
@@ -127,6 +131,34 @@ extern uint64 vdb_remote_copy_end(VdbRemoteCopy *copy);
  */
 extern void vdb_remote_local_write(void);
 
+/* What a group has answered */
+typedef struct VdbAnswer
+{
+	PGresult   *rows;			/* NULL: none; the caller clears it */
+	int			sqlstate;		/* of the error; 0: it has succeeded */
+	char	   *why;			/* the message of the error */
+} VdbAnswer;
+
+/*
+ * vdb_remote_ask -- ask a group something that is no part of the transaction
+ *
+ * As the role that nodes log in as; hosts that did not answer lately are tried
+ * as well.  Returns whether that succeeded.  That a group cannot be reached, or
+ * reports an error, is told in the answer and not thrown; that no host can be
+ * reached is ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION.  No answer
+ * within timeout_ms is an ERROR; 0 waits for as long as it takes.
+ */
+extern bool vdb_remote_ask(int group, const char *sql, int timeout_ms,
+						   VdbAnswer *answer);
+
+/*
+ * vdb_remote_session_hook -- this backend has opened, or closes, a session
+ *
+ * Group 0: at a host that need not be a member.  Must not throw.
+ */
+extern void (*vdb_remote_session_hook) (const PGconn *pg, int group,
+										bool opened);
+
 /* vdb_remote_host -- host:port that a request went to, for EXPLAIN */
 extern const char *vdb_remote_host(VdbRequest *request);
 
@@ -167,5 +199,28 @@ extern void vdb_remote_run_on(const char *host, int port, const char *sql);
  */
 extern void vdb_remote_run_alone(const char *host, int port,
 								 const char *settings, const char *sql);
+
+/*
+ * vdb_remote_begin_connect -- begin to connect to a host, as this room does
+ *
+ * For those who talk to a host themselves and do not wait: the rest is
+ * PQconnectPoll().  Within a transaction, as the name of the database is
+ * looked up.  To be closed with vdb_remote_end_connect().
+ */
+extern PGconn *vdb_remote_begin_connect(const char *host, int port);
+extern void vdb_remote_end_connect(PGconn *pg);
+
+/* vdb_remote_host_state -- what backends of this server know of a host */
+extern void vdb_remote_host_state(const char *host, int port,
+								  int *connections, int *failures,
+								  TimestampTz *retry_at);
+
+/*
+ * A room below that knows more about hosts than this one orders those of a
+ * group before they are tried: see vdb_replication_order_hosts()
+ */
+extern int	(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
+									   int *numbers, int count,
+									   StringInfo refused);
 
 #endif							/* VECDB_REMOTE_H */

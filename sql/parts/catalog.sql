@@ -131,34 +131,20 @@ GRANT SELECT ON vecdb.catalog_cluster, vecdb.catalog_local, vecdb.catalog_group,
 	vecdb.catalog_table TO PUBLIC;
 
 -- always: also for what replication or a restore writes
-CREATE TRIGGER changed
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_cluster
-	FOR EACH STATEMENT EXECUTE FUNCTION vecdb.catalog_changed();
-ALTER TABLE vecdb.catalog_cluster ENABLE ALWAYS TRIGGER changed;
-CREATE TRIGGER changed
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_local
-	FOR EACH STATEMENT EXECUTE FUNCTION vecdb.catalog_changed();
-ALTER TABLE vecdb.catalog_local ENABLE ALWAYS TRIGGER changed;
-CREATE TRIGGER changed
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_group
-	FOR EACH STATEMENT EXECUTE FUNCTION vecdb.catalog_changed();
-ALTER TABLE vecdb.catalog_group ENABLE ALWAYS TRIGGER changed;
-CREATE TRIGGER changed
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_host
-	FOR EACH STATEMENT EXECUTE FUNCTION vecdb.catalog_changed();
-ALTER TABLE vecdb.catalog_host ENABLE ALWAYS TRIGGER changed;
-CREATE TRIGGER changed
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_colocation
-	FOR EACH STATEMENT EXECUTE FUNCTION vecdb.catalog_changed();
-ALTER TABLE vecdb.catalog_colocation ENABLE ALWAYS TRIGGER changed;
-CREATE TRIGGER changed
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_shard
-	FOR EACH STATEMENT EXECUTE FUNCTION vecdb.catalog_changed();
-ALTER TABLE vecdb.catalog_shard ENABLE ALWAYS TRIGGER changed;
-CREATE TRIGGER changed
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_table
-	FOR EACH STATEMENT EXECUTE FUNCTION vecdb.catalog_changed();
-ALTER TABLE vecdb.catalog_table ENABLE ALWAYS TRIGGER changed;
+DO $$
+DECLARE
+	name text;
+BEGIN
+	FOREACH name IN ARRAY ARRAY['cluster', 'local', 'group', 'host',
+		'colocation', 'shard', 'table']
+	LOOP
+		EXECUTE pg_catalog.format('CREATE TRIGGER changed AFTER INSERT OR'
+			' UPDATE OR DELETE OR TRUNCATE ON vecdb.catalog_%s FOR EACH'
+			' STATEMENT EXECUTE FUNCTION vecdb.catalog_changed()', name);
+		EXECUTE pg_catalog.format('ALTER TABLE vecdb.catalog_%s'
+			' ENABLE ALWAYS TRIGGER changed', name);
+	END LOOP;
+END $$;
 -- plans of the table itself are made anew, too
 CREATE TRIGGER changed_row
 	AFTER INSERT OR UPDATE OR DELETE ON vecdb.catalog_table
@@ -212,6 +198,12 @@ CREATE FUNCTION vecdb.group_of("table" regclass, VARIADIC key "any") RETURNS int
 	LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE;
 COMMENT ON FUNCTION vecdb.group_of(regclass, "any") IS
 	'the group that holds the rows of a distributed table that have this key';
+
+CREATE FUNCTION vecdb.check_group("table" regclass, VARIADIC key "any") RETURNS boolean
+	AS 'MODULE_PATHNAME', 'vecdb_check_group'
+	LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL SAFE;
+COMMENT ON FUNCTION vecdb.check_group(regclass, "any") IS
+	'an error if the rows of a distributed table that have this key are another group''s; for rows that triggers write';
 
 CREATE FUNCTION vecdb.plan_placement(shard_count integer, groups integer[],
 		current integer[] DEFAULT NULL)

@@ -51,7 +51,7 @@ COMMENT ON FUNCTION vecdb.drop_cluster(boolean) IS
 	'makes the last group of a cluster an ordinary database that keeps all tables and rows; with force, any group, which keeps the rows that it has';
 
 CREATE FUNCTION vecdb.distribute_table("table" regclass,
-		key text[] DEFAULT NULL, strategy text DEFAULT 'hash',
+		key text[] DEFAULT NULL, strategy text DEFAULT NULL,
 		shard_count integer DEFAULT NULL, colocate_with regclass DEFAULT NULL,
 		bounds text[] DEFAULT NULL, shard_function regprocedure DEFAULT NULL)
 	RETURNS void
@@ -62,7 +62,7 @@ COMMENT ON FUNCTION vecdb.distribute_table(regclass, text[], text, integer,
 	'spreads a table over the groups by its key, which is the primary key unless given; strategies are hash, range, list and custom';
 
 CREATE FUNCTION vecdb.distribute_table("table" regclass, key text,
-		strategy text DEFAULT 'hash',
+		strategy text DEFAULT NULL,
 		shard_count integer DEFAULT NULL, colocate_with regclass DEFAULT NULL,
 		bounds text[] DEFAULT NULL, shard_function regprocedure DEFAULT NULL)
 	RETURNS void

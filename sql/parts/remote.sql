@@ -11,15 +11,6 @@ COMMENT ON FUNCTION vecdb.run_on_group(integer, text, boolean) IS
 	'runs one SQL statement on a group, within the transaction or outside of it, and returns its rows as text';
 REVOKE ALL ON FUNCTION vecdb.run_on_group(integer, text, boolean) FROM PUBLIC;
 
-CREATE FUNCTION vecdb.recover_transactions(OUT group_id integer, OUT gid text,
-		OUT action text, OUT detail text)
-	RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'vecdb_recover_transactions'
-	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION vecdb.recover_transactions() IS
-	'commits or rolls back transactions of this group that were left prepared at others';
-REVOKE ALL ON FUNCTION vecdb.recover_transactions() FROM PUBLIC;
-
 CREATE FUNCTION vecdb.show_connections(OUT group_id integer, OUT host text,
 		OUT pid integer, OUT state text, OUT depth integer,
 		OUT requests bigint, OUT prepared_statements integer)

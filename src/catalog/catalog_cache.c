@@ -35,6 +35,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "catalog_private.h"
@@ -64,6 +65,7 @@ static MemoryContext retired = NULL;
 static TimestampTz retired_in = 0;
 
 static void read_again(void);
+static void check_snapshot(void);
 static void warn_of_copy(const VdbCluster *cluster);
 static void note_change(Datum arg, Oid relid);
 static void retire(MemoryContext context);
@@ -99,8 +101,31 @@ vdb_catalog_cluster(void)
 void
 vdb_catalog_refresh(void)
 {
-	if (contents != NULL && IsTransactionState())
-		AcceptInvalidationMessages();
+	if (contents == NULL || !IsTransactionState())
+		return;
+	AcceptInvalidationMessages();
+	if (IsolationUsesXactSnapshot() && FirstSnapshotSet)
+		check_snapshot();
+}
+
+/*
+ * check_snapshot -- an ERROR if the catalog is newer than what this transaction
+ * sees of tables
+ *
+ * Rows that have gone to other groups since would be seen twice, here by the
+ * old snapshot and there by a new one; and rows that came back not at all.
+ */
+static void
+check_snapshot(void)
+{
+	if (vdb_catalog_cluster() == NULL ||
+		TransactionIdIsCurrentTransactionId(contents->changed_by) ||
+		!XidInMVCCSnapshot(contents->changed_by, GetTransactionSnapshot()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access because tables of the cluster have changed since the transaction began"),
+			 errhint("Try the transaction again.")));
 }
 
 const VdbGroup *
@@ -123,6 +148,18 @@ vdb_catalog_has_tables(void)
 {
 	return vdb_catalog_cluster() != NULL &&
 		hash_get_num_entries(contents->entries) > 0;
+}
+
+bool
+vdb_catalog_has_name(const char *schema, const char *table)
+{
+	CatalogName name;
+
+	if (!vdb_catalog_has_tables())
+		return false;
+	namestrcpy(&name.schema, schema);
+	namestrcpy(&name.table, table);
+	return hash_search(contents->entries, &name, HASH_FIND, NULL) != NULL;
 }
 
 Oid

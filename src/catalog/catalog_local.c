@@ -36,6 +36,10 @@ static int *entered = NULL;
 static int	entered_count = 0;
 static int	entered_room = 0;
 
+/* Who wants to know when nothing is entered any more */
+static void (*leave_callback) (void) = NULL;
+
+static void set_count(int count);
 static bool may_be_internal(void);
 static void end_transaction(XactEvent event, void *arg);
 static void end_subtransaction(SubXactEvent event, SubTransactionId id,
@@ -90,7 +94,26 @@ vdb_catalog_leave_local(void)
 {
 	Assert(entered_count > 0);
 	if (entered_count > 0)
-		entered_count--;
+		set_count(entered_count - 1);
+}
+
+void
+vdb_catalog_on_leave(void (*callback) (void))
+{
+	leave_callback = callback;
+}
+
+/*
+ * set_count -- leave local mode so many times that "count" are left
+ */
+static void
+set_count(int count)
+{
+	bool		left = entered_count > 0 && count == 0;
+
+	entered_count = count;
+	if (left && leave_callback != NULL && !catalog_is_internal())
+		leave_callback();
 }
 
 /*
@@ -146,7 +169,7 @@ end_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			entered_count = 0;
+			set_count(0);
 			break;
 		default:
 			break;
@@ -166,8 +189,11 @@ end_subtransaction(SubXactEvent event, SubTransactionId id,
 
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
-		while (entered_count > 0 && entered[entered_count - 1] >= level)
-			entered_count--;
+		int			count = entered_count;
+
+		while (count > 0 && entered[count - 1] >= level)
+			count--;
+		set_count(count);
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{

@@ -95,6 +95,7 @@ typedef struct CatalogContents
 {
 	MemoryContext context;
 	VdbCluster	cluster;
+	TransactionId changed_by;	/* the last that changed what is in here */
 	bool		is_copy;		/* the member is another database; of the
 								 * cluster there is the identity only */
 	HTAB	   *colocations;	/* CatalogColocation */

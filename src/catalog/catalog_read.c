@@ -131,6 +131,7 @@ read_identity(CatalogContents *contents, Oid cluster_relation, Oid namespace,
 	{
 		cluster->epoch = DatumGetInt64(column(&scan, CLUSTER_EPOCH, &isnull));
 		cluster->virtual_nodes = int_column(&scan, CLUSTER_VIRTUAL_NODES);
+		contents->changed_by = HeapTupleHeaderGetXmin(scan.tuple->t_data);
 	}
 	end_scan(&scan);
 	return found;

@@ -68,7 +68,6 @@ static void prepare_hash(const VdbTable *table, VdbShardFunction *function);
 static void prepare_values(const VdbTable *table, VdbShardFunction *function);
 static void add_ranges(const VdbTable *table, VdbShardFunction *function);
 static void add_lists(const VdbTable *table, VdbShardFunction *function);
-static void fix_settings(void);
 static void prepare_custom(const VdbTable *table, VdbShardFunction *function);
 static void note_function(Datum arg, int cache, uint32 hash);
 static int	find_hash(const VdbTable *table, const Datum *values);
@@ -93,6 +92,17 @@ catalog_make_function(const CatalogColocation *colocation, const char *custom)
 int
 vdb_catalog_shard(const VdbTable *table, const Datum *values,
 				  const bool *nulls)
+{
+	int			shard = vdb_catalog_find_shard(table, values, nulls);
+
+	if (unlikely(shard < 0))
+		refuse_value(table, values[0]);
+	return shard;
+}
+
+int
+vdb_catalog_find_shard(const VdbTable *table, const Datum *values,
+					   const bool *nulls)
 {
 	VdbShardFunction *function = table->function;
 
@@ -202,7 +212,7 @@ prepare_values(const VdbTable *table, VdbShardFunction *function)
 				   function->context);
 
 	nest_level = NewGUCNestLevel();
-	fix_settings();
+	vdb_catalog_fix_settings();
 	if (table->strategy == VDB_STRATEGY_RANGE)
 		add_ranges(table, function);
 	else
@@ -271,17 +281,15 @@ add_lists(const VdbTable *table, VdbShardFunction *function)
 	}
 }
 
-/*
- * fix_settings -- bounds mean the same in each session; the caller has begun a
- * nest level
- */
-static void
-fix_settings(void)
+void
+vdb_catalog_fix_settings(void)
 {
 	static const char *const settings[][2] = {
 		{"DateStyle", "ISO, YMD"},
 		{"IntervalStyle", "postgres"},
-		{"TimeZone", "UTC"}
+		{"TimeZone", "UTC"},
+		{"extra_float_digits", "1"},
+		{"lc_monetary", "C"}
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
@@ -359,7 +367,7 @@ find_hash(const VdbTable *table, const Datum *values)
 }
 
 /*
- * find_value -- the shard of a key by strategy range or list
+ * find_value -- the shard of a key by strategy range or list, or -1
  */
 static int
 find_value(const VdbTable *table, Datum key)
@@ -390,7 +398,6 @@ find_value(const VdbTable *table, Datum key)
 	}
 	if (table->strategy == VDB_STRATEGY_LIST && function->other_shard >= 0)
 		return function->other_shard;
-	refuse_value(table, key);
 	return -1;
 }
 

@@ -36,6 +36,7 @@ VDB_FUNCTION(vecdb_database_id);
 VDB_FUNCTION(vecdb_is_internal);
 VDB_FUNCTION(vecdb_shard_of);
 VDB_FUNCTION(vecdb_group_of);
+VDB_FUNCTION(vecdb_check_group);
 VDB_FUNCTION(vecdb_plan_placement);
 
 static void invalidate_named(HeapTuple row, TupleDesc desc);
@@ -155,6 +156,28 @@ vecdb_group_of(PG_FUNCTION_ARGS)
 	if (table == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(table->shard_groups[shard]);
+}
+
+/*
+ * vecdb_check_group -- an ERROR if a row is not one of the own group
+ *
+ * The planner has it called for rows that triggers and functions write.
+ */
+Datum
+vecdb_check_group(PG_FUNCTION_ARGS)
+{
+	int			shard;
+	const VdbTable *table = shard_argument(fcinfo, &shard);
+	int			group = table ? table->shard_groups[shard] : 0;
+
+	if (table != NULL && group != vdb_catalog_cluster()->local_group)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a trigger cannot insert a row of group %d into distributed table \"%s\"",
+						group, get_rel_name(table->relid)),
+				 errdetail("Triggers and functions in UPDATE are called in the group of the row that they are for, and write rows of this group only."),
+				 errhint("Colocate the tables, and insert rows with the same distribution key.")));
+	PG_RETURN_BOOL(true);
 }
 
 /*

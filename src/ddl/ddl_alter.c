@@ -24,11 +24,13 @@
 #include "ddl_private.h"
 
 static void check_command(const AlterTableCmd *command, Oid relid);
+static void check_identity(const AlterTableCmd *command, Oid relid);
 static void check_new_column(const ColumnDef *column, Oid relid);
 static bool is_serial(const ColumnDef *column);
 static bool is_constant(const Node *expression);
 static void check_ordinary_command(const AlterTableCmd *command,
-								   const RangeVar *table);
+								   const RangeVar *table,
+								   DdlDecision *decision);
 
 /*
  * ddl_decide_alter -- see ddl_private.h
@@ -36,16 +38,16 @@ static void check_ordinary_command(const AlterTableCmd *command,
 void
 ddl_decide_alter(AlterTableStmt *alter, DdlDecision *decision)
 {
-	Oid			relid = ddl_shared_table(alter->relation);
+	Oid			relid = ddl_shared_table(alter->relation, decision);
 	ListCell   *cell;
 
 	if (!OidIsValid(relid))
 	{
-		if (alter->objtype != OBJECT_TABLE || !vdb_catalog_has_tables())
+		if (alter->objtype != OBJECT_TABLE)
 			return;
 		foreach(cell, alter->cmds)
 			check_ordinary_command(lfirst_node(AlterTableCmd, cell),
-								   alter->relation);
+								   alter->relation, decision);
 		decision->plan = DDL_CHECKED;
 		return;
 	}
@@ -61,14 +63,16 @@ ddl_decide_alter(AlterTableStmt *alter, DdlDecision *decision)
  * reference it
  */
 static void
-check_ordinary_command(const AlterTableCmd *command, const RangeVar *table)
+check_ordinary_command(const AlterTableCmd *command, const RangeVar *table,
+					   DdlDecision *decision)
 {
 	Oid			relid = InvalidOid;
 
 	if (command->subtype == AT_AttachPartition)
-		relid = ddl_shared_table(castNode(PartitionCmd, command->def)->name);
+		relid = ddl_shared_table(castNode(PartitionCmd, command->def)->name,
+								 decision);
 	else if (command->subtype == AT_AddInherit)
-		relid = ddl_shared_table(castNode(RangeVar, command->def));
+		relid = ddl_shared_table(castNode(RangeVar, command->def), decision);
 	else if (command->subtype == AT_AddConstraint)
 	{
 		Oid			from = RangeVarGetRelid(table, NoLock, true);
@@ -77,7 +81,8 @@ check_ordinary_command(const AlterTableCmd *command, const RangeVar *table)
 			ddl_check_constraint(from, castNode(Constraint, command->def));
 	}
 	if (OidIsValid(relid))
-		ddl_refuse("have children or be a partition", relid, NULL);
+		ddl_refuse("have children or be a partition", relid,
+				   DDL_NO_CHILDREN);
 }
 
 /*
@@ -136,15 +141,18 @@ check_command(const AlterTableCmd *command, Oid relid)
 		case AT_DisableRowSecurity:
 		case AT_ForceRowSecurity:
 		case AT_NoForceRowSecurity:
-		case AT_SetIdentity:
 		case AT_DropIdentity:
+			break;
+		case AT_SetIdentity:
+			check_identity(command, relid);
 			break;
 		case AT_AttachPartition:
 		case AT_DetachPartition:
 		case AT_DetachPartitionFinalize:
 		case AT_AddInherit:
 		case AT_DropInherit:
-			ddl_refuse("have partitions, children or parents", relid, NULL);
+			ddl_refuse("have partitions, children or parents", relid,
+					   DDL_NO_CHILDREN);
 			break;
 		default:
 			if (vdb_is_set_expression(command->subtype))
@@ -152,6 +160,26 @@ check_command(const AlterTableCmd *command, Oid relid)
 			ddl_refuse("be altered in this way", relid,
 					   "Call vecdb.undistribute_table(), alter it, and distribute the table again.");
 			break;
+	}
+}
+
+/*
+ * check_identity -- of an identity column only "generated" may be changed
+ *
+ * All else is said of its sequence, of which each group has a part.
+ */
+static void
+check_identity(const AlterTableCmd *command, Oid relid)
+{
+	ListCell   *cell;
+
+	foreach(cell, castNode(List, command->def))
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "generated") != 0)
+			ddl_refuse("change the sequence of an identity column", relid,
+					   "Use ALTER SEQUENCE, with the name that pg_get_serial_sequence() returns.");
 	}
 }
 

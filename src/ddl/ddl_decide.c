@@ -25,32 +25,31 @@
 
 #include "ddl_private.h"
 
-static void share(DdlDecision *decision, const RangeVar *name);
-static void share_object(DdlDecision *decision, ObjectType type);
-static void refuse_alone(DropBehavior behavior);
-static bool is_shared_kind(ObjectType type);
-static bool is_temporary(List *name);
+/* What to do where shared and ordinary tables are named together */
+#define ONE_STATEMENT_EACH \
+	"Use one statement for the tables that are shared by the cluster, and another one for those of this node."
+
 static void decide_index(const IndexStmt *index, DdlDecision *decision);
 static void decide_create(const CreateStmt *create, DdlDecision *decision);
 static void decide_rename(const RenameStmt *rename, DdlDecision *decision);
 static void decide_drop(const DropStmt *drop, DdlDecision *decision);
-static void decide_drop_relations(const DropStmt *drop,
+static void decide_drop_relations(const DropStmt *drop, const char *kind,
 								  DdlDecision *decision);
+static void decide_drop_statistics(const DropStmt *drop,
+								   DdlDecision *decision);
 static void decide_truncate(const TruncateStmt *truncate,
 							DdlDecision *decision);
 static void decide_lock(const LockStmt *lock, DdlDecision *decision);
 static void decide_comment(const CommentStmt *comment, DdlDecision *decision);
 static void decide_grant(const GrantStmt *grant, DdlDecision *decision);
 static void decide_sequence(const AlterSeqStmt *alter, DdlDecision *decision);
+static void refuse_owner(List *options, DdlDecision *decision);
 static void decide_reindex(const ReindexStmt *reindex, DdlDecision *decision);
 static void decide_vacuum(const VacuumStmt *vacuum, DdlDecision *decision);
 static void decide_copy(const CopyStmt *copy, DdlDecision *decision);
-static void decide_extension(const char *name, DdlDecision *decision);
-static void decide_rest(const DdlStatement *statement, DdlDecision *decision);
-static List *tables_of_schema(const char *schema);
-static List *tables_among(List *names, StringInfo text);
-static Oid	table_of_sequence(const RangeVar *name);
-static RangeVar *parent_name(List *names);
+static void decide_rest(Node *parse, DdlDecision *decision);
+static void share_one(DdlDecision *decision, const RangeVar *relation,
+					  ObjectType type, Node *object);
 
 /*
  * ddl_decide -- see ddl_private.h
@@ -71,7 +70,7 @@ ddl_decide(const DdlStatement *statement)
 			break;
 		case T_AlterTableStmt:
 			if (((AlterTableStmt *) parse)->objtype == OBJECT_TYPE)
-				share_object(&decision, OBJECT_TYPE);
+				ddl_share_object(&decision, OBJECT_TYPE);
 			else
 				ddl_decide_alter((AlterTableStmt *) parse, &decision);
 			break;
@@ -106,7 +105,7 @@ ddl_decide(const DdlStatement *statement)
 			decide_copy((CopyStmt *) parse, &decision);
 			break;
 		default:
-			decide_rest(statement, &decision);
+			decide_rest(parse, &decision);
 			break;
 	}
 	return decision;
@@ -116,25 +115,23 @@ ddl_decide(const DdlStatement *statement)
  * decide_rest -- statements that need no more than a line or two
  */
 static void
-decide_rest(const DdlStatement *statement, DdlDecision *decision)
+decide_rest(Node *parse, DdlDecision *decision)
 {
-	Node	   *parse = statement->parse;
-
 	switch (nodeTag(parse))
 	{
 		case T_CreateTrigStmt:
-			share(decision, ((CreateTrigStmt *) parse)->relation);
+			ddl_share_name(decision, ((CreateTrigStmt *) parse)->relation);
 			decision->lock = ShareRowExclusiveLock;
 			break;
 		case T_CreatePolicyStmt:
-			share(decision, ((CreatePolicyStmt *) parse)->table);
+			ddl_share_name(decision, ((CreatePolicyStmt *) parse)->table);
 			break;
 		case T_AlterPolicyStmt:
-			share(decision, ((AlterPolicyStmt *) parse)->table);
+			ddl_share_name(decision, ((AlterPolicyStmt *) parse)->table);
 			break;
 		case T_ClusterStmt:
 			if (((ClusterStmt *) parse)->relation != NULL)
-				share(decision, ((ClusterStmt *) parse)->relation);
+				ddl_share_name(decision, ((ClusterStmt *) parse)->relation);
 			decision->slow = true;
 			break;
 		case T_CreateStatsStmt:
@@ -143,12 +140,13 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 
 				decision->lock = ShareUpdateExclusiveLock;
 				if (relations != NIL && IsA(linitial(relations), RangeVar))
-					share(decision, linitial(relations));
+					ddl_share_name(decision, linitial(relations));
 				break;
 			}
 		case T_RuleStmt:
 			{
-				Oid			relid = ddl_shared_table(((RuleStmt *) parse)->relation);
+				Oid			relid = ddl_shared_table(((RuleStmt *) parse)->relation,
+													 decision);
 
 				if (OidIsValid(relid))
 					ddl_refuse("have rules", relid,
@@ -164,11 +162,13 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 				{
 					List	   *name = castNode(List, label->object);
 					RangeVar   *table = label->objtype == OBJECT_TABLE ?
-					makeRangeVarFromNameList(name) : parent_name(name);
+					makeRangeVarFromNameList(name) : ddl_parent_name(name);
 
-					if (OidIsValid(ddl_shared_table(table)))
-						ddl_refuse("have security labels",
-								   ddl_shared_table(table), NULL);
+					Oid			relid = ddl_shared_table(table, decision);
+
+					if (OidIsValid(relid))
+						ddl_refuse("have security labels", relid,
+								   "Call vecdb.undistribute_table() first.");
 				}
 				break;
 			}
@@ -176,110 +176,52 @@ decide_rest(const DdlStatement *statement, DdlDecision *decision)
 			{
 				AlterObjectSchemaStmt *alter = (AlterObjectSchemaStmt *) parse;
 
-				if (alter->relation != NULL)
-					share(decision, alter->relation);
-				else
-					share_object(decision, alter->objectType);
+				share_one(decision, alter->relation, alter->objectType,
+						  alter->object);
+				break;
+			}
+		case T_AlterObjectDependsStmt:
+			{
+				AlterObjectDependsStmt *alter = (AlterObjectDependsStmt *) parse;
+
+				share_one(decision, alter->relation, alter->objectType,
+						  alter->object);
 				break;
 			}
 		case T_AlterOwnerStmt:
-			share_object(decision, ((AlterOwnerStmt *) parse)->objectType);
+			{
+				AlterOwnerStmt *alter = (AlterOwnerStmt *) parse;
+
+				share_one(decision, NULL, alter->objectType, alter->object);
+				break;
+			}
+		case T_AlterStatsStmt:
+			(void) ddl_share_statistics(decision,
+										((AlterStatsStmt *) parse)->defnames);
 			break;
-		case T_CreateSchemaStmt:
-			share_object(decision, OBJECT_SCHEMA);
-			if (decision->plan == DDL_SHARED &&
-				((CreateSchemaStmt *) parse)->schemaElts != NIL)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("a schema cannot be created together with its tables in a cluster"),
-						 errhint("Create the schema first, which is done on all nodes, and then the tables.")));
-			break;
-		case T_CreateEnumStmt:
-			if (!is_temporary(((CreateEnumStmt *) parse)->typeName))
-				share_object(decision, OBJECT_TYPE);
-			break;
-		case T_CompositeTypeStmt:
-			if (((CompositeTypeStmt *) parse)->typevar->relpersistence !=
-				RELPERSISTENCE_TEMP)
-				share_object(decision, OBJECT_TYPE);
-			break;
-		case T_CreateRangeStmt:
-			if (!is_temporary(((CreateRangeStmt *) parse)->typeName))
-				share_object(decision, OBJECT_TYPE);
-			break;
-		case T_CreateDomainStmt:
-			if (!is_temporary(((CreateDomainStmt *) parse)->domainname))
-				share_object(decision, OBJECT_DOMAIN);
-			break;
-		case T_DefineStmt:
-			if (!is_temporary(((DefineStmt *) parse)->defnames))
-				share_object(decision, ((DefineStmt *) parse)->kind);
-			break;
-		case T_CreateFunctionStmt:
-			if (!is_temporary(((CreateFunctionStmt *) parse)->funcname))
-				share_object(decision, OBJECT_FUNCTION);
-			break;
-		case T_AlterEnumStmt:
-		case T_AlterTypeStmt:
-		case T_AlterDomainStmt:
-		case T_AlterFunctionStmt:
-		case T_AlterOperatorStmt:
-		case T_CreateCastStmt:
-		case T_CreateOpClassStmt:
-		case T_CreateOpFamilyStmt:
-		case T_AlterOpFamilyStmt:
-		case T_AlterTSDictionaryStmt:
-		case T_AlterTSConfigurationStmt:
-		case T_AlterDefaultPrivilegesStmt:
-			share_object(decision, OBJECT_TYPE);
-			break;
-		case T_CreateExtensionStmt:
-			decide_extension(((CreateExtensionStmt *) parse)->extname,
-							 decision);
-			break;
-		case T_AlterExtensionStmt:
-			decide_extension(((AlterExtensionStmt *) parse)->extname,
-							 decision);
-			break;
-		case T_CreateRoleStmt:
-		case T_AlterRoleStmt:
-		case T_AlterRoleSetStmt:
-		case T_DropRoleStmt:
-		case T_GrantRoleStmt:
-			share_object(decision, OBJECT_ROLE);
-			break;
-		case T_DropOwnedStmt:
-			refuse_alone(DROP_CASCADE);
-			share_object(decision, OBJECT_ROLE);
-			decision->drops = true;
-			break;
-		case T_ReassignOwnedStmt:
-			share_object(decision, OBJECT_ROLE);
-			decision->drops = true;
+		case T_CreateSeqStmt:
+			refuse_owner(((CreateSeqStmt *) parse)->options, decision);
 			break;
 		default:
+			ddl_decide_object(parse, decision);
 			break;
 	}
 }
 
 /*
- * ddl_shared_table -- see ddl_private.h
- *
- * Also of a name that means an index of such a table.
+ * share_one -- the statement is about a relation, a statistics object, or
+ * something that may be alike on all nodes
  */
-Oid
-ddl_shared_table(const RangeVar *name)
+static void
+share_one(DdlDecision *decision, const RangeVar *relation, ObjectType type,
+		  Node *object)
 {
-	Oid			relid;
-
-	if (name == NULL || !vdb_catalog_has_tables())
-		return InvalidOid;
-	relid = RangeVarGetRelid(name, NoLock, true);
-	if (!OidIsValid(relid))
-		return InvalidOid;
-	if (get_rel_relkind(relid) == RELKIND_INDEX)
-		relid = IndexGetRelation(relid, true);
-	return vdb_catalog_table(relid) != NULL ? relid : InvalidOid;
+	if (relation != NULL)
+		ddl_share_name(decision, relation);
+	else if (type == OBJECT_STATISTIC_EXT)
+		(void) ddl_share_statistics(decision, castNode(List, object));
+	else
+		ddl_share_object(decision, type);
 }
 
 void
@@ -292,94 +234,10 @@ ddl_refuse(const char *what, Oid relid, const char *hint)
 			 hint != NULL ? errhint("%s", hint) : 0));
 }
 
-/*
- * share -- the statement is shared if it names a shared table
- */
-static void
-share(DdlDecision *decision, const RangeVar *name)
-{
-	Oid			relid = ddl_shared_table(name);
-
-	if (!OidIsValid(relid))
-		return;
-	decision->plan = DDL_SHARED;
-	decision->tables = list_append_unique_oid(decision->tables, relid);
-}
-
-/*
- * share_object -- the statement is shared if it is about what is alike on all
- * nodes
- */
-static void
-share_object(DdlDecision *decision, ObjectType type)
-{
-	if (ddl_share && is_shared_kind(type))
-		decision->plan = DDL_SHARED;
-}
-
-/*
- * refuse_alone -- what CASCADE reaches may be a shared table, or a column of it
- */
-static void
-refuse_alone(DropBehavior behavior)
-{
-	if (!ddl_share && behavior == DROP_CASCADE && vdb_catalog_has_tables())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("nothing can be dropped with what depends on it on one node of a cluster only"),
-				 errhint("Set vecdb.share_ddl to on, or drop without CASCADE.")));
-}
-
-static bool
-is_shared_kind(ObjectType type)
-{
-	switch (type)
-	{
-		case OBJECT_SCHEMA:
-		case OBJECT_TYPE:
-		case OBJECT_ATTRIBUTE:
-		case OBJECT_DOMAIN:
-		case OBJECT_DOMCONSTRAINT:
-		case OBJECT_FUNCTION:
-		case OBJECT_PROCEDURE:
-		case OBJECT_ROUTINE:
-		case OBJECT_AGGREGATE:
-		case OBJECT_CAST:
-		case OBJECT_COLLATION:
-		case OBJECT_OPERATOR:
-		case OBJECT_OPCLASS:
-		case OBJECT_OPFAMILY:
-		case OBJECT_TSCONFIGURATION:
-		case OBJECT_TSDICTIONARY:
-		case OBJECT_EXTENSION:
-		case OBJECT_ROLE:
-			return true;
-		default:
-			return false;
-	}
-}
-
-static bool
-is_temporary(List *name)
-{
-	return list_length(name) > 1 &&
-		strcmp(strVal(linitial(name)), "pg_temp") == 0;
-}
-
-/*
- * parent_name -- the table of a column, constraint, trigger or policy
- */
-static RangeVar *
-parent_name(List *names)
-{
-	return makeRangeVarFromNameList(list_truncate(list_copy(names),
-												  list_length(names) - 1));
-}
-
 static void
 decide_index(const IndexStmt *index, DdlDecision *decision)
 {
-	share(decision, index->relation);
+	ddl_share_name(decision, index->relation);
 	if (decision->plan != DDL_SHARED)
 		return;
 	ddl_check_index(linitial_oid(decision->tables), index);
@@ -410,13 +268,13 @@ decide_create(const CreateStmt *create, DdlDecision *decision)
 
 	foreach(cell, create->inhRelations)
 	{
-		Oid			relid = ddl_shared_table(lfirst_node(RangeVar, cell));
+		Oid			relid = ddl_shared_table(lfirst_node(RangeVar, cell),
+											 decision);
 
 		if (OidIsValid(relid))
-			ddl_refuse("be inherited from", relid, NULL);
+			ddl_refuse("be inherited from", relid, DDL_NO_CHILDREN);
 	}
-	if (vdb_catalog_has_tables())
-		decision->plan = DDL_CHECKED;
+	decision->plan = DDL_CHECKED;
 }
 
 void
@@ -440,35 +298,11 @@ static void
 decide_rename(const RenameStmt *rename, DdlDecision *decision)
 {
 	if (rename->renameType == OBJECT_SCHEMA)
-		decision->tables = tables_of_schema(rename->subname);
-	if (rename->relation != NULL && rename->renameType != OBJECT_ATTRIBUTE)
-		share(decision, rename->relation);
-	else
-		share_object(decision, rename->renameType);
+		decision->tables = ddl_tables_of_schema(rename->subname);
+	share_one(decision, rename->renameType == OBJECT_ATTRIBUTE ? NULL :
+			  rename->relation, rename->renameType, rename->object);
 	if (decision->tables != NIL)
 		decision->plan = DDL_SHARED;
-}
-
-/*
- * tables_of_schema -- the shared tables in it
- */
-static List *
-tables_of_schema(const char *schema)
-{
-	List	   *list;
-	List	   *tables = NIL;
-	ListCell   *cell;
-
-	list = ddl_list(psprintf("SELECT c.oid FROM vecdb.catalog_table t,"
-							 " pg_catalog.pg_class c, pg_catalog.pg_namespace n"
-							 " WHERE t.schema_name OPERATOR(pg_catalog.=) %s::pg_catalog.name"
-							 " AND n.nspname OPERATOR(pg_catalog.=) t.schema_name"
-							 " AND c.relnamespace OPERATOR(pg_catalog.=) n.oid"
-							 " AND c.relname OPERATOR(pg_catalog.=) t.table_name",
-							 quote_literal_cstr(schema)));
-	foreach(cell, list)
-		tables = lappend_oid(tables, atooid((char *) lfirst(cell)));
-	return tables;
 }
 
 static void
@@ -479,13 +313,21 @@ decide_drop(const DropStmt *drop, DdlDecision *decision)
 	switch (drop->removeType)
 	{
 		case OBJECT_TABLE:
+			decide_drop_relations(drop, "TABLE", decision);
+			break;
 		case OBJECT_INDEX:
-			decide_drop_relations(drop, decision);
+			decide_drop_relations(drop, "INDEX", decision);
+			break;
+		case OBJECT_SEQUENCE:
+			decide_drop_relations(drop, "SEQUENCE", decision);
+			break;
+		case OBJECT_STATISTIC_EXT:
+			decide_drop_statistics(drop, decision);
 			break;
 		case OBJECT_TRIGGER:
 		case OBJECT_POLICY:
 			foreach(cell, drop->objects)
-				share(decision, parent_name(lfirst_node(List, cell)));
+				ddl_share_name(decision, ddl_parent_name(lfirst_node(List, cell)));
 			break;
 		case OBJECT_EXTENSION:
 			foreach(cell, drop->objects)
@@ -496,67 +338,57 @@ decide_drop(const DropStmt *drop, DdlDecision *decision)
 							 errmsg("extension \"vecdb\" cannot be dropped, because this database belongs to a cluster"),
 							 errhint("Remove it with vecdb.remove_group() on another node, or end the cluster with vecdb.drop_cluster().")));
 			}
-			refuse_alone(drop->behavior);
-			share_object(decision, OBJECT_EXTENSION);
+			ddl_refuse_alone(drop->behavior);
+			ddl_share_object(decision, OBJECT_EXTENSION);
 			decision->drops = true;
 			break;
 		default:
-			if (is_shared_kind(drop->removeType))
-				refuse_alone(drop->behavior);
-			share_object(decision, drop->removeType);
+			if (ddl_is_shared_kind(drop->removeType))
+				ddl_refuse_alone(drop->behavior);
+			ddl_share_object(decision, drop->removeType);
 			decision->drops = decision->plan == DDL_SHARED;
 			break;
 	}
 }
 
 /*
- * decide_drop_relations -- tables or indexes; other groups drop theirs
+ * decide_drop_relations -- tables, indexes or sequences; other groups drop
+ * theirs
  */
 static void
-decide_drop_relations(const DropStmt *drop, DdlDecision *decision)
+decide_drop_relations(const DropStmt *drop, const char *kind,
+					  DdlDecision *decision)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
-	decision->tables = tables_among(drop->objects, &text);
-	if (decision->tables == NIL)
+	if (ddl_share_among(decision, drop->objects, &text) == 0)
 		return;
-	decision->plan = drop->concurrent ? DDL_OUTSIDE : DDL_SHARED;
+	if (drop->concurrent)
+		decision->plan = DDL_OUTSIDE;
 	decision->drops = drop->removeType == OBJECT_TABLE;
-	decision->sql = psprintf("DROP %s%s %s%s",
-							 drop->removeType == OBJECT_TABLE ? "TABLE" :
-							 "INDEX", drop->concurrent ? " CONCURRENTLY" : "",
-							 text.data,
+	decision->sql = psprintf("DROP %s%s %s%s%s", kind,
+							 drop->concurrent ? " CONCURRENTLY" : "",
+							 drop->missing_ok ? "IF EXISTS " : "", text.data,
 							 drop->behavior == DROP_CASCADE ? " CASCADE" : "");
 }
 
 /*
- * tables_among -- the shared tables that names mean, or whose indexes they
- * mean; "text" gets the full names
- *
- * Each name is a List, or a RangeVar.
+ * decide_drop_statistics -- of shared tables, or of ordinary ones
  */
-static List *
-tables_among(List *names, StringInfo text)
+static void
+decide_drop_statistics(const DropStmt *drop, DdlDecision *decision)
 {
-	List	   *tables = NIL;
 	ListCell   *cell;
+	int			count = 0;
 
-	foreach(cell, names)
-	{
-		Node	   *item = lfirst(cell);
-		RangeVar   *name = IsA(item, List) ?
-		makeRangeVarFromNameList((List *) item) : castNode(RangeVar, item);
-		Oid			relid = ddl_shared_table(name);
-
-		if (!OidIsValid(relid))
-			continue;
-		tables = list_append_unique_oid(tables, relid);
-		appendStringInfo(text, "%s%s", text->len > 0 ? ", " : "",
-						 ddl_table_name(RangeVarGetRelid(name, NoLock,
-														 false)));
-	}
-	return tables;
+	foreach(cell, drop->objects)
+		count += ddl_share_statistics(decision, lfirst_node(List, cell));
+	if (count > 0 && count < list_length(drop->objects))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("statistics objects of shared and of ordinary tables cannot be dropped by one statement"),
+				 errhint(ONE_STATEMENT_EACH)));
 }
 
 static void
@@ -565,10 +397,8 @@ decide_truncate(const TruncateStmt *truncate, DdlDecision *decision)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	decision->tables = tables_among(truncate->relations, &text);
-	if (decision->tables == NIL)
+	if (ddl_share_among(decision, truncate->relations, &text) == 0)
 		return;
-	decision->plan = DDL_SHARED;
 	decision->sql = psprintf("TRUNCATE TABLE %s%s%s", text.data,
 							 truncate->restart_seqs ? " RESTART IDENTITY" : "",
 							 truncate->behavior == DROP_CASCADE ?
@@ -590,10 +420,8 @@ decide_lock(const LockStmt *lock, DdlDecision *decision)
 	if (lock->mode <= RowExclusiveLock)
 		return;
 	initStringInfo(&text);
-	decision->tables = tables_among(lock->relations, &text);
-	if (decision->tables == NIL)
+	if (ddl_share_among(decision, lock->relations, &text) == 0)
 		return;
-	decision->plan = DDL_SHARED;
 	decision->lock = lock->nowait ? NoLock : lock->mode;
 	decision->sql = psprintf("LOCK TABLE %s IN %s MODE%s", text.data,
 							 ddl_lock_mode_name(lock->mode),
@@ -608,97 +436,55 @@ decide_comment(const CommentStmt *comment, DdlDecision *decision)
 	{
 		case OBJECT_TABLE:
 		case OBJECT_INDEX:
-			share(decision,
-				  makeRangeVarFromNameList(castNode(List, comment->object)));
+		case OBJECT_SEQUENCE:
+			ddl_share_name(decision,
+						   makeRangeVarFromNameList(castNode(List, comment->object)));
 			break;
 		case OBJECT_COLUMN:
 		case OBJECT_TABCONSTRAINT:
 		case OBJECT_TRIGGER:
 		case OBJECT_POLICY:
-			share(decision, parent_name(castNode(List, comment->object)));
+			ddl_share_name(decision, ddl_parent_name(castNode(List, comment->object)));
+			break;
+		case OBJECT_STATISTIC_EXT:
+			(void) ddl_share_statistics(decision,
+										castNode(List, comment->object));
 			break;
 		default:
-			share_object(decision, comment->objtype);
+			ddl_share_object(decision, comment->objtype);
 			break;
 	}
 }
 
+/*
+ * decide_grant -- on shared tables and their sequences, on all tables or
+ * sequences of a schema, or on what is alike on all nodes
+ */
 static void
 decide_grant(const GrantStmt *grant, DdlDecision *decision)
 {
 	StringInfoData text;
-	ListCell   *cell;
+	int			count;
 
 	decision->lock = NoLock;
-	if (grant->objtype == OBJECT_SEQUENCE &&
-		grant->targtype == ACL_TARGET_OBJECT)
+	if (grant->objtype != OBJECT_TABLE && grant->objtype != OBJECT_SEQUENCE)
 	{
-		foreach(cell, grant->objects)
-		{
-			if (OidIsValid(table_of_sequence(lfirst_node(RangeVar, cell))))
-				decision->plan = DDL_SHARED;
-		}
-		return;
-	}
-	if (grant->objtype != OBJECT_TABLE)
-	{
-		share_object(decision, grant->objtype);
+		ddl_share_object(decision, grant->objtype);
 		return;
 	}
 	if (grant->targtype != ACL_TARGET_OBJECT)
 	{
-		if (ddl_share && vdb_catalog_has_tables())
+		if (vdb_catalog_has_tables())
 			decision->plan = DDL_SHARED;
 		return;
 	}
 	initStringInfo(&text);
-	decision->tables = tables_among(grant->objects, &text);
-	if (decision->tables == NIL)
-		return;
-	if (list_length(decision->tables) != list_length(grant->objects))
+	count = ddl_share_among(decision, grant->objects, &text);
+	if (count > 0 && count < list_length(grant->objects))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("privileges on shared and on ordinary tables cannot be changed by one statement"),
-				 errhint("Use one statement for the tables that are shared by the cluster, and another one for those of this node.")));
-	decision->plan = DDL_SHARED;
-}
-
-/*
- * table_of_sequence -- the shared table that gets values from a sequence
- */
-static Oid
-table_of_sequence(const RangeVar *name)
-{
-	Oid			relid;
-	List	   *list;
-	ListCell   *cell;
-
-	if (name == NULL || !vdb_catalog_has_tables())
-		return InvalidOid;
-	relid = RangeVarGetRelid(name, NoLock, true);
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_SEQUENCE)
-		return InvalidOid;
-	list = ddl_list(psprintf("SELECT refobjid FROM pg_catalog.pg_depend"
-							 " WHERE classid OPERATOR(pg_catalog.=) 1259"
-							 " AND objid OPERATOR(pg_catalog.=) %u"
-							 " AND refclassid OPERATOR(pg_catalog.=) 1259"
-							 " AND deptype IN ('a', 'i')"
-							 " UNION ALL SELECT adrelid"
-							 " FROM pg_catalog.pg_attrdef a"
-							 " JOIN pg_catalog.pg_depend d"
-							 " ON d.objid OPERATOR(pg_catalog.=) a.oid"
-							 " AND d.classid OPERATOR(pg_catalog.=) 2604"
-							 " WHERE d.refclassid OPERATOR(pg_catalog.=) 1259"
-							 " AND d.refobjid OPERATOR(pg_catalog.=) %u",
-							 relid, relid));
-	foreach(cell, list)
-	{
-		Oid			table = atooid((char *) lfirst(cell));
-
-		if (vdb_catalog_table(table) != NULL)
-			return table;
-	}
-	return InvalidOid;
+				 errhint(ONE_STATEMENT_EACH)));
 }
 
 /*
@@ -710,12 +496,15 @@ table_of_sequence(const RangeVar *name)
 static void
 decide_sequence(const AlterSeqStmt *alter, DdlDecision *decision)
 {
-	Oid			relid = table_of_sequence(alter->sequence);
+	Oid			relid = ddl_shared_table(alter->sequence, decision);
 	ListCell   *cell;
-	bool		own = false;
+	int			own = 0;
 
 	if (!OidIsValid(relid))
+	{
+		refuse_owner(alter->options, decision);
 		return;
+	}
 	foreach(cell, alter->options)
 	{
 		DefElem    *option = lfirst_node(DefElem, cell);
@@ -731,10 +520,43 @@ decide_sequence(const AlterSeqStmt *alter, DdlDecision *decision)
 							 get_rel_name(relid))));
 		if ((strcmp(option->defname, "restart") == 0 ||
 			 strcmp(option->defname, "start") == 0) && option->arg != NULL)
-			own = true;
+			own++;
 	}
-	if (!own)
+	if (own > 0 && own < list_length(alter->options))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("sequence \"%s\" is divided between groups, and cannot be told where to start and something else by one statement",
+						alter->sequence->relname),
+				 errhint("Use one statement for START WITH and RESTART WITH, which concern this group, and another one for what concerns all of them.")));
+	if (own == 0)
 		decision->plan = DDL_SHARED;
+}
+
+/*
+ * refuse_owner -- an ERROR if a sequence of this node would belong to a column
+ * of a shared table
+ */
+static void
+refuse_owner(List *options, DdlDecision *decision)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+		List	   *names;
+		Oid			relid;
+
+		if (strcmp(option->defname, "owned_by") != 0)
+			continue;
+		names = defGetQualifiedName(option);
+		if (list_length(names) < 2)
+			continue;			/* NONE */
+		relid = ddl_shared_table(ddl_parent_name(names), decision);
+		if (OidIsValid(relid))
+			ddl_refuse("own a sequence that is not divided between groups",
+					   relid, DDL_FIRST_ALONE);
+	}
 }
 
 static void
@@ -744,7 +566,8 @@ decide_reindex(const ReindexStmt *reindex, DdlDecision *decision)
 
 	if (reindex->relation == NULL)
 		return;
-	share(decision, reindex->relation);
+	ddl_share_name(decision, reindex->relation);
+	decision->ordinary = NIL;	/* it would do no harm */
 	decision->slow = true;
 	foreach(cell, reindex->params)
 	{
@@ -767,43 +590,42 @@ static void
 decide_vacuum(const VacuumStmt *vacuum, DdlDecision *decision)
 {
 	ListCell   *cell;
+	int			count = 0;
 
 	foreach(cell, vacuum->rels)
 	{
 		VacuumRelation *relation = lfirst_node(VacuumRelation, cell);
+		Oid			relid = ddl_shared_table(relation->relation, decision);
 
-		if (relation->relation != NULL)
-			share(decision, relation->relation);
+		if (!OidIsValid(relid))
+			continue;
+		decision->tables = list_append_unique_oid(decision->tables, relid);
+		count++;
 	}
-	if (decision->plan != DDL_SHARED)
+	decision->ordinary = NIL;	/* it would do no harm */
+	if (count == 0)
 		return;
-	if (list_length(decision->tables) != list_length(vacuum->rels))
+	if (count < list_length(vacuum->rels))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("shared and ordinary tables cannot be vacuumed or analyzed by one statement"),
-				 errhint("Use one statement for the tables that are shared by the cluster, and another one for those of this node.")));
+				 errhint(ONE_STATEMENT_EACH)));
 	decision->plan = DDL_OUTSIDE;
 }
 
+/*
+ * decide_copy -- the table is locked (ddl_lock_named())
+ */
 static void
 decide_copy(const CopyStmt *copy, DdlDecision *decision)
 {
-	Oid			relid = ddl_shared_table(copy->relation);
+	Oid			relid = ddl_shared_table(copy->relation, decision);
 
-	if (!OidIsValid(relid))
+	if (!OidIsValid(relid) ||
+		RangeVarGetRelid(copy->relation, NoLock, true) != relid)
 		return;
 	if (copy->is_from)
 		decision->plan = DDL_COPY_FROM;
 	else if (vdb_catalog_table(relid)->kind == VDB_TABLE_DISTRIBUTED)
 		decision->plan = DDL_COPY_TO;
-}
-
-/*
- * decide_extension -- all but our own, which add_group() creates
- */
-static void
-decide_extension(const char *name, DdlDecision *decision)
-{
-	if (strcmp(name, "vecdb") != 0)
-		share_object(decision, OBJECT_EXTENSION);
 }

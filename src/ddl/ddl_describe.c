@@ -57,10 +57,9 @@ static const char *const rest_queries[] = {
 	" AND attstattarget >= 0 ORDER BY attnum",
 
 	"SELECT format('ALTER TABLE %%s ALTER COLUMN %%I SET (%%s)',"
-	" attrelid::regclass, attname, array_to_string(attoptions, ', '))"
-	" FROM pg_attribute"
+	" attrelid::regclass, attname, o) FROM pg_attribute, unnest(attoptions) o"
 	" WHERE attrelid = %u AND attnum > 0 AND NOT attisdropped"
-	" AND attoptions IS NOT NULL ORDER BY attnum",
+	" AND o LIKE 'n\\_distinct%%' ORDER BY attnum, o",
 
 	/* keys first; whose index it is, is who is asked for its expressions */
 	"SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s',"
@@ -119,6 +118,13 @@ static const char *const rest_queries[] = {
 	"SELECT format('REVOKE ALL ON TABLE %%s FROM %%I', oid::regclass,"
 	" pg_get_userbyid(relowner)) FROM pg_class"
 	" WHERE oid = %u AND relacl IS NOT NULL",
+
+	/* what others got by default, where it was made */
+	"SELECT DISTINCT format('REVOKE ALL ON TABLE %%s FROM %%s', c.oid::regclass,"
+	" CASE WHEN grantee = 0 THEN 'PUBLIC'"
+	" ELSE quote_ident(pg_get_userbyid(grantee)) END)"
+	" FROM pg_class c, pg_default_acl, aclexplode(defaclacl)"
+	" WHERE c.oid = %u AND defaclobjtype = 'r' AND grantee <> relowner",
 
 	"SELECT format('GRANT %%s ON TABLE %%s TO %%s%%s', privilege_type,"
 	" oid::regclass, CASE WHEN grantee = 0 THEN 'PUBLIC'"

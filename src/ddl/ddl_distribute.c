@@ -18,8 +18,6 @@
 
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -28,7 +26,6 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/typcache.h"
@@ -40,37 +37,16 @@ VDB_FUNCTION(vecdb_distribute_table);
 VDB_FUNCTION(vecdb_replicate_table);
 VDB_FUNCTION(vecdb_undistribute_table);
 
-/* The arguments of distribute_table() */
-typedef struct Wish
-{
-	Oid			relid;
-	List	   *key;			/* names of columns */
-	char	   *strategy;
-	int			shard_count;	/* 0: not given */
-	Oid			colocate_with;
-	ArrayType  *bounds;
-	Oid			function;
-} Wish;
-
 static bool is_alone(Oid relid);
 static Relation open_for_sharing(Oid relid);
 static List *key_names(ArrayType *array);
+static char *key_array(List *key);
 static List *primary_key(Relation rel);
 static void check_key(Relation rel, List *key, const char *strategy);
-static int	choose_colocation(Relation rel, Wish *wish);
-static int	join_colocation(Relation rel, const Wish *wish);
-static int	new_colocation(Relation rel, Wish *wish);
-static char *shard_rows(int colocation, Wish *wish, Oid key_type);
-static List *text_members(ArrayType *array);
-static char *check_bound(Oid type, const char *value);
-static char *custom_function(const Wish *wish, int key_count);
-static char *key_array(List *key);
-static char *type_array(Relation rel, List *key);
 static void share_table(Relation rel, char kind);
 static void refuse_clashes(Oid relid);
 static void make_elsewhere(Oid relid);
 static void finish_elsewhere(Oid relid);
-static void execute_elsewhere(List *statements);
 static void wait_for_readers(Relation rel);
 
 /*
@@ -79,23 +55,19 @@ static void wait_for_readers(Relation rel);
 Datum
 vecdb_distribute_table(PG_FUNCTION_ARGS)
 {
-	Wish		wish = {0};
+	DdlWish		wish = {0};
 	Relation	rel;
 	DdlUser		user;
 	int			colocation;
-	char	   *function;
 
-	for (int i = 0; i < 3; i += 2)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not be null",
-							i == 0 ? "table" : "strategy")));
-	}
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("table must not be null")));
 	wish.relid = PG_GETARG_OID(0);
 	wish.key = PG_ARGISNULL(1) ? NIL : key_names(PG_GETARG_ARRAYTYPE_P(1));
-	wish.strategy = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	wish.strategy = PG_ARGISNULL(2) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(2));
 	wish.shard_count = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
 	wish.colocate_with = PG_ARGISNULL(4) ? InvalidOid : PG_GETARG_OID(4);
 	wish.bounds = PG_ARGISNULL(5) ? NULL : PG_GETARG_ARRAYTYPE_P(5);
@@ -106,20 +78,20 @@ vecdb_distribute_table(PG_FUNCTION_ARGS)
 	rel = open_for_sharing(wish.relid);
 	if (wish.key == NIL)
 		wish.key = primary_key(rel);
+	ddl_check_wish(&wish);
 	check_key(rel, wish.key, wish.strategy);
-	function = custom_function(&wish, list_length(wish.key));
 	refuse_clashes(wish.relid);
 
 	ddl_become_superuser(&user);
-	colocation = choose_colocation(rel, &wish);
+	colocation = ddl_choose_colocation(rel, &wish);
 	ddl_everywhere(psprintf("INSERT INTO vecdb.catalog_table (schema_name,"
 							" table_name, kind, colocation_id, key_columns,"
 							" shard_function) VALUES (%s, %s, 'd', %d, %s, %s)",
 							quote_literal_cstr(get_namespace_name(RelationGetNamespace(rel))),
 							quote_literal_cstr(RelationGetRelationName(rel)),
 							colocation, key_array(wish.key),
-							function == NULL ? "NULL" :
-							quote_literal_cstr(function)));
+							wish.function_name == NULL ? "NULL" :
+							quote_literal_cstr(wish.function_name)));
 	share_table(rel, VDB_TABLE_DISTRIBUTED);
 	ddl_become_user(&user);
 	table_close(rel, NoLock);
@@ -254,25 +226,9 @@ open_for_sharing(Oid relid)
 }
 
 static List *
-text_members(ArrayType *array)
-{
-	Datum	   *members;
-	bool	   *nulls;
-	int			count;
-	List	   *list = NIL;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &members,
-					  &nulls, &count);
-	for (int i = 0; i < count; i++)
-		list = lappend(list, nulls[i] ? NULL :
-					   TextDatumGetCString(members[i]));
-	return list;
-}
-
-static List *
 key_names(ArrayType *array)
 {
-	List	   *list = text_members(array);
+	List	   *list = ddl_text_members(array);
 
 	if (list == NIL || list_member_ptr(list, NULL))
 		ereport(ERROR,
@@ -367,216 +323,6 @@ check_key(Relation rel, List *key, const char *strategy)
 }
 
 /*
- * choose_colocation -- the number of the row that says how keys are cut
- */
-static int
-choose_colocation(Relation rel, Wish *wish)
-{
-	if (OidIsValid(wish->colocate_with))
-		return join_colocation(rel, wish);
-	return new_colocation(rel, wish);
-}
-
-/*
- * join_colocation -- be cut as another table is
- */
-static int
-join_colocation(Relation rel, const Wish *wish)
-{
-	const VdbTable *other = vdb_catalog_table(wish->colocate_with);
-	bool		same;
-	ListCell   *cell;
-	int			i = 0;
-
-	if (other == NULL || other->kind != VDB_TABLE_DISTRIBUTED)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" is not distributed",
-						get_rel_name(wish->colocate_with)),
-				 errhint("Distribute it first.")));
-	if (wish->shard_count != 0 || wish->bounds != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("colocate_with cannot be combined with shard_count or bounds"),
-				 errdetail("Colocated tables share their shards.")));
-	same = list_length(wish->key) == other->key_count;
-	foreach(cell, wish->key)
-	{
-		if (same)
-			same = get_atttype(RelationGetRelid(rel),
-							   get_attnum(RelationGetRelid(rel),
-										  lfirst(cell))) ==
-				other->key_types[i++];
-	}
-	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("table \"%s\" cannot be colocated with \"%s\"",
-						RelationGetRelationName(rel),
-						get_rel_name(wish->colocate_with)),
-				 errdetail("Their distribution keys differ in number or types of columns."),
-				 errhint("Name a key with the same types.")));
-	return other->colocation;
-}
-
-/*
- * new_colocation -- write a new row, and one for each shard
- */
-static int
-new_colocation(Relation rel, Wish *wish)
-{
-	int			id;
-	char	   *shards;
-	Oid			key_type = get_atttype(RelationGetRelid(rel),
-									   get_attnum(RelationGetRelid(rel),
-												  linitial(wish->key)));
-
-	id = atoi(ddl_value("SELECT next_colocation_id FROM vecdb.catalog_cluster"));
-	ddl_everywhere("UPDATE vecdb.catalog_cluster"
-				   " SET next_colocation_id = next_colocation_id + 1");
-	shards = shard_rows(id, wish, key_type);
-	ddl_everywhere(psprintf("INSERT INTO vecdb.catalog_colocation"
-							" (colocation_id, strategy, shard_count, key_types)"
-							" VALUES (%d, %s, %d, %s)", id,
-							quote_literal_cstr(wish->strategy),
-							wish->shard_count, type_array(rel, wish->key)));
-	ddl_everywhere(shards);
-	return id;
-}
-
-/*
- * shard_rows -- the INSERT for the shards of a new colocation
- *
- * Sets wish->shard_count.
- */
-static char *
-shard_rows(int colocation, Wish *wish, Oid key_type)
-{
-	const VdbCluster *cluster = vdb_catalog_cluster();
-	List	   *bounds = wish->bounds ? text_members(wish->bounds) : NIL;
-	bool		range = strcmp(wish->strategy, "range") == 0;
-	bool		list = strcmp(wish->strategy, "list") == 0;
-	int		   *groups = palloc(cluster->group_count * sizeof(int));
-	int		   *owners;
-	StringInfoData text;
-
-	if (!range && !list && strcmp(wish->strategy, "hash") != 0 &&
-		strcmp(wish->strategy, "custom") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("strategy \"%s\" does not exist", wish->strategy),
-				 errhint("Strategies are hash, range, list and custom.")));
-	if ((range || list) && (bounds == NIL || list_length(wish->key) != 1 ||
-							wish->shard_count != 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("strategy %s takes one column and bounds, and no shard_count",
-						wish->strategy),
-				 errhint("Bounds are an array: the first value of each shard but the first for range, a literal '{value,...}' of the values of each shard for list.")));
-	if (!range && !list && bounds != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("strategy %s takes no bounds", wish->strategy)));
-	if (range || list)
-		wish->shard_count = list_length(bounds) + (range ? 1 : 0);
-	else if (wish->shard_count == 0)
-		wish->shard_count = VDB_DEFAULT_SHARD_COUNT;
-	if (wish->shard_count < 1 || wish->shard_count > VDB_MAX_SHARD_COUNT ||
-		(strcmp(wish->strategy, "hash") == 0 &&
-		 (wish->shard_count & (wish->shard_count - 1)) != 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("shard_count cannot be %d", wish->shard_count),
-				 errhint("It is from 1 to %d, and a power of two with strategy hash.",
-						 VDB_MAX_SHARD_COUNT)));
-
-	for (int i = 0; i < cluster->group_count; i++)
-		groups[i] = cluster->groups[i].id;
-	owners = vdb_catalog_place(wish->shard_count, groups,
-							   cluster->group_count);
-	initStringInfo(&text);
-	appendStringInfoString(&text, "INSERT INTO vecdb.catalog_shard"
-						   " (colocation_id, shard, group_id, low, high,"
-						   " list_values) VALUES ");
-	for (int i = 0; i < wish->shard_count; i++)
-	{
-		char	   *low = "NULL";
-		char	   *high = "NULL";
-		char	   *values = "NULL";
-
-		if (range && i > 0)
-			low = check_bound(key_type, list_nth(bounds, i - 1));
-		if (range && i < wish->shard_count - 1)
-			high = check_bound(key_type, list_nth(bounds, i));
-		if (list && list_nth(bounds, i) != NULL)
-			values = check_bound(get_array_type(key_type),
-								 list_nth(bounds, i));
-		appendStringInfo(&text, "%s(%d, %d, %d, %s, %s, %s)",
-						 i > 0 ? ", " : "", colocation, i, owners[i], low,
-						 high, values);
-	}
-	return text.data;
-}
-
-/*
- * check_bound -- a bound as a literal, if the type of the key can read it
- */
-static char *
-check_bound(Oid type, const char *value)
-{
-	Oid			function;
-	Oid			parameter;
-
-	if (value == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("bounds must not be null")));
-	if (!OidIsValid(type))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the type of the distribution key has no arrays")));
-	getTypeInputInfo(type, &function, &parameter);
-	(void) OidInputFunctionCall(function, pstrdup(value), parameter, -1);
-	return quote_literal_cstr(value);
-}
-
-/*
- * custom_function -- the name of the user's function, for the catalog
- *
- * It has to exist in the other groups as well, and is made there, since
- * pg_depend does not connect it with the table.
- */
-static char *
-custom_function(const Wish *wish, int key_count)
-{
-	bool		custom = strcmp(wish->strategy, "custom") == 0;
-	char	   *name;
-	DdlUser		user;
-
-	if (!custom || !OidIsValid(wish->function))
-	{
-		if (custom || OidIsValid(wish->function))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("strategy custom, and no other, takes a shard_function")));
-		return NULL;
-	}
-	if (get_func_rettype(wish->function) != INT4OID ||
-		func_volatile(wish->function) != PROVOLATILE_IMMUTABLE ||
-		get_func_nargs(wish->function) != key_count)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("function %s cannot choose shards",
-						format_procedure(wish->function)),
-				 errdetail("It has to be immutable, return integer, and take the columns of the key.")));
-	ddl_become_superuser(&user);
-	name = format_procedure_qualified(wish->function);
-	execute_elsewhere(ddl_describe_function(wish->function));
-	ddl_become_user(&user);
-	return name;
-}
-
-/*
  * key_array -- names of columns as a literal of type name[]
  */
 static char *
@@ -590,28 +336,6 @@ key_array(List *key)
 		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
 						 quote_literal_cstr(lfirst(cell)));
 	return psprintf("ARRAY[%s]::name[]", text.data);
-}
-
-/*
- * type_array -- the types of the columns, by full names
- */
-static char *
-type_array(Relation rel, List *key)
-{
-	StringInfoData text;
-	ListCell   *cell;
-
-	initStringInfo(&text);
-	foreach(cell, key)
-	{
-		Oid			type = get_atttype(RelationGetRelid(rel),
-									   get_attnum(RelationGetRelid(rel),
-												  lfirst(cell)));
-
-		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "",
-						 quote_literal_cstr(format_type_be_qualified(type)));
-	}
-	return psprintf("ARRAY[%s]::text[]", text.data);
 }
 
 /*
@@ -683,7 +407,7 @@ make_elsewhere(Oid relid)
 
 	/* what exists already is nothing to tell anyone */
 	vdb_remote_execute_all("SET LOCAL client_min_messages = warning");
-	execute_elsewhere(ddl_describe_needs(relid));
+	ddl_elsewhere(ddl_describe_needs(relid));
 	vdb_remote_execute_all("SET LOCAL client_min_messages TO DEFAULT");
 	for (int i = 0; i < cluster->group_count; i++)
 	{
@@ -711,21 +435,12 @@ finish_elsewhere(Oid relid)
 	DdlUser		user;
 
 	ddl_become_owner(&user, relid);
-	execute_elsewhere(checks);
+	ddl_elsewhere(checks);
 	ddl_become_user(&user);
-	execute_elsewhere(rest);
+	ddl_elsewhere(rest);
 	ddl_become_owner(&user, relid);
-	execute_elsewhere(references);
+	ddl_elsewhere(references);
 	ddl_become_user(&user);
-}
-
-static void
-execute_elsewhere(List *statements)
-{
-	ListCell   *cell;
-
-	foreach(cell, statements)
-		vdb_remote_execute_all(lfirst(cell));
 }
 
 /*

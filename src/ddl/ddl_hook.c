@@ -27,6 +27,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "vecdb/ddl.h"
@@ -69,11 +70,14 @@ static void process_utility(PlannedStmt *pstmt, const char *query_string,
 							ParamListInfo params, QueryEnvironment *query_env,
 							DestReceiver *dest, QueryCompletion *qc);
 static void call_next(const HookCall *call);
+static bool is_copy_to(Node *parse);
+static void call_next_fresh(const HookCall *call);
 static bool concerns_cluster(Node *parse, ProcessUtilityContext context);
 static char *own_text(const PlannedStmt *pstmt, const char *query_string);
 static void run_shared(const HookCall *call, const DdlStatement *statement,
 					   const DdlDecision *decision);
-static void lock_tables(const DdlDecision *decision);
+static void lock_tables(Node *parse, const DdlDecision *decision);
+static bool may_lock(Node *parse, Oid relid);
 static List *remember_tables(List *relids);
 static bool update_catalog(List *before);
 static char *key_names(const TableBefore *table);
@@ -123,18 +127,31 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 	statement.parse = pstmt->utilityStmt;
 	statement.sql = own_text(pstmt, query_string);
 	statement.top_level = context == PROCESS_UTILITY_TOPLEVEL;
+	ddl_lock_named(statement.parse);
 	decision = ddl_decide(&statement);
+	if (decision.plan == DDL_SHARED)
+	{
+		/* others may have changed what it means while this was waited for */
+		ddl_lock_cluster();
+		decision = ddl_decide(&statement);
+	}
 	switch (decision.plan)
 	{
 		case DDL_ALONE:
-			call_next(&call);
+			if (is_copy_to(statement.parse))
+				call_next_fresh(&call);
+			else
+				call_next(&call);
+			ddl_check_ordinary_names(&decision);
 			break;
 		case DDL_SHARED:
+			ddl_check_roles(statement.parse);
 			run_shared(&call, &statement, &decision);
 			break;
 		case DDL_CHECKED:
 			call_next(&call);
 			CommandCounterIncrement();
+			ddl_check_ordinary_names(&decision);
 			ddl_check_statement(statement.parse);
 			break;
 		case DDL_OUTSIDE:
@@ -147,7 +164,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 		case DDL_COPY_TO:
 			call.pstmt = ddl_copy_to(pstmt);
 			call.read_only_tree = false;
-			call_next(&call);
+			call_next_fresh(&call);
 			break;
 	}
 }
@@ -161,6 +178,31 @@ call_next(const HookCall *call)
 		next = standard_ProcessUtility;
 	next(call->pstmt, call->query_string, call->read_only_tree, call->context,
 		 call->params, call->query_env, call->dest, call->qc);
+}
+
+/*
+ * is_copy_to -- COPY of a table that is read?
+ */
+static bool
+is_copy_to(Node *parse)
+{
+	return IsA(parse, CopyStmt) && !((CopyStmt *) parse)->is_from &&
+		((CopyStmt *) parse)->relation != NULL;
+}
+
+/*
+ * call_next_fresh -- execute a statement that sees what was committed when the
+ * table was locked
+ *
+ * The snapshot that it has is older.  If rows have gone to other groups in
+ * between, it would see them twice; if they came back, not at all.
+ */
+static void
+call_next_fresh(const HookCall *call)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	call_next(call);
+	PopActiveSnapshot();
 }
 
 /*
@@ -198,8 +240,10 @@ concerns_cluster(Node *parse, ProcessUtilityContext context)
 		case T_ConstraintsSetStmt:
 			return false;
 		default:
-			return IsTransactionState() && vdb_catalog_cluster() != NULL &&
-				!vdb_catalog_local_mode();
+			if (!IsTransactionState())
+				return false;
+			vdb_catalog_refresh();
+			return vdb_catalog_cluster() != NULL && !vdb_catalog_local_mode();
 	}
 }
 
@@ -219,8 +263,9 @@ own_text(const PlannedStmt *pstmt, const char *query_string)
 /*
  * run_shared -- execute a statement here, look at what it did, send it on
  *
- * All under the lock of the cluster, so that statements that change the same
- * things meet at its row and not, crosswise, at tables of different nodes.
+ * All under the lock of the cluster, which the caller has taken, so that
+ * statements that change the same things meet at its row and not, crosswise,
+ * at tables of different nodes.
  */
 static void
 run_shared(const HookCall *call, const DdlStatement *statement,
@@ -235,8 +280,7 @@ run_shared(const HookCall *call, const DdlStatement *statement,
 	bool		changed;
 	DdlUser		user;
 
-	ddl_lock_cluster();
-	lock_tables(decision);
+	lock_tables(statement->parse, decision);
 	before = remember_tables(decision->tables);
 	if (OidIsValid(decision->unnamed_index_of))
 		indexes = list_indexes(decision->unnamed_index_of);
@@ -253,7 +297,11 @@ run_shared(const HookCall *call, const DdlStatement *statement,
 	changed = update_catalog(before);
 	ddl_become_user(&user);
 	foreach(cell, decision->tables)
+	{
 		ddl_check_constraints(lfirst_oid(cell));
+		if (IsA(statement->parse, AlterTableStmt))
+			ddl_check_sequences(lfirst_oid(cell));
+	}
 
 	if (decision->slow)
 		wait_elsewhere(requests);
@@ -276,24 +324,25 @@ run_shared(const HookCall *call, const DdlStatement *statement,
  * Not for those whose statement is going to be refused.
  */
 static void
-lock_tables(const DdlDecision *decision)
+lock_tables(Node *parse, const DdlDecision *decision)
 {
 	ListCell   *cell;
 
 	foreach(cell, decision->tables)
 	{
-		HeapTuple	tuple = SearchSysCache1(RELOID,
-											ObjectIdGetDatum(lfirst_oid(cell)));
-		bool		owner = HeapTupleIsValid(tuple) &&
-		has_privs_of_role(GetUserId(),
-						  ((Form_pg_class) GETSTRUCT(tuple))->relowner);
-
-		if (HeapTupleIsValid(tuple))
-			ReleaseSysCache(tuple);
-		if (!owner)
+		if (!may_lock(parse, lfirst_oid(cell)))
 			return;
 	}
 	ddl_lock_everywhere(decision->tables, decision->lock);
+}
+
+static bool
+may_lock(Node *parse, Oid relid)
+{
+	if (ddl_is_owner(relid))
+		return true;
+	return IsA(parse, TruncateStmt) &&
+		pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) == ACLCHECK_OK;
 }
 
 /*

@@ -22,7 +22,7 @@
 #include "catalog/pg_type.h"
 #include "commands/copy.h"
 #include "commands/progress.h"
-#include "executor/tuptable.h"
+#include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -97,6 +97,7 @@ static uint64 send_rows(Relation rel, const VdbTable *table, int *groups,
 						int count);
 static int	find_stream(RowStream *streams, int count, int group);
 static int	owner_of(const VdbTable *table, TupleTableSlot *slot);
+static uint64 insert_source(Relation rel, const RowFormat *format);
 static int	read_source(void *buffer, int least, int most);
 static bool next_line(void);
 
@@ -460,22 +461,10 @@ ddl_fetch_rows(Relation rel)
 	RowFormat	format;
 	RowSource	rows = {0};
 	VdbStatement statement = {.writes = true,.once = true};
-	ParseState *pstate = make_parsestate(NULL);
-	CopyFromState copy;
-	List	   *columns = NIL;
-	DefElem    *encoding;
 	uint64		count = 0;
 	DdlUser		user;
 
-	/* values come in the encoding of the database, whatever the client's */
-	encoding = makeDefElem("encoding",
-						   (Node *) makeString(pstrdup(GetDatabaseEncodingName())),
-						   -1);
 	make_format(&format, rel);
-	for (int i = 0; i < format.count; i++)
-		columns = lappend(columns,
-						  makeString(get_attname(RelationGetRelid(rel),
-												 format.columns[i], false)));
 	statement.sql = psprintf("SELECT %s FROM ONLY %s", column_list(&format),
 							 ddl_table_name(RelationGetRelid(rel)));
 	rows.count = format.count;
@@ -490,18 +479,10 @@ ddl_fetch_rows(Relation rel)
 
 	/* policies do not apply to the superuser who reads, nor here */
 	ddl_become_owner(&user, RelationGetRelid(rel));
-	(void) set_config_option("session_replication_role", "replica",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
 	source = &rows;
 	PG_TRY();
 	{
-		(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock,
-											 NULL, false, false);
-		copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_source,
-							 columns, list_make1(encoding));
-		count = CopyFrom(copy);
-		EndCopyFrom(copy);
+		count = insert_source(rel, &format);
 	}
 	PG_FINALLY();
 	{
@@ -514,6 +495,58 @@ ddl_fetch_rows(Relation rel)
 	for (int i = 0; i < rows.request_count; i++)
 		vdb_remote_close(rows.requests[i]);
 	CommandCounterIncrement();
+	return count;
+}
+
+/*
+ * insert_source -- all rows of the source, into the table and its indexes
+ *
+ * Read as by COPY, but written one by one, since COPY would fire triggers: no
+ * trigger is to see rows that only come back.
+ */
+static uint64
+insert_source(Relation rel, const RowFormat *format)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	List	   *columns = NIL;
+	DefElem    *encoding;
+	CopyFromState copy;
+	MemoryContext old;
+	uint64		count = 0;
+
+	/* values come in the encoding of the database, whatever the client's */
+	encoding = makeDefElem("encoding",
+						   (Node *) makeString(pstrdup(GetDatabaseEncodingName())),
+						   -1);
+	for (int i = 0; i < format->count; i++)
+		columns = lappend(columns,
+						  makeString(get_attname(RelationGetRelid(rel),
+												 format->columns[i], false)));
+	InitResultRelInfo(result, rel, 0, NULL, 0);
+	result->ri_TrigDesc = NULL;
+	ExecOpenIndices(result, false);
+	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_source,
+						 columns, list_make1(encoding));
+	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	while (NextCopyFrom(copy, GetPerTupleExprContext(estate),
+						slot->tts_values, slot->tts_isnull))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ExecStoreVirtualTuple(slot);
+		ExecSimpleRelationInsert(result, estate, slot);
+		ExecClearTuple(slot);
+		ResetPerTupleExprContext(estate);
+		count++;
+	}
+	MemoryContextSwitchTo(old);
+	EndCopyFrom(copy);
+	ExecCloseIndices(result);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExecutorState(estate);
+	free_parsestate(pstate);
 	return count;
 }
 

@@ -40,12 +40,12 @@
  */
 #define ROOTS_OF_DATABASE \
 	"SELECT 'pg_namespace'::regclass::oid, oid FROM pg_namespace" \
-	"  WHERE oid >= 16384 AND nspname !~ '^pg_'" \
+	"  WHERE (oid >= 16384 AND nspname !~ '^pg_') OR nspname = 'public'" \
 	" UNION SELECT 'pg_extension'::regclass, oid FROM pg_extension" \
 	" UNION SELECT 'pg_type'::regclass, oid FROM pg_type WHERE oid >= 16384" \
 	"  AND typtype IN ('c', 'd', 'e')" \
 	" UNION SELECT 'pg_proc'::regclass, oid FROM pg_proc p" \
-	"  WHERE oid >= 16384 AND prokind = 'f' AND NOT EXISTS (SELECT" \
+	"  WHERE oid >= 16384 AND prokind <> 'a' AND NOT EXISTS (SELECT" \
 	"   FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass" \
 	"   AND d.objid = p.oid AND (refclassid = 'pg_class'::regclass" \
 	"    OR (refclassid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t" \
@@ -97,7 +97,7 @@ static const char *const need_queries[] = {
 	 */
 	"SELECT format('DO %L', CASE WHEN classid = 'pg_proc'::regclass THEN"
 	" (SELECT format('BEGIN IF to_regprocedure(%L) IS NULL THEN EXECUTE %L;"
-	"  ALTER FUNCTION %s OWNER TO %I; END IF; END', p.oid::regprocedure,"
+	"  ALTER ROUTINE %s OWNER TO %I; END IF; END', p.oid::regprocedure,"
 	"  pg_get_functiondef(p.oid), p.oid::regprocedure,"
 	"  pg_get_userbyid(proowner)) FROM pg_proc p WHERE p.oid = objid)"
 	" ELSE (SELECT format('BEGIN IF to_regtype(%L) IS NULL THEN %s;"
@@ -123,8 +123,64 @@ static const char *const need_queries[] = {
 	"  (SELECT FROM pg_type t LEFT JOIN pg_class r ON r.oid = typrelid"
 	"   WHERE t.oid = objid AND (typtype IN ('e', 'd') OR relkind = 'c')))"
 	"  OR (classid = 'pg_proc'::regclass AND EXISTS (SELECT FROM pg_proc p"
-	"   WHERE p.oid = objid AND prokind = 'f')))"
+	"   WHERE p.oid = objid AND prokind <> 'a')))"
 	" ORDER BY depth DESC"
+};
+
+/*
+ * Who may use what was made; all have the text of NEEDS before them.  PUBLIC
+ * has what PostgreSQL gives it unless a list of privileges says otherwise.
+ */
+#define GRANT_QUERY(kind, name, catalog, acl, condition) \
+	"SELECT s FROM mine JOIN " catalog " o ON o.oid = objid," \
+	" LATERAL (SELECT 0, format('REVOKE ALL ON " kind " %s FROM PUBLIC', " name ")" \
+	"  WHERE " acl " IS NOT NULL" \
+	"  UNION ALL SELECT 1, format('GRANT %s ON " kind " %s TO %s%s'," \
+	"   privilege_type, " name ", CASE WHEN grantee = 0 THEN 'PUBLIC'" \
+	"   ELSE quote_ident(pg_get_userbyid(grantee)) END," \
+	"   CASE WHEN is_grantable AND grantee <> 0 THEN ' WITH GRANT OPTION' END)" \
+	"  FROM aclexplode(" acl ")) v (n, s)" \
+	" WHERE classid = '" catalog "'::regclass AND " condition \
+	" ORDER BY objid, n"
+
+static const char *const grant_queries[] = {
+	GRANT_QUERY("SCHEMA", "quote_ident(nspname)", "pg_namespace", "nspacl",
+				"true"),
+	GRANT_QUERY("ROUTINE", "o.oid::regprocedure", "pg_proc", "proacl",
+				"objid >= 16384 AND prokind <> 'a'"),
+	GRANT_QUERY("TYPE", "o.oid::regtype", "pg_type", "typacl",
+				"objid >= 16384 AND typtype IN ('c', 'd', 'e')"),
+
+	/* what those who come later get; of all schemas, or of one */
+	"SELECT s FROM pg_default_acl LEFT JOIN pg_namespace n"
+	" ON n.oid = defaclnamespace, LATERAL (SELECT"
+	"  format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s ',"
+	"   pg_get_userbyid(defaclrole), ' IN SCHEMA ' || quote_ident(nspname)),"
+	"  CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES'"
+	"  WHEN 'f' THEN 'ROUTINES' WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS'"
+	"  ELSE 'LARGE OBJECTS' END) k (head, kind),"
+	" LATERAL (SELECT 0, head || 'REVOKE ALL ON ' || kind || ' FROM PUBLIC, '"
+	"  || quote_ident(pg_get_userbyid(defaclrole)) WHERE nspname IS NULL"
+	"  UNION ALL SELECT 1, format('%sGRANT %s ON %s TO %s%s', head,"
+	"   privilege_type, kind, CASE WHEN grantee = 0 THEN 'PUBLIC'"
+	"   ELSE quote_ident(pg_get_userbyid(grantee)) END,"
+	"   CASE WHEN is_grantable AND grantee <> defaclrole"
+	"   THEN ' WITH GRANT OPTION' END)"
+	"  FROM aclexplode(defaclacl)) v (o, s)"
+	" ORDER BY pg_default_acl.oid, o",
+
+	/* settings of roles; lists are stored as they are written */
+	"SELECT format('ALTER ROLE %s%s SET %I TO %s', CASE WHEN setrole = 0"
+	"  THEN 'ALL' ELSE quote_ident(pg_get_userbyid(setrole)) END,"
+	"  ' IN DATABASE ' || quote_ident(datname), name, CASE WHEN name IN"
+	"  ('search_path', 'temp_tablespaces', 'local_preload_libraries',"
+	"   'session_preload_libraries') THEN value ELSE quote_literal(value) END)"
+	" FROM pg_db_role_setting LEFT JOIN pg_database d ON d.oid = setdatabase,"
+	" unnest(setconfig) c,"
+	" LATERAL (SELECT split_part(c, '=', 1), substr(c, strpos(c, '=') + 1))"
+	"  s (name, value)"
+	" WHERE setrole <> 0 AND (setdatabase = 0 OR datname = current_database())"
+	" ORDER BY 1"
 };
 
 /* Roles, with the verifiers of their passwords, and who is member of what */
@@ -150,6 +206,8 @@ static const char *const role_queries[] = {
 };
 
 static List *describe_needs(const char *roots);
+static List *list_all(const char *before, const char *const *queries,
+					  int count);
 
 /*
  * ddl_describe_needs -- see ddl_private.h
@@ -177,22 +235,36 @@ ddl_describe_function(Oid function)
 List *
 ddl_describe_database(void)
 {
-	List	   *statements = NIL;
+	List	   *statements = list_all("", role_queries,
+									  lengthof(role_queries));
 
-	for (int i = 0; i < lengthof(role_queries); i++)
-		statements = list_concat(statements, ddl_list(role_queries[i]));
-	return list_concat(statements, describe_needs(ROOTS_OF_DATABASE));
+	statements = list_concat(statements, describe_needs(ROOTS_OF_DATABASE));
+	return list_concat(statements,
+					   list_all(psprintf(NEEDS, ROOTS_OF_DATABASE),
+								grant_queries, lengthof(grant_queries)));
 }
 
 static List *
 describe_needs(const char *roots)
 {
-	char	   *needs = psprintf(NEEDS, roots);
 	List	   *statements = list_make1("SET LOCAL check_function_bodies = off");
 
-	for (int i = 0; i < lengthof(need_queries); i++)
+	return list_concat(statements,
+					   list_all(psprintf(NEEDS, roots), need_queries,
+								lengthof(need_queries)));
+}
+
+/*
+ * list_all -- what queries return, one after the other
+ */
+static List *
+list_all(const char *before, const char *const *queries, int count)
+{
+	List	   *statements = NIL;
+
+	for (int i = 0; i < count; i++)
 		statements = list_concat(statements,
-								 ddl_list(psprintf("%s%s", needs,
-												   need_queries[i])));
+								 ddl_list(psprintf("%s%s", before,
+												   queries[i])));
 	return statements;
 }

@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -115,6 +116,15 @@ ddl_everywhere(const char *sql)
 	vdb_remote_local_write();
 	(void) ddl_local(sql);
 	vdb_remote_execute_all(sql);
+}
+
+void
+ddl_elsewhere(List *statements)
+{
+	ListCell   *cell;
+
+	foreach(cell, statements)
+		vdb_remote_execute_all(lfirst(cell));
 }
 
 List *
@@ -219,12 +229,27 @@ ddl_lock_cluster(void)
 	(void) ddl_local(lock);
 	ddl_become_user(&user);
 	AcceptInvalidationMessages();
+	/* it may have come to its end meanwhile */
+	(void) ddl_need_cluster();
 }
 
 void
 ddl_grow_epoch(void)
 {
 	ddl_everywhere("UPDATE vecdb.catalog_cluster SET epoch = epoch + 1");
+}
+
+bool
+ddl_is_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return has_privs_of_role(GetUserId(), owner);
 }
 
 char *

@@ -29,6 +29,7 @@
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "ddl_private.h"
@@ -60,6 +61,8 @@ static char *sequence_columns(Oid relid);
 static int	narrowest_type(Oid relid, Oid sequence, Oid sequence_type);
 static bool is_part(int64 low, int64 high, int64 width, int groups);
 static void find_part(Oid relid, Oid sequence, int group, SequencePart *part);
+static bool is_divided(Oid sequence);
+static int64 part_width(int bytes, int *groups);
 static void read_position(Oid sequence, int64 increment, int64 *next);
 static List *other_sequences(Oid relid);
 
@@ -138,10 +141,9 @@ find_part(Oid relid, Oid sequence, int group, SequencePart *part)
 	ReleaseSysCache(tuple);
 
 	bytes = narrowest_type(relid, sequence, form.seqtypid);
-	groups = bytes == 2 ? 8 : bytes == 4 ? 32 : VDB_MAX_GROUPS;
+	width = part_width(bytes, &groups);
 	limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ? PG_INT32_MAX :
 		PG_INT64_MAX;
-	width = limit / groups;
 	divided = is_part(form.seqmin, form.seqmax, width, groups);
 
 	if (form.seqincrement < 0 ||
@@ -177,6 +179,67 @@ find_part(Oid relid, Oid sequence, int group, SequencePart *part)
 				 errhint("Make the column and the sequence bigint.")));
 	if (part->next < part->start || part->next > part->high)
 		part->next = part->start;
+}
+
+void
+ddl_check_sequences(Oid relid)
+{
+	List	   *sequences = ddl_sequences(relid);
+	ListCell   *cell;
+
+	foreach(cell, sequences)
+	{
+		Oid			sequence = lfirst_oid(cell);
+
+		if (!is_divided(sequence))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("table \"%s\" is shared by a cluster and cannot get values from sequence %s",
+							get_rel_name(relid), ddl_table_name(sequence)),
+					 errdetail("The sequence is not divided between groups."),
+					 errhint(DDL_FIRST_ALONE)));
+	}
+}
+
+/*
+ * is_divided -- has this group its part of a sequence, and no more?
+ */
+static bool
+is_divided(Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+	FormData_pg_sequence form;
+	int64		width;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", sequence);
+	form = *(Form_pg_sequence) GETSTRUCT(tuple);
+	ReleaseSysCache(tuple);
+	for (int bytes = 2; bytes <= 8; bytes *= 2)
+	{
+		int			groups;
+
+		width = part_width(bytes, &groups);
+		if (is_part(form.seqmin, form.seqmax, width, groups) &&
+			(form.seqmin - 1) / width + 1 ==
+			vdb_catalog_cluster()->local_group)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * part_width -- how many values each group gets, and how many groups can get
+ * a part, of a sequence of so many bytes
+ */
+static int64
+part_width(int bytes, int *groups)
+{
+	int64		limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ?
+	PG_INT32_MAX : PG_INT64_MAX;
+
+	*groups = bytes == 2 ? 8 : bytes == 4 ? 32 : VDB_MAX_GROUPS;
+	return limit / *groups;
 }
 
 /*

@@ -409,6 +409,7 @@ copy_rows(CopyRun *run)
 	run->error_context.previous = error_context_stack;
 
 	vdb_catalog_enter_local();
+	vdb_planner_before_functions();
 	run->own = BeginCopyFrom(pstate, run->rel, NULL, NULL, false,
 							 give_own_data, run->names, options);
 	copied = CopyFrom(run->own);

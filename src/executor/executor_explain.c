@@ -24,7 +24,6 @@
 
 static void show_merge_keys(ExecutorFanout *fanout, List *ancestors,
 							ExplainState *es);
-static void show_target(ExecutorFanout *fanout, ExplainState *es);
 static void show_groups(ExecutorFanout *fanout, ExplainState *es);
 
 /*
@@ -37,7 +36,7 @@ executor_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 
 	if (fanout->plan->sort_count > 0)
 		show_merge_keys(fanout, ancestors, es);
-	show_target(fanout, es);
+	executor_explain_target(fanout->plan, fanout->params, es);
 	if (es->verbose)
 		ExplainPropertyText("Shard Statement", fanout->plan->sql, es);
 	if (es->analyze)
@@ -75,11 +74,11 @@ show_merge_keys(ExecutorFanout *fanout, List *ancestors, ExplainState *es)
 	ExplainPropertyList("Merge Key", result, es);
 }
 
-/* Which groups it goes to */
-static void
-show_target(ExecutorFanout *fanout, ExplainState *es)
+/* executor_explain_target -- which groups a statement goes to */
+void
+executor_explain_target(const VdbPlan *plan, const ExecutorParams *params,
+						ExplainState *es)
 {
-	VdbPlan    *plan = fanout->plan;
 	List	   *groups = NIL;
 	List	   *names = NIL;
 	ListCell   *cell;
@@ -89,7 +88,7 @@ show_target(ExecutorFanout *fanout, ExplainState *es)
 		ExplainPropertyText("Groups", "by key, one", es);
 		return;
 	}
-	groups = executor_groups(plan, fanout->params);
+	groups = executor_groups(plan, params);
 	list_sort(groups, list_int_cmp);
 	foreach(cell, groups)
 		names = lappend(names, psprintf("%d", lfirst_int(cell)));

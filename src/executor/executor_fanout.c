@@ -6,7 +6,9 @@
  * Nothing happens until the first row is asked for.  Then parameters are
  * evaluated, the statement is sent to all other groups, and the own group's
  * share is begun.  Rows are merged if the plan has sort keys; else they come
- * as they arrive, the own group's while others are waited for.
+ * as they arrive, the own group's while others are waited for.  A cursor has
+ * to show what there was when it was declared, so for one the statement is
+ * sent then.
  *
  * A rescan begins anew, with what parameters are then.
  *
@@ -21,8 +23,10 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 
 #include "vecdb/executor.h"
 #include "executor_private.h"
@@ -35,17 +39,15 @@ static void fanout_begin(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *fanout_execute(CustomScanState *node);
 static TupleTableSlot *fanout_next(ScanState *node);
 static bool fanout_recheck(ScanState *node, TupleTableSlot *slot);
+static bool is_declared_now(CustomScanState *node);
 static void fanout_start(ExecutorFanout *fanout);
 static bool own_is_done(const ExecutorFanout *fanout);
 static ExecutorSource *next_arrived(ExecutorFanout *fanout);
 static void fanout_end(CustomScanState *node);
 static void fanout_rescan(CustomScanState *node);
 static void fanout_stop(ExecutorFanout *fanout);
-static void pass_begin(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *pass_execute(CustomScanState *node);
 static TupleTableSlot *pass_next(ScanState *node);
-static void pass_end(CustomScanState *node);
-static void pass_rescan(CustomScanState *node);
 
 const CustomScanMethods executor_fanout_methods = {
 	.CustomName = "Fan-out",
@@ -63,10 +65,10 @@ static const CustomExecMethods fanout_exec_methods = {
 
 static const CustomExecMethods pass_exec_methods = {
 	.CustomName = "Fan-out Result",
-	.BeginCustomScan = pass_begin,
+	.BeginCustomScan = executor_pass_begin,
 	.ExecCustomScan = pass_execute,
-	.EndCustomScan = pass_end,
-	.ReScanCustomScan = pass_rescan
+	.EndCustomScan = executor_pass_end,
+	.ReScanCustomScan = executor_pass_rescan
 };
 
 /*
@@ -82,9 +84,7 @@ vdb_executor_init(void)
 							 NULL, NULL, NULL);
 	RegisterCustomScanMethods(&executor_fanout_methods);
 	RegisterCustomScanMethods(&executor_insert_methods);
-	RegisterCustomScanMethods(&executor_guard_methods);
-	vdb_planner_set_methods(&executor_fanout_methods,
-							&executor_insert_methods);
+	vdb_planner_set_methods(&executor_fanout_methods);
 }
 
 /* CreateCustomScanState: each kind of plan has its own state. */
@@ -124,6 +124,8 @@ fanout_begin(CustomScanState *node, EState *estate, int eflags)
 											ALLOCSET_SMALL_SIZES);
 	if (fanout->plan->sort_count > 0)
 		executor_merge_create(fanout);
+	if (is_declared_now(node))
+		fanout_start(fanout);
 }
 
 /* ExecCustomScan */
@@ -145,8 +147,13 @@ fanout_next(ScanState *node)
 	ExecClearTuple(slot);
 	if (!fanout->started)
 		fanout_start(fanout);
+	fanout->read = true;
 
 	old = MemoryContextSwitchTo(fanout->context);
+	/* one source needs no merge */
+	if (fanout->plan->sort_count > 0 && fanout->source_count > 1 &&
+		fanout->heap == NULL)
+		executor_merge_begin(fanout);
 	fanout->current = fanout->heap ? executor_merge_next(fanout) :
 		next_arrived(fanout);
 	MemoryContextSwitchTo(old);
@@ -168,25 +175,30 @@ fanout_recheck(ScanState *node, TupleTableSlot *slot)
 	return true;
 }
 
-/* Evaluate parameters, send, and go to the first rows. */
+/*
+ * Is the plan begun by the declaration of a cursor, and does the node not wait
+ * for values of other nodes?  Then other groups have to begin before this
+ * transaction writes there.  Where rows are locked the cursor shows what it
+ * locks, as it is then.
+ */
+static bool
+is_declared_now(CustomScanState *node)
+{
+	return ActivePortal && ActivePortal->name[0] != '\0' &&
+		ActivePortal->status == PORTAL_DEFINED &&
+		bms_is_empty(node->ss.ps.plan->extParam) &&
+		!((ExecutorFanout *) node)->plan->writes;
+}
+
+/* Evaluate parameters and send. */
 static void
 fanout_start(ExecutorFanout *fanout)
 {
-	MemoryContext old;
-
 	vdb_catalog_refresh();
 	executor_params_evaluate(fanout->params,
 							 fanout->node.ss.ps.ps_ExprContext);
 	fanout->started = true;
 	executor_sources_open(fanout);
-
-	/* one source needs no merge */
-	if (fanout->plan->sort_count > 0 && fanout->source_count > 1)
-	{
-		old = MemoryContextSwitchTo(fanout->context);
-		executor_merge_begin(fanout);
-		MemoryContextSwitchTo(old);
-	}
 }
 
 /* Has the own group no more rows, or no share in the fan-out? */
@@ -202,17 +214,22 @@ own_is_done(const ExecutorFanout *fanout)
  * The source that is at the next row in order of arrival, or NULL at the end.
  * What has been received comes first, then the own group's rows, and only then
  * is there waiting.  A look at the sockets is a system call, so the own group's
- * rows are not each preceded by one.
+ * rows are not each preceded by one, and waiting is a look as well.
  */
 static ExecutorSource *
 next_arrived(ExecutorFanout *fanout)
 {
+	/* there is nothing to choose from */
+	if (fanout->source_count == 1)
+		return executor_source_next(fanout, fanout->sources) ?
+			fanout->sources : NULL;
+
 	for (;;)
 	{
 		ExecutorSource *source = NULL;
 		bool		waiting = false;
-		bool		look = fanout->turn++ % ROWS_BEFORE_LOOKING == 0 ||
-		own_is_done(fanout);
+		bool		look = !own_is_done(fanout) &&
+		++fanout->turn % ROWS_BEFORE_LOOKING == 0;
 
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < fanout->source_count; i++)
@@ -255,11 +272,14 @@ fanout_end(CustomScanState *node)
 	fanout_stop((ExecutorFanout *) node);
 }
 
-/* ReScanCustomScan */
+/* ReScanCustomScan: what has been sent and not read is still good. */
 static void
 fanout_rescan(CustomScanState *node)
 {
-	fanout_stop((ExecutorFanout *) node);
+	ExecutorFanout *fanout = (ExecutorFanout *) node;
+
+	if (fanout->read || node->ss.ps.chgParam != NULL)
+		fanout_stop(fanout);
 	ExecScanReScan(&node->ss);
 }
 
@@ -272,13 +292,18 @@ fanout_stop(ExecutorFanout *fanout)
 	executor_sources_close(fanout);
 	MemoryContextReset(fanout->context);
 	fanout->started = false;
+	fanout->read = false;
 	fanout->current = NULL;
 	fanout->heap = NULL;
 }
 
-/* BeginCustomScan of what passes rows on */
-static void
-pass_begin(CustomScanState *node, EState *estate, int eflags)
+/*
+ * executor_pass_begin -- BeginCustomScan of a node that passes rows on
+ *
+ * The plan below is the only one of its custom_plans.
+ */
+void
+executor_pass_begin(CustomScanState *node, EState *estate, int eflags)
 {
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 
@@ -286,18 +311,16 @@ pass_begin(CustomScanState *node, EState *estate, int eflags)
 											  estate, eflags));
 }
 
-static TupleTableSlot *
-pass_execute(CustomScanState *node)
+/*
+ * executor_pass_row -- the next row of the plan below, in the node's slot
+ *
+ * The slot is empty at the end.
+ */
+TupleTableSlot *
+executor_pass_row(CustomScanState *node)
 {
-	return ExecScan(&node->ss, pass_next, fanout_recheck);
-}
-
-static TupleTableSlot *
-pass_next(ScanState *node)
-{
-	CustomScanState *state = (CustomScanState *) node;
-	TupleTableSlot *below = ExecProcNode(linitial(state->custom_ps));
-	TupleTableSlot *slot = node->ss_ScanTupleSlot;
+	TupleTableSlot *below = ExecProcNode(linitial(node->custom_ps));
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	int			count = slot->tts_tupleDescriptor->natts;
 
 	ExecClearTuple(slot);
@@ -309,14 +332,16 @@ pass_next(ScanState *node)
 	return ExecStoreVirtualTuple(slot);
 }
 
-static void
-pass_end(CustomScanState *node)
+/* executor_pass_end -- EndCustomScan of a node that passes rows on */
+void
+executor_pass_end(CustomScanState *node)
 {
 	ExecEndNode(linitial(node->custom_ps));
 }
 
-static void
-pass_rescan(CustomScanState *node)
+/* executor_pass_rescan -- ReScanCustomScan of a node that passes rows on */
+void
+executor_pass_rescan(CustomScanState *node)
 {
 	PlanState  *below = linitial(node->custom_ps);
 
@@ -325,4 +350,17 @@ pass_rescan(CustomScanState *node)
 	if (below->chgParam == NULL)
 		ExecReScan(below);
 	ExecScanReScan(&node->ss);
+}
+
+/* ExecCustomScan of the node of VDB_PLAN_PASS */
+static TupleTableSlot *
+pass_execute(CustomScanState *node)
+{
+	return ExecScan(&node->ss, pass_next, fanout_recheck);
+}
+
+static TupleTableSlot *
+pass_next(ScanState *node)
+{
+	return executor_pass_row((CustomScanState *) node);
 }

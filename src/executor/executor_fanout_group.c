@@ -31,8 +31,6 @@ executor_groups(const VdbPlan *plan, const ExecutorParams *params)
 	{
 		case VDB_TARGET_GROUPS:
 			return list_copy(plan->groups);
-		case VDB_TARGET_ANY:
-			return list_make1_int(vdb_catalog_cluster()->local_group);
 		default:
 			break;
 	}

@@ -40,8 +40,7 @@ typedef struct LocalStatement
 
 struct ExecutorLocal
 {
-	LocalStatement *statement;
-	CachedPlan *plan;
+	CachedPlan *plan;			/* NULL: made for this once */
 	ResourceOwner owner;		/* of the reference to plan */
 	QueryDesc  *query;
 	bool		writes;
@@ -54,6 +53,14 @@ static HTAB *statements = NULL;
 
 static uint32 hash_text(const void *key, Size size);
 static int	compare_text(const void *left, const void *right, Size size);
+static bool has_triggers(EState *estate);
+static PlannedStmt *plan_kept(ExecutorLocal *local, const char *sql,
+							  const ExecutorParams *params,
+							  ParamListInfo values);
+static PlannedStmt *plan_once(const char *sql, const ExecutorParams *params,
+							  ParamListInfo values);
+static void start_share(ExecutorLocal *local, PlannedStmt *planned,
+						const char *sql, ParamListInfo values);
 static LocalStatement *find_statement(const char *sql,
 									  const ExecutorParams *params);
 static void forget_statements(void);
@@ -71,21 +78,77 @@ executor_local_open(const char *sql, const ExecutorParams *params, bool writes)
 {
 	ExecutorLocal *local = (ExecutorLocal *) palloc0(sizeof(ExecutorLocal));
 	ParamListInfo values = make_param_list(params);
-	CachedPlanSource *source;
-	PlannedStmt *planned;
 
-	local->context = CurrentMemoryContext;
 	local->writes = writes;
 	vdb_catalog_enter_local();
+	start_share(local, plan_kept(local, sql, params, values), sql, values);
+	vdb_catalog_leave_local();
+	return local;
+}
 
-	local->statement = find_statement(sql, params);
-	source = (CachedPlanSource *)
-		linitial(SPI_plan_get_plan_sources(local->statement->plan));
+/*
+ * executor_local_open_once -- the same with the permissions of a role, of a
+ * text that will hardly come again
+ *
+ * It writes.  The statement is forgotten with the current memory context.
+ */
+ExecutorLocal *
+executor_local_open_once(Oid role, const char *sql,
+						 const ExecutorParams *params)
+{
+	ExecutorLocal *local = (ExecutorLocal *) palloc0(sizeof(ExecutorLocal));
+	ParamListInfo values = make_param_list(params);
+	Oid			user;
+	int			context;
+
+	GetUserIdAndSecContext(&user, &context);
+	if (OidIsValid(role) && role != user)
+		SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
+	local->writes = true;
+	vdb_catalog_enter_local();
+	start_share(local, plan_once(sql, params, values), sql, values);
+	vdb_catalog_leave_local();
+	SetUserIdAndSecContext(user, context);
+	return local;
+}
+
+/* The plan of a statement that is kept; local holds a reference to it. */
+static PlannedStmt *
+plan_kept(ExecutorLocal *local, const char *sql, const ExecutorParams *params,
+		  ParamListInfo values)
+{
+	LocalStatement *statement = find_statement(sql, params);
+	CachedPlanSource *source = (CachedPlanSource *)
+	linitial(SPI_plan_get_plan_sources(statement->plan));
+
 	local->owner = CurrentResourceOwner;
 	local->plan = GetCachedPlan(source, values, local->owner, NULL);
-	planned = linitial_node(PlannedStmt, local->plan->stmt_list);
+	return linitial_node(PlannedStmt, local->plan->stmt_list);
+}
 
-	if (writes)
+/* A plan in the current memory context */
+static PlannedStmt *
+plan_once(const char *sql, const ExecutorParams *params, ParamListInfo values)
+{
+	List	   *raw = pg_parse_query(sql);
+	List	   *queries;
+
+	if (list_length(raw) != 1)
+		elog(ERROR, "shard statement is not one statement: %s", sql);
+	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, raw),
+												 sql, params->types,
+												 params->count, NULL);
+	return pg_plan_query(linitial_node(Query, queries), sql,
+						 VDB_CURSOR_OPT_SHARE, values);
+}
+
+/* Make it ready to give its first row. */
+static void
+start_share(ExecutorLocal *local, PlannedStmt *planned, const char *sql,
+			ParamListInfo values)
+{
+	local->context = CurrentMemoryContext;
+	if (local->writes)
 	{
 		/* see what was written before, and be seen by what comes after */
 		CommandCounterIncrement();
@@ -95,12 +158,32 @@ executor_local_open(const char *sql, const ExecutorParams *params, bool writes)
 	local->query = CreateQueryDesc(planned, sql, GetActiveSnapshot(),
 								   InvalidSnapshot, None_Receiver, values,
 								   NULL, 0);
-	ExecutorStart(local->query, writes ? 0 : EXEC_FLAG_SKIP_TRIGGERS);
-	if (writes)
+	ExecutorStart(local->query, local->writes ? 0 : EXEC_FLAG_SKIP_TRIGGERS);
+	if (local->writes)
 		PopActiveSnapshot();
+	/* what is sent to be read calls no function that reads tables */
+	if (local->writes &&
+		(planned->invalItems != NIL || has_triggers(local->query->estate)))
+		vdb_planner_before_functions();
+}
 
-	vdb_catalog_leave_local();
-	return local;
+/* Will triggers of users be fired? */
+static bool
+has_triggers(EState *estate)
+{
+	ListCell   *cell;
+
+	foreach(cell, estate->es_opened_result_relations)
+	{
+		TriggerDesc *triggers = ((ResultRelInfo *) lfirst(cell))->ri_TrigDesc;
+
+		for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		{
+			if (!triggers->triggers[i].tgisinternal)
+				return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -176,7 +259,8 @@ executor_local_close(ExecutorLocal *local)
 	ExecutorEnd(local->query);
 	FreeQueryDesc(local->query);
 	vdb_catalog_leave_local();
-	ReleaseCachedPlan(local->plan, local->owner);
+	if (local->plan)
+		ReleaseCachedPlan(local->plan, local->owner);
 	MemoryContextSwitchTo(old);
 }
 
@@ -212,7 +296,8 @@ find_statement(const char *sql, const ExecutorParams *params)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare(sql, params->count, params->types);
+	plan = SPI_prepare_cursor(sql, params->count, params->types,
+							  VDB_CURSOR_OPT_SHARE);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s",
 			 SPI_result_code_string(SPI_result), sql);

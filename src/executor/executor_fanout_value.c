@@ -272,6 +272,9 @@ receive_value(const ExecutorColumns *columns, int column, char *data,
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				 errmsg("incorrect binary data format from another node in column %d",
-						column + 1)));
+						column + 1),
+				 errhint("The nodes may have different versions of PostgreSQL, or of the extension that type %s is from.",
+						 format_type_be(TupleDescAttr(columns->desc,
+													  column)->atttypid))));
 	return value;
 }

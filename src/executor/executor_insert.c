@@ -130,6 +130,7 @@ begin_write(CustomScanState *node, EState *estate, int eflags)
 										   "vecdb rows to write",
 										   ALLOCSET_DEFAULT_SIZES);
 	state->writer = executor_writer_create(node);
+	state->writer->role = state->plan->role;
 	prepare_columns(state, ExecGetResultType(source));
 }
 

@@ -135,6 +135,7 @@ executor_writer_send(ExecutorWriter *writer, ExecutorBatch *batch)
 	statement->binary = writer->columns && writer->columns->binary;
 	statement->writes = true;
 	statement->once = batch->once;
+	statement->role = writer->role;
 	batch->request = vdb_remote_send(batch->group, statement);
 	MemoryContextSwitchTo(writer->context);
 	writer->under_way = lappend(writer->under_way, batch);
@@ -161,7 +162,9 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 	params.datums = batch->datums;
 	params.nulls = batch->nulls;
 	params.context = batch->context;
-	local = executor_local_open(batch->sql, &params, true);
+	local = batch->once ?
+		executor_local_open_once(writer->role, batch->sql, &params) :
+		executor_local_open_as(writer->role, batch->sql, &params, true);
 	while ((slot = executor_local_next(local)) != NULL)
 	{
 		MemoryContextSwitchTo(writer->context);
@@ -458,6 +461,7 @@ explain_modify(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	ModifyState *state = (ModifyState *) node;
 
+	executor_explain_target(state->plan, state->params, es);
 	if (es->verbose)
 		ExplainPropertyText("Shard Statement", state->plan->sql, es);
 }

@@ -85,6 +85,14 @@ typedef struct ExecutorLocal ExecutorLocal;
 extern ExecutorLocal *executor_local_open(const char *sql,
 										  const ExecutorParams *params,
 										  bool writes);
+
+/*
+ * executor_local_open_once -- the same, of a text that will hardly come again
+ *
+ * It writes.  The statement is forgotten with the current memory context.
+ */
+extern ExecutorLocal *executor_local_open_once(Oid role, const char *sql,
+											   const ExecutorParams *params);
 extern ExecutorLocal *executor_local_open_as(Oid role, const char *sql,
 											 const ExecutorParams *params,
 											 bool writes);
@@ -137,7 +145,8 @@ typedef struct ExecutorFanout
 	ExecutorParams *params;
 	ExecutorColumns *columns;
 	VdbStatement statement;
-	bool		started;
+	bool		started;		/* parameters evaluated, statement sent */
+	bool		read;			/* since then, a row was asked for */
 	MemoryContext context;		/* of one execution */
 	int			source_count;
 	ExecutorSource *sources;
@@ -168,15 +177,20 @@ extern ExecutorSource *executor_merge_next(ExecutorFanout *fanout);
 /* functions in executor_explain.c */
 extern void executor_explain(CustomScanState *node, List *ancestors,
 							 ExplainState *es);
+extern void executor_explain_target(const VdbPlan *plan,
+									const ExecutorParams *params,
+									ExplainState *es);
 
 /* functions in executor_fanout.c */
 extern const CustomScanMethods executor_fanout_methods;
+extern void executor_pass_begin(CustomScanState *node, EState *estate,
+								int eflags);
+extern TupleTableSlot *executor_pass_row(CustomScanState *node);
+extern void executor_pass_end(CustomScanState *node);
+extern void executor_pass_rescan(CustomScanState *node);
 
 /* functions in executor_insert.c */
 extern const CustomScanMethods executor_insert_methods;
-
-/* functions in executor_guard.c */
-extern const CustomScanMethods executor_guard_methods;
 
 /* functions in executor_modify.c */
 

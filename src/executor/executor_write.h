@@ -62,6 +62,7 @@ typedef struct ExecutorWriter
 	List	   *under_way;		/* ExecutorBatches sent, oldest first */
 	ExecutorColumns *columns;	/* of RETURNING, or NULL */
 	TupleDesc	desc;
+	Oid			role;			/* who writes; InvalidOid: current user */
 	uint64		affected;
 	bool		wrote_here;
 	/* rows returned, and the next to give out */

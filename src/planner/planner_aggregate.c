@@ -187,7 +187,7 @@ push_groups(PlannerInfo *root, List *clauses, PlannerShard *shard)
 		Node	   *expr = get_sortgroupclause_expr(clause,
 													root->processed_tlist);
 
-		if (!planner_is_pushable(expr, shard->relids, false, false) ||
+		if (!planner_is_pushable(shard, expr, false, false) ||
 			!planner_is_transferable(exprType(expr)) ||
 			!contain_var_clause(expr))
 			return false;
@@ -229,7 +229,7 @@ push_whole(PlannerInfo *root, PlannerShard *shard, PathTarget *target)
 	{
 		Node	   *clause = (Node *) lfirst(cell);
 
-		if (!planner_is_pushable(clause, shard->relids, false, true))
+		if (!planner_is_pushable(shard, clause, false, true))
 			return false;
 		shard->having = lappend(shard->having, clause);
 	}
@@ -247,7 +247,7 @@ collect_parts_walker(Node *node, PlannerShard *shard)
 		return false;
 	if (IsA(node, Aggref) || IsA(node, Var))
 	{
-		if (!planner_is_pushable(node, shard->relids, false, true) ||
+		if (!planner_is_pushable(shard, node, false, true) ||
 			!planner_is_transferable(exprType(node)))
 			return true;
 		shard->columns = lappend(shard->columns, node);
@@ -392,8 +392,7 @@ finish_aggregate(Aggref *aggregate, TwoSteps *steps)
 	if (aggregate->aggdistinct != NIL || aggregate->aggorder != NIL ||
 		aggregate->aggkind != AGGKIND_NORMAL || aggregate->agglevelsup != 0 ||
 		aggregate->aggvariadic || name == NULL ||
-		!planner_is_pushable((Node *) aggregate, steps->shard->relids, false,
-							 true))
+		!planner_is_pushable(steps->shard, (Node *) aggregate, false, true))
 		return NULL;
 
 	if (strcmp(name, "count") == 0 && aggregate->aggtype == INT8OID &&

@@ -30,6 +30,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -65,6 +66,9 @@ planner_deparse(const Query *query, List **params)
 
 	copy = (Query *) planner_take_out((Node *) query, &context);
 	*params = context.exprs;
+	/* the target of a view is in FROM of that */
+	if (copy->resultRelation > 0)
+		rt_fetch(copy->resultRelation, copy->rtable)->inFromCl = false;
 	(void) order_assignments_walker((Node *) copy, NULL);
 	return planner_text(copy);
 }

@@ -1,11 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * planner_guard.c
- *	  What triggers insert while a group executes its share.
+ *	  Rows that are written by plans of this node alone have to be its own.
  *
- * In local mode tables are ordinary ones, so a trigger would put any row into
- * this group, also one that belongs to another.  Between the INSERT of a
- * trigger and its rows stands a node that looks at each.
+ * Which group a row is for was decided before the statement came here, or by
+ * nobody, where a trigger or function writes in local mode.  So each row is
+ * looked at once more, as CHECK OPTION of views does, if something may have
+ * given it another key:
+ *
+ * - a trigger or function that writes a distributed table in local mode;
+ * - a trigger of the table itself, BEFORE INSERT or UPDATE.
  *
  * IDENTIFICATION
  *	  src/planner/planner_guard.c
@@ -14,80 +18,85 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
+#include "parser/parse_func.h"
 #include "parser/parsetree.h"
-#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "planner_private.h"
 
-static bool needs_guard(Query *query, PlannedStmt *stmt);
+static bool may_change_keys(Oid relid);
+static WithCheckOption *make_check(const VdbTable *table, int target);
 
 /*
- * planner_guard -- have rows looked at, if the statement is a trigger's
+ * planner_guard -- the statement, with a check of its rows if they need one
  *
- * For statements planned in local mode; the plan is changed in place.
+ * For statements that are planned as if all tables were ordinary ones.  Nested:
+ * a trigger or function executes it, in local mode.
  */
-void
-planner_guard(Query *query, PlannedStmt *stmt)
+Query *
+planner_guard(Query *query, bool nested)
 {
-	CustomScan *node;
-	Plan	   *below;
-	ListCell   *cell;
+	const VdbTable *table = query->resultRelation == 0 ? NULL :
+	vdb_catalog_table(rt_fetch(query->resultRelation, query->rtable)->relid);
 
-	if (!needs_guard(query, stmt))
-		return;
-	below = outerPlan(stmt->planTree);
-	node = makeNode(CustomScan);
-	node->methods = GetCustomScanMethods(VDB_GUARD_NODE, false);
-	node->custom_plans = list_make1(below);
-	node->custom_private =
-		list_make1_oid(rt_fetch(query->resultRelation, query->rtable)->relid);
-	foreach(cell, below->targetlist)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		Oid			type = exprType((Node *) entry->expr);
-		int32		typmod = exprTypmod((Node *) entry->expr);
-		Oid			collation = exprCollation((Node *) entry->expr);
-
-		node->custom_scan_tlist =
-			lappend(node->custom_scan_tlist,
-					makeTargetEntry((Expr *) makeNullConst(type, typmod,
-														   collation),
-									entry->resno, NULL, false));
-		node->scan.plan.targetlist =
-			lappend(node->scan.plan.targetlist,
-					makeTargetEntry((Expr *) makeVar(INDEX_VAR, entry->resno,
-													 type, typmod, collation,
-													 0),
-									entry->resno, entry->resname,
-									entry->resjunk));
-	}
-	node->scan.plan.startup_cost = below->startup_cost;
-	node->scan.plan.total_cost = below->total_cost;
-	node->scan.plan.plan_rows = below->plan_rows;
-	node->scan.plan.plan_width = below->plan_width;
-	node->scan.plan.plan_node_id = PG_INT32_MAX;
-	node->scan.plan.extParam = bms_copy(below->extParam);
-	node->scan.plan.allParam = bms_copy(below->allParam);
-	outerPlan(stmt->planTree) = (Plan *) node;
-	stmt->relationOids = list_append_unique_oid(stmt->relationOids,
-												vdb_catalog_oid());
+	if (nested)
+		planner_check_keys(query, table);
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
+		query->commandType == CMD_DELETE)
+		return query;
+	if (!nested && !may_change_keys(table->relid))
+		return query;
+	query = copyObject(query);
+	query->withCheckOptions = lappend(query->withCheckOptions,
+									  make_check(table,
+												 query->resultRelation));
+	return query;
 }
 
-/* Is it an INSERT into a distributed table, by a trigger? */
+/* Has a table triggers that may change a row before it is written? */
 static bool
-needs_guard(Query *query, PlannedStmt *stmt)
+may_change_keys(Oid relid)
 {
-	const VdbTable *table;
+	Relation	rel = table_open(relid, NoLock);
+	bool		result = rel->trigdesc &&
+	(rel->trigdesc->trig_insert_before_row ||
+	 rel->trigdesc->trig_update_before_row);
 
-	if (query->commandType != CMD_INSERT || vdb_catalog_cluster() == NULL ||
-		!vdb_catalog_has_tables() || !vdb_catalog_local_mode() ||
-		!IsA(stmt->planTree, ModifyTable))
-		return false;
-	if (DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH)) == 0)
-		return false;
-	table = vdb_catalog_table(rt_fetch(query->resultRelation,
-									   query->rtable)->relid);
-	return table && table->kind == VDB_TABLE_DISTRIBUTED;
+	table_close(rel, NoLock);
+	return result;
+}
+
+/* vecdb.check_group(table, key, ...) of the row that is written */
+static WithCheckOption *
+make_check(const VdbTable *table, int target)
+{
+	WithCheckOption *check = makeNode(WithCheckOption);
+	Oid			function =
+	LookupFuncName(list_make2(makeString("vecdb"), makeString("check_group")),
+				   -1, NULL, false);
+	List	   *args = list_make1(makeConst(REGCLASSOID, -1, InvalidOid,
+											sizeof(Oid),
+											ObjectIdGetDatum(table->relid),
+											false, true));
+
+	for (int i = 0; i < table->key_count; i++)
+	{
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+
+		get_atttypetypmodcoll(table->relid, table->keys[i], &type, &typmod,
+							  &collation);
+		args = lappend(args, makeVar(target, table->keys[i], type, typmod,
+									 collation, 0));
+	}
+	check->kind = WCO_VIEW_CHECK;
+	check->relname = get_rel_name(table->relid);
+	check->qual = (Node *) makeFuncExpr(function, BOOLOID, args, InvalidOid,
+										InvalidOid, COERCE_EXPLICIT_CALL);
+	return check;
 }

@@ -50,7 +50,8 @@ planner_insert(PlannerWrite *write, Query *query)
 
 	planner_clear_source(source);
 	write->source = source;
-	write->plan.row_params = list_length(write->values);
+	/* there may be more values, that ON CONFLICT needs */
+	write->plan.row_params = list_length(write->columns);
 	write->plan.materialise = reads_tables(source);
 	write->plan.together = query->onConflict &&
 		query->onConflict->action == ONCONFLICT_UPDATE;

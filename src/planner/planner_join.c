@@ -32,7 +32,7 @@
 
 static bool can_join(PlannerInfo *root, RelOptInfo *joinrel,
 					 PlannerShard *outer, PlannerShard *inner, JoinType type);
-static bool split_conditions(RelOptInfo *joinrel, Relids relids,
+static bool split_conditions(RelOptInfo *joinrel, PlannerShard *shard,
 							 JoinType type, JoinPathExtraData *extra,
 							 List **on, List **where);
 static bool keys_meet(PlannerShard *outer, PlannerShard *inner, List *on);
@@ -64,7 +64,8 @@ planner_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer,
 
 	shard = (PlannerShard *) palloc0(sizeof(PlannerShard));
 	shard->relids = bms_union(left->relids, right->relids);
-	if (!split_conditions(joinrel, shard->relids, type, extra, &on, &where))
+	shard->as_other = left->as_other;
+	if (!split_conditions(joinrel, shard, type, extra, &on, &where))
 		return;
 	if (OidIsValid(left->relid) && OidIsValid(right->relid) &&
 		!keys_meet(left, right, on))
@@ -135,7 +136,7 @@ can_join(PlannerInfo *root, RelOptInfo *joinrel, PlannerShard *outer,
  * one cannot be pushed.
  */
 static bool
-split_conditions(RelOptInfo *joinrel, Relids relids, JoinType type,
+split_conditions(RelOptInfo *joinrel, PlannerShard *shard, JoinType type,
 				 JoinPathExtraData *extra, List **on, List **where)
 {
 	ListCell   *cell;
@@ -146,8 +147,7 @@ split_conditions(RelOptInfo *joinrel, Relids relids, JoinType type,
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, cell);
 
-		if (!planner_is_pushable((Node *) info->clause, relids, false,
-								 false) ||
+		if (!planner_is_pushable(shard, (Node *) info->clause, false, false) ||
 			(info->security_level > 0 && !info->leakproof))
 			return false;
 		if (type != JOIN_INNER && type != JOIN_SEMI &&

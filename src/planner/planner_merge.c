@@ -126,15 +126,13 @@ find_key(Query *query, AttrNumber key, Oid type)
 			continue;
 		for (int i = 0; i < 2; i++)
 		{
-			Var		   *var = list_nth(clause->args, i);
+			Var		   *var = (Var *) planner_strip(list_nth(clause->args, i));
 			Node	   *other = list_nth(clause->args, 1 - i);
 
-			while (IsA(var, RelabelType))
-				var = (Var *) ((RelabelType *) var)->arg;
 			if (!IsA(var, Var) || var->varno != query->resultRelation ||
 				var->varattno != key || var->varlevelsup > 0 ||
 				!is_of_source(other, query->resultRelation) ||
-				!planner_is_key_equality(clause->opno, type))
+				!planner_is_equality(clause->opno, clause->inputcollid, type))
 				continue;
 			other = as_type(other, type);
 			if (other && (result == NULL || equal(other, inserted)))

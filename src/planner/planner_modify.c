@@ -20,34 +20,43 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
-#include "access/transam.h"
-#include "catalog/pg_type.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
+#include "utils/rel.h"
 
 #include "vecdb/lib_compat.h"
 #include "vecdb/planner_write.h"
 #include "planner_private.h"
 
+/* Whose permissions a statement needs */
+typedef struct RoleSearch
+{
+	bool		found;
+	bool		any;			/* of an owner of a view, the current user too */
+	bool		several;
+	Oid			role;			/* InvalidOid: the current user's */
+} RoleSearch;
+
+static const char *kind_of(const VdbTable *table);
+static bool set_role(PlannerWrite *write);
+static bool find_roles(Node *node, RoleSearch *search);
+static bool has_triggers(Oid relid);
 static void check_common_tables(Query *query);
-static void check_returning(List *returning);
-static void split_returning(PlannerWrite *write, Query *query);
-static Node *replace_returned(Node *node, PlannerWrite *write);
+static Query *fix_system_columns(Query *query);
 static void plan_update(PlannerWrite *write, Query *query);
 static void read_table(Query *source, Query *subquery);
 static Node *fill_in_values(Node *node, List *values);
 static void set_parameters(PlannerWrite *write, List *params);
 static PlannedStmt *put_on_top(PlannerWrite *write, Query *query,
 							   PlannedStmt *stmt);
-static bool note_functions(Node *node, PlannedStmt *stmt);
 
 PlannedStmt *
 planner_modify(Query *query, const char *query_string, int cursor_options,
@@ -55,10 +64,11 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 {
 	PlannerWrite write = {0};
 	PlannedStmt *stmt;
+	bool		as_owner;
 	List	   *params;
 
-	planner_check_writes(query);
-	check_returning(query->returningList);
+	planner_check_returning(query->returningList);
+	query = fix_system_columns(query);
 
 	write.plan.command = query->commandType;
 	write.plan.relid = rt_fetch(query->resultRelation, query->rtable)->relid;
@@ -66,7 +76,8 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 		planner_insert(&write, query);
 	else
 		plan_update(&write, query);
-	split_returning(&write, query);
+	planner_split_returning(&write, query);
+	as_owner = set_role(&write);
 
 	write.plan.sql = planner_deparse(write.shard, &params);
 	set_parameters(&write, params);
@@ -74,7 +85,85 @@ planner_modify(Query *query, const char *query_string, int cursor_options,
 	/* what is below may be parallel or scrollable by itself, not with this */
 	cursor_options &= ~(CURSOR_OPT_PARALLEL_OK | CURSOR_OPT_SCROLL);
 	stmt = planner(write.source, query_string, cursor_options, bound_params);
+	stmt->dependsOnRole |= as_owner;
 	return put_on_top(&write, query, stmt);
+}
+
+/*
+ * Who executes the shard statement: the owner of the view by which the client
+ * writes, as far as permissions go.  The groups have no other way to ask for
+ * his permissions than to act as he.  Returns true if that, or that it is the
+ * current user, was decided.
+ */
+static bool
+set_role(PlannerWrite *write)
+{
+	RoleSearch	search = {0};
+	const char *name = get_rel_name(write->plan.relid);
+
+	(void) find_roles((Node *) write->shard, &search);
+	write->plan.role = search.role;
+	if (search.several)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to table \"%s\" with the permissions of several roles",
+						name),
+				 errdetail("A view reads or writes tables as its owner, and the statement others as somebody else."),
+				 errhint("Let one view do both, or write to the table itself.")));
+	if (OidIsValid(search.role) &&
+		(!planner_is_trusted((Node *) write->shard) ||
+		 has_triggers(write->plan.relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to table \"%s\" through a view of another owner",
+						name),
+				 errdetail("Groups execute the statement as the owner of the view, and so would they triggers, functions and domains of users."),
+				 errhint("Write to the table itself, or compute values before.")));
+	return search.any;
+}
+
+/* Collect who asks for the tables of the other groups. */
+static bool
+find_roles(Node *node, RoleSearch *search)
+{
+	ListCell   *cell;
+	Query	   *query = (Query *) node;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, find_roles, search);
+	foreach(cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+		Oid			role;
+
+		/* "excluded" is no table */
+		if (planner_shared_table(rte) == NULL ||
+			rte->relkind == RELKIND_COMPOSITE_TYPE)
+			continue;
+		role = vdb_check_as_user(VDB_PERMISSIONS(query), rte);
+		search->any |= OidIsValid(role);
+		if (role == GetUserId())
+			role = InvalidOid;
+		search->several |= search->found && role != search->role;
+		search->found = true;
+		search->role = role;
+	}
+	return query_tree_walker(query, find_roles, search, 0);
+}
+
+/* Has a table triggers that are not of constraints? */
+static bool
+has_triggers(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	bool		found = false;
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		found |= !rel->trigdesc->triggers[i].tgisinternal;
+	table_close(rel, NoLock);
+	return found;
 }
 
 /*
@@ -89,11 +178,10 @@ planner_check_writes(Query *query)
 	const VdbTable *table;
 	ListCell   *cell;
 
-	check_common_tables(query);
-	if (query->resultRelation == 0)
-		return;
-	table = vdb_catalog_table(rt_fetch(query->resultRelation,
-									   query->rtable)->relid);
+	table = query->resultRelation == 0 ? NULL :
+		vdb_catalog_table(rt_fetch(query->resultRelation,
+								   query->rtable)->relid);
+	planner_check_keys(query, table);
 	if (table == NULL)
 		return;
 
@@ -102,11 +190,24 @@ planner_check_writes(Query *query)
 		if (lfirst_node(WithCheckOption, cell)->kind == WCO_VIEW_CHECK)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot write to distributed table \"%s\" through a view with a check option",
-							get_rel_name(table->relid)),
+					 errmsg("cannot write to %s table \"%s\" through a view with a check option",
+							kind_of(table), get_rel_name(table->relid)),
 					 errhint("Write to the table itself.")));
 	}
-	if (table->kind != VDB_TABLE_DISTRIBUTED)
+}
+
+/*
+ * planner_check_keys -- refuse what would leave a row in the wrong group
+ *
+ * The table is that which is written, or NULL.
+ */
+void
+planner_check_keys(Query *query, const VdbTable *table)
+{
+	ListCell   *cell;
+
+	check_common_tables(query);
+	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED)
 		return;
 	if (query->commandType == CMD_UPDATE)
 		planner_check_keys_kept(table, query->targetList,
@@ -124,6 +225,13 @@ planner_check_writes(Query *query)
 										query->resultRelation, 0);
 		}
 	}
+}
+
+/* What a table is called in messages */
+static const char *
+kind_of(const VdbTable *table)
+{
+	return table->kind == VDB_TABLE_REFERENCE ? "reference" : "distributed";
 }
 
 /*
@@ -163,7 +271,8 @@ check_common_tables(Query *query)
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot write to distributed table \"%s\" in a WITH clause",
+				 errmsg("cannot write to %s table \"%s\" in a WITH clause",
+						kind_of(vdb_catalog_table(relid)),
 						get_rel_name(relid)),
 				 errhint("Write it in a statement of its own, in the same transaction.")));
 	}
@@ -205,90 +314,22 @@ planner_check_keys_kept(const VdbTable *table, List *target_list, int target,
 	}
 }
 
-/* RETURNING is computed at this node, from columns of the rows written. */
-static void
-check_returning(List *returning)
-{
-	if (checkExprHasSubLink((Node *) returning))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("subqueries in RETURNING are not supported for distributed tables"),
-				 errhint("Return the columns, and run the subquery as a statement of its own.")));
-}
-
 /*
- * The shard statement returns the columns that RETURNING needs, and the rest
- * is done here: functions are called once for each row, by this node.
+ * A copy of the statement in which system columns mean the same in each group.
+ * What an INSERT reads is not sent, and nothing here minds what it means.
  */
-static void
-split_returning(PlannerWrite *write, Query *query)
+static Query *
+fix_system_columns(Query *query)
 {
-	List	   *list = NIL;
-	ListCell   *cell;
-
-	if (query->returningList == NIL)
-		return;
-	write->returned = pull_var_clause((Node *) query->returningList, 0);
-	foreach(cell, write->returned)
-	{
-		Var		   *var = lfirst_node(Var, cell);
-
-		if (var->varattno != TableOidAttributeNumber)
-			list = list_append_unique(list, var);
-	}
-	/* "RETURNING 1" wants rows, too */
-	if (list == NIL)
-		list = list_make1(makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-									Int32GetDatum(1), false, true));
-	write->returned = list;
-	write->shard->returningList = NIL;
-	foreach(cell, list)
-		write->shard->returningList =
-		lappend(write->shard->returningList,
-				makeTargetEntry(copyObject(lfirst(cell)),
-								foreach_current_index(cell) + 1, NULL,
-								false));
-
-	write->range_table = query->rtable;
-	write->target_list = (List *)
-		replace_returned((Node *) query->returningList, write);
-	write->target_list = (List *)
-		eval_const_expressions(NULL, (Node *) write->target_list);
-	fix_opfuncids((Node *) write->target_list);
-}
-
-/*
- * Variables of RETURNING become columns of what the shard statement returns.
- * The OID of a table is that of this node's.
- */
-static Node *
-replace_returned(Node *node, PlannerWrite *write)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		ListCell   *cell;
-
-		if (var->varattno == TableOidAttributeNumber)
-			return (Node *)
-				makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-						  ObjectIdGetDatum(rt_fetch(var->varno,
-													write->range_table)->relid),
-						  false, true);
-		foreach(cell, write->returned)
-		{
-			if (equal(lfirst(cell), var))
-				return (Node *) makeVar(INDEX_VAR,
-										foreach_current_index(cell) + 1,
-										var->vartype, var->vartypmod,
-										var->varcollid, 0);
-		}
-		elog(ERROR, "variable %d.%d of RETURNING is not known",
-			 (int) var->varno, var->varattno);
-	}
-	return expression_tree_mutator(node, replace_returned, (void *) write);
+	if (query->commandType != CMD_INSERT)
+		return (Query *)
+			planner_fix_system_columns((Node *) query, query, true);
+	query = copyObject(query);
+	query->returningList = (List *)
+		planner_fix_system_columns((Node *) query->returningList, query, true);
+	query->onConflict = (OnConflictExpr *)
+		planner_fix_system_columns((Node *) query->onConflict, query, true);
+	return query;
 }
 
 /*
@@ -498,59 +539,6 @@ put_on_top(PlannerWrite *write, Query *query, PlannedStmt *stmt)
 	stmt->queryId = query->queryId;
 	stmt->stmt_location = query->stmt_location;
 	stmt->stmt_len = query->stmt_len;
-	note_functions((Node *) query->returningList, stmt);
+	planner_note_functions((Node *) query->returningList, stmt);
 	return stmt;
-}
-
-/* Functions that RETURNING may have inlined make the plan stale. */
-static bool
-note_functions(Node *node, PlannedStmt *stmt)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncExpr) &&
-		((FuncExpr *) node)->funcid >= FirstUnpinnedObjectId)
-	{
-		PlanInvalItem *item = makeNode(PlanInvalItem);
-
-		item->cacheId = PROCOID;
-		item->hashValue =
-			GetSysCacheHashValue1(PROCOID,
-								  ObjectIdGetDatum(((FuncExpr *) node)->funcid));
-		stmt->invalItems = lappend(stmt->invalItems, item);
-	}
-	return expression_tree_walker(node, note_functions, (void *) stmt);
-}
-
-List *
-vdb_write_plan_write(const VdbWritePlan *plan)
-{
-	List	   *numbers = NIL;
-
-	numbers = lappend_int(numbers, plan->command);
-	numbers = lappend_int(numbers, plan->target);
-	numbers = lappend_int(numbers, plan->materialise);
-	numbers = lappend_int(numbers, plan->together);
-	numbers = lappend_int(numbers, plan->row_params);
-	numbers = lappend_int(numbers, plan->first_row_param);
-	return list_make4(numbers, list_make1_oid(plan->relid),
-					  makeString(plan->sql), plan->keys);
-}
-
-VdbWritePlan *
-vdb_write_plan_read(List *custom_private)
-{
-	VdbWritePlan *plan = palloc(sizeof(VdbWritePlan));
-	List	   *numbers = linitial(custom_private);
-
-	plan->command = list_nth_int(numbers, 0);
-	plan->target = list_nth_int(numbers, 1);
-	plan->materialise = list_nth_int(numbers, 2);
-	plan->together = list_nth_int(numbers, 3);
-	plan->row_params = list_nth_int(numbers, 4);
-	plan->first_row_param = list_nth_int(numbers, 5);
-	plan->relid = linitial_oid(lsecond(custom_private));
-	plan->sql = strVal(lthird(custom_private));
-	plan->keys = lfourth(custom_private);
-	return plan;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * planner_plan.c
- *	  A VdbPlan as a list of nodes, and back.
+ *	  A VdbPlan or VdbWritePlan as a list of nodes, and back.
  *
  * What a plan node carries has to survive copyObject(), since plans are
  * cached.  So it is a list of lists and values, in the order of the fields.
@@ -52,7 +52,6 @@ vdb_plan_write(const VdbPlan *plan)
 	numbers = lappend_int(numbers, plan->command);
 	numbers = lappend_int(numbers, plan->target);
 	numbers = lappend_int(numbers, plan->writes);
-	numbers = lappend_int(numbers, plan->returning);
 	numbers = lappend_int(numbers, plan->param_count);
 	numbers = lappend_int(numbers, plan->few_rows);
 	numbers = lappend_int(numbers, plan->limit_param);
@@ -96,10 +95,9 @@ vdb_plan_read(List *custom_private)
 	plan->command = (CmdType) list_nth_int(numbers, 1);
 	plan->target = (VdbTarget) list_nth_int(numbers, 2);
 	plan->writes = list_nth_int(numbers, 3) != 0;
-	plan->returning = list_nth_int(numbers, 4) != 0;
-	plan->param_count = list_nth_int(numbers, 5);
-	plan->few_rows = list_nth_int(numbers, 6) != 0;
-	plan->limit_param = list_nth_int(numbers, 7);
+	plan->param_count = list_nth_int(numbers, 4);
+	plan->few_rows = list_nth_int(numbers, 5) != 0;
+	plan->limit_param = list_nth_int(numbers, 6);
 
 	plan->sql = strVal(list_nth(custom_private, PLAN_SQL));
 	plan->groups = (List *) list_nth(custom_private, PLAN_GROUPS);
@@ -134,4 +132,40 @@ read_oids(List *list)
 	for (int i = 0; i < list_length(list); i++)
 		oids[i] = list_nth_oid(list, i);
 	return oids;
+}
+
+/* vdb_write_plan_write -- the same for the node that writes */
+List *
+vdb_write_plan_write(const VdbWritePlan *plan)
+{
+	List	   *numbers = NIL;
+
+	numbers = lappend_int(numbers, plan->command);
+	numbers = lappend_int(numbers, plan->target);
+	numbers = lappend_int(numbers, plan->materialise);
+	numbers = lappend_int(numbers, plan->together);
+	numbers = lappend_int(numbers, plan->row_params);
+	numbers = lappend_int(numbers, plan->first_row_param);
+	return list_make4(numbers, list_make2_oid(plan->relid, plan->role),
+					  makeString(plan->sql), plan->keys);
+}
+
+/* vdb_write_plan_read -- shares text and lists, too */
+VdbWritePlan *
+vdb_write_plan_read(List *custom_private)
+{
+	VdbWritePlan *plan = palloc(sizeof(VdbWritePlan));
+	List	   *numbers = linitial(custom_private);
+
+	plan->command = list_nth_int(numbers, 0);
+	plan->target = list_nth_int(numbers, 1);
+	plan->materialise = list_nth_int(numbers, 2);
+	plan->together = list_nth_int(numbers, 3);
+	plan->row_params = list_nth_int(numbers, 4);
+	plan->first_row_param = list_nth_int(numbers, 5);
+	plan->relid = linitial_oid(lsecond(custom_private));
+	plan->role = lsecond_oid(lsecond(custom_private));
+	plan->sql = strVal(lthird(custom_private));
+	plan->keys = lfourth(custom_private);
+	return plan;
 }

@@ -43,16 +43,24 @@ extern char *planner_text(Query *query);
 
 /* functions in planner_push.c */
 
+struct PlannerShard;
+
 /*
  * planner_is_pushable -- may a group compute an expression for us?
  *
- * Columns have to be of relids.  With outer, those of other relations are
- * allowed as well, as they become parameters.
+ * Columns have to be of what the shard statement reads.  With outer, those of
+ * other relations are allowed as well, as they become parameters.
  */
-extern bool planner_is_pushable(Node *node, Relids relids, bool outer,
-								bool aggregates);
+extern bool planner_is_pushable(const struct PlannerShard *shard, Node *node,
+								bool outer, bool aggregates);
 extern bool planner_is_safe_statement(Query *query);
+extern bool planner_is_trusted(Node *node);
 extern bool planner_is_transferable(Oid type);
+
+/* functions in planner_system.c */
+extern Node *planner_fix_system_columns(Node *node, Query *query, bool refuse);
+extern Node *planner_table_oid(Var *var, Oid relid, bool optional, Oid type);
+extern _Noreturn void planner_refuse_system_column(Oid relid);
 
 /* functions in planner_shard.c */
 
@@ -70,6 +78,7 @@ typedef struct PlannerShard
 	int			colocation;		/* of the distributed tables */
 	Oid			role;			/* owner of the view that reads them, or
 								 * InvalidOid: current user */
+	bool		as_other;		/* the role is not the current user */
 	List	   *keys;			/* by key column: a list of Vars, all equal */
 	List	   *from;			/* RangeTblRefs and JoinExprs */
 	List	   *quals;			/* WHERE, bare clauses */
@@ -131,9 +140,20 @@ extern CustomPath *planner_shard_path(PlannerShard *shard, RelOptInfo *rel,
 extern void planner_note_targets(RelOptInfo *rel);
 extern int	planner_group_count(Oid relid);
 
-/* functions in planner_route.c */
+/* functions in planner_key.c */
+extern List *planner_key_groups(const VdbTable *table, List *values);
+extern Node *planner_as_key(Node *value, Oid type);
 extern bool planner_is_equality(Oid operator, Oid collation, Oid type);
 extern Node *planner_strip(Node *node);
+
+/*
+ * planner_prune -- the groups that hold the rows that quals let through
+ *
+ * Keys are as in PlannerShard.  Sets target and groups of the plan, which has
+ * its relid, or returns the values of the key, to be known at execution.
+ */
+extern List *planner_prune(VdbPlan *plan, List *quals, List *keys,
+						   Relids relids);
 
 /* functions in planner_scan.c */
 extern void planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
@@ -160,7 +180,6 @@ extern void planner_group_paths(PlannerInfo *root, RelOptInfo *input,
 
 /* functions in planner_hook.c */
 extern const CustomScanMethods *planner_fanout_methods;
-extern const CustomScanMethods *planner_insert_methods;
 
 /*
  * planner_lock -- how rows of a table are to be locked where they are read
@@ -168,6 +187,20 @@ extern const CustomScanMethods *planner_insert_methods;
  * NULL: not at all.
  */
 extern const RowMarkClause *planner_lock(Oid relid);
+
+/* The distributed or reference table that a range table entry is, or NULL */
+static inline const VdbTable *
+planner_shared_table(const RangeTblEntry *rte)
+{
+	return rte->rtekind == RTE_RELATION ? vdb_catalog_table(rte->relid) :
+		NULL;
+}
+
+/* functions in planner_lock.c */
+extern Query *planner_prepare_locks(Query *query, Oid *locked_relid,
+									RowMarkClause **lock);
+
+/* functions in planner_whole.c */
 
 /*
  * planner_statement -- a plan of one node that runs a shard statement
@@ -177,19 +210,6 @@ extern const RowMarkClause *planner_lock(Oid relid);
  * here.  Keys are the expressions of VDB_TARGET_KEY.
  */
 extern PlannedStmt *planner_statement(Query *query, VdbPlan *plan, List *keys);
-
-/*
- * planner_standard -- have a query planned by the next planner in the chain
- *
- * The local form plans all tables as ordinary ones.
- */
-extern PlannedStmt *planner_standard(Query *query, const char *query_string,
-									 int cursor_options,
-									 ParamListInfo bound_params);
-extern PlannedStmt *planner_standard_local(Query *query,
-										   const char *query_string,
-										   int cursor_options,
-										   ParamListInfo bound_params);
 
 /* functions in planner_modify.c */
 
@@ -202,6 +222,7 @@ extern PlannedStmt *planner_modify(Query *query, const char *query_string,
 								   ParamListInfo bound_params);
 
 extern void planner_check_writes(Query *query);
+extern void planner_check_keys(Query *query, const VdbTable *table);
 extern bool planner_can_pin(Query *query);
 
 /*
@@ -218,7 +239,6 @@ typedef struct PlannerWrite
 	List	   *values;			/* expressions: PLANNER_VALUE_PARAM + 1, ... */
 	List	   *columns;		/* INSERT: those of the table that get them */
 	Query	   *source;			/* SELECT that gives the parameters */
-	List	   *range_table;	/* of the statement */
 	List	   *returned;		/* what the shard statement returns */
 	List	   *target_list;	/* RETURNING, computed from that */
 } PlannerWrite;
@@ -229,14 +249,81 @@ extern void planner_clear_source(Query *source);
 extern RangeTblEntry *planner_make_empty_entry(void);
 extern Param *planner_make_value(List **values, Expr *value);
 
+/* functions in planner_returning.c */
+extern void planner_check_returning(List *returning);
+extern void planner_split_returning(PlannerWrite *write, Query *query);
+extern bool planner_note_functions(Node *node, PlannedStmt *stmt);
+
 /* functions in planner_insert.c */
 extern void planner_insert(PlannerWrite *write, Query *query);
 extern void planner_check_conflict(const VdbTable *table, Query *query);
 
+/* functions in planner_classes.c */
+
+/* An entry of a range table, and a column of it */
+typedef struct PlannerEntry
+{
+	Query	   *query;			/* whose range table it is */
+	int			entry;
+} PlannerEntry;
+
+typedef struct PlannerColumn
+{
+	Query	   *query;
+	int			entry;
+	AttrNumber	attno;
+} PlannerColumn;
+
+typedef struct PlannerClasses PlannerClasses;
+
+extern List *planner_add_equality(List *facts, PlannerColumn one,
+								  PlannerColumn other, bool is_name);
+extern List *planner_add_implied(List *facts, List *implied, List *sides);
+extern PlannerClasses *planner_make_classes(List *facts);
+extern int	planner_class(PlannerClasses *classes, PlannerColumn column);
+
+/* functions in planner_from.c */
+
+/* A distributed table that is read */
+typedef struct PlannerReader
+{
+	Query	   *query;
+	int			entry;
+	Oid			relid;
+} PlannerReader;
+
+/* A query of a statement that writes, while it is looked at */
+typedef struct PlannerPlace
+{
+	Query	   *query;
+	struct PlannerPlace *outer; /* the query around it */
+	List	   *around;			/* what is known outside of this part */
+	List	   *facts;			/* what this part adds, planner_classes.c */
+	List	   *readers;		/* distributed tables that have to be joined
+								 * to the one written: PlannerReaders */
+	PlannerReader *written;		/* NULL: the table written is not distributed */
+	/* MERGE: for actions of rows that have no match */
+	struct PlannerPlace *of_source;
+	struct PlannerPlace *of_target;
+	/* computed beforehand; of the outermost query only */
+	List	  **values;
+	List	  **tables;
+	const char **reason;		/* why it does not fit */
+} PlannerPlace;
+
+extern bool planner_scan_from(Node *node, PlannerPlace *place);
+extern void planner_note_equalities(Node *quals, PlannerPlace *place);
+extern Var *planner_find_variable(Node *node, const PlannerPlace **place);
+extern bool planner_is_together(const PlannerPlace *place);
+extern PlannerColumn planner_key(const PlannerReader *reader,
+								 AttrNumber attno);
+extern bool planner_reads_own_tables(Node *node, void *context);
+extern bool planner_depends_on_chance(Query *query, bool exists);
+extern bool planner_has_outer_references(Query *query);
+
 /* functions in planner_colocate.c */
 extern Query *planner_make_local(Query *query, List **values, List **tables,
 								 const char **why_not);
-extern bool planner_is_key_equality(Oid operator, Oid type);
 
 /* functions in planner_compute.c */
 extern Query *planner_inline_common_tables(Query *query);
@@ -244,8 +331,13 @@ extern RangeTblEntry *planner_compute_rows(const RangeTblEntry *entry,
 										   int varno, List **values,
 										   Query **arrays);
 
+/* functions in planner_mode.c */
+extern void planner_mode_init(void);
+extern bool planner_is_nested(int cursor_options);
+extern void planner_mark_mode(PlannedStmt *stmt, int cursor_options);
+
 /* functions in planner_guard.c */
-extern void planner_guard(Query *query, PlannedStmt *stmt);
+extern Query *planner_guard(Query *query, bool nested);
 
 /* functions in planner_merge.c */
 extern bool planner_merge_rows(PlannerWrite *write, Query *query);
@@ -260,14 +352,5 @@ extern bool planner_merge_rows(PlannerWrite *write, Query *query);
  */
 extern bool planner_route(Query *query, ParamListInfo bound_params,
 						  VdbPlan *plan, List **keys);
-
-/*
- * planner_prune -- the groups that hold the rows that quals let through
- *
- * Keys are as in PlannerShard.  Sets target and groups of the plan, which has
- * its relid, or returns the values of the key, to be known at execution.
- */
-extern List *planner_prune(VdbPlan *plan, List *quals, List *keys,
-						   Relids relids);
 
 #endif							/* PLANNER_PRIVATE_H */

@@ -10,6 +10,9 @@
  * rows of that group only.  An immutable function reads none by its promise,
  * those of PostgreSQL and of extensions that are pushed read none of users'.
  *
+ * What a view reads as its owner is read by the groups as its owner.  No
+ * function of a user's goes with it, as it would get the owner's permissions.
+ *
  * IDENTIFICATION
  *	  src/planner/planner_push.c
  *
@@ -31,12 +34,16 @@
 typedef struct PushContext
 {
 	Relids		relids;
+	bool		as_other;		/* as the owner of a view? */
 	bool		outer;			/* columns of other relations allowed? */
 	bool		aggregates;		/* aggregates allowed? */
 } PushContext;
 
 static bool not_pushable_walker(Node *node, PushContext *context);
 static bool not_safe_walker(Node *node, void *context);
+static bool not_trusted_walker(Node *node, void *context);
+static bool is_suspect(Node *node);
+static bool is_made_by_user(Oid function, void *context);
 static bool is_reading_function(Oid function, void *context);
 static bool is_user_function(Oid function, void *context);
 static bool is_extension_function(Oid function);
@@ -44,13 +51,14 @@ static bool is_extension_function(Oid function);
 /*
  * planner_is_pushable -- may a group compute an expression for us?
  *
- * Columns have to be of relids.  With outer, those of other relations are
- * allowed as well, as they become parameters.
+ * Columns have to be of what the shard statement reads.  With outer, those of
+ * other relations are allowed as well, as they become parameters.
  */
 bool
-planner_is_pushable(Node *node, Relids relids, bool outer, bool aggregates)
+planner_is_pushable(const PlannerShard *shard, Node *node, bool outer,
+					bool aggregates)
 {
-	PushContext context = {relids, outer, aggregates};
+	PushContext context = {shard->relids, shard->as_other, outer, aggregates};
 
 	return !not_pushable_walker(node, &context) &&
 		!contain_volatile_functions(node);
@@ -121,9 +129,55 @@ not_pushable_walker(Node *node, PushContext *context)
 			break;
 	}
 
-	if (check_functions_in_node(node, is_reading_function, NULL))
+	if (check_functions_in_node(node, is_reading_function, NULL) ||
+		(context->as_other && is_suspect(node)))
 		return true;
 	return expression_tree_walker(node, not_pushable_walker, context);
+}
+
+/*
+ * planner_is_trusted -- may an expression or query be executed as the owner of
+ * a view, by a statement of somebody else?
+ *
+ * PostgreSQL asks for the owner's permissions only, and calls functions as the
+ * current user.  A function of a user's would be given the owner's.
+ */
+bool
+planner_is_trusted(Node *node)
+{
+	return !not_trusted_walker(node, NULL);
+}
+
+static bool
+not_trusted_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, not_trusted_walker, context,
+								 0);
+	return is_suspect(node) ||
+		expression_tree_walker(node, not_trusted_walker, context);
+}
+
+/* Does a node call what a user has made?  Domains have checks. */
+static bool
+is_suspect(Node *node)
+{
+	Oid			type = InvalidOid;
+
+	if (IsA(node, CoerceToDomain))
+		return true;
+	if (IsA(node, Const) || IsA(node, Param))
+		type = exprType(node);
+	return check_functions_in_node(node, is_made_by_user, NULL) ||
+		(OidIsValid(type) && get_typtype(type) == TYPTYPE_DOMAIN);
+}
+
+static bool
+is_made_by_user(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId && !is_extension_function(function);
 }
 
 /* Does a statement call a function of a user that may read tables? */

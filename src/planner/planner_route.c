@@ -20,17 +20,13 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/array.h"
 #include "utils/lsyscache.h"
-#include "utils/typcache.h"
 
 #include "planner_private.h"
 
@@ -98,12 +94,6 @@ static bool place_table(RouteTable *place, RouteState *state,
 static Node *column_value(RouteTable *place, AttrNumber attno,
 						  RouteState *state);
 static bool add_inserted_values(Query *query, RouteState *state);
-static List *groups_of_values(const VdbTable *table, List *values);
-static Node *as_key(Node *value, Oid type);
-static Node *find_key_value(List *quals, List *variables, Oid type,
-							Relids relids);
-static Node *match_clause(Node *clause, List *variables, Oid type,
-						  Relids relids);
 
 /*
  * planner_route -- the groups that a statement is pinned to by its keys
@@ -144,56 +134,6 @@ planner_route(Query *query, ParamListInfo bound_params, VdbPlan *plan,
 		plan->groups = list_make1_int(result.group);
 	}
 	return true;
-}
-
-/*
- * planner_prune -- the groups that hold the rows that quals let through
- *
- * Keys are as in PlannerShard.  Sets target and groups of the plan, which has
- * its relid, or returns the values of the key, to be known at execution.
- */
-List *
-planner_prune(VdbPlan *plan, List *quals, List *keys, Relids relids)
-{
-	const VdbTable *table = vdb_catalog_table(plan->relid);
-	List	   *values = NIL;
-	bool		constant = true;
-
-	plan->target = VDB_TARGET_ALL;
-	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
-		list_length(keys) != table->key_count)
-		return NIL;
-
-	for (int i = 0; i < table->key_count; i++)
-	{
-		Node	   *value = find_key_value(quals, (List *) list_nth(keys, i),
-										   table->key_types[i], relids);
-
-		if (value == NULL)
-			return NIL;
-		if (!IsA(value, Const))
-			constant = false;
-		values = lappend(values, value);
-	}
-	if (!constant)
-	{
-		ListCell   *cell;
-
-		/* lists are constants or nothing */
-		foreach(cell, values)
-		{
-			if (exprType(lfirst(cell)) !=
-				table->key_types[foreach_current_index(cell)])
-				return NIL;
-		}
-		plan->target = VDB_TARGET_KEY;
-		return values;
-	}
-
-	plan->groups = groups_of_values(table, values);
-	if (plan->groups != NIL)
-		plan->target = VDB_TARGET_GROUPS;
-	return NIL;
 }
 
 /* Look at a level of the statement, and through it at all below. */
@@ -563,7 +503,7 @@ place_table(RouteTable *place, RouteState *state, RouteResult *result)
 	{
 		Node	   *value = column_value(place, table->keys[i], state);
 
-		value = value ? as_key(value, table->key_types[i]) : NULL;
+		value = value ? planner_as_key(value, table->key_types[i]) : NULL;
 		if (value == NULL)
 			return false;
 		if (!IsA(value, Const))
@@ -573,7 +513,7 @@ place_table(RouteTable *place, RouteState *state, RouteResult *result)
 
 	if (constant)
 	{
-		List	   *groups = groups_of_values(table, values);
+		List	   *groups = planner_key_groups(table, values);
 
 		if (list_length(groups) != 1 || result->keys != NIL ||
 			(result->group != 0 && result->group != linitial_int(groups)))
@@ -647,218 +587,4 @@ add_inserted_values(Query *query, RouteState *state)
 		add_value(resolve_in_level(var, query, state), value);
 	}
 	return true;
-}
-
-/*
- * The groups of constant keys, each a value or, if there is one key column, an
- * array.  NIL when a key is null.
- */
-static List *
-groups_of_values(const VdbTable *table, List *values)
-{
-	Const	   *first = linitial_node(Const, values);
-	Datum		datums[INDEX_MAX_KEYS];
-	bool		nulls[INDEX_MAX_KEYS] = {false};
-	List	   *groups = NIL;
-	int			group;
-	ListCell   *cell;
-
-	if (list_length(values) == 1 && first->consttype != table->key_types[0])
-	{
-		Datum	   *elements;
-		bool	   *element_nulls;
-		int			count;
-		int16		length;
-		bool		byval;
-		char		align;
-
-		if (first->constisnull)
-			return NIL;
-		get_typlenbyvalalign(table->key_types[0], &length, &byval, &align);
-		deconstruct_array(DatumGetArrayTypeP(first->constvalue),
-						  table->key_types[0], length, byval, align,
-						  &elements, &element_nulls, &count);
-		for (int i = 0; i < count; i++)
-		{
-			group = element_nulls[i] ? 0 :
-				vdb_planner_group(table, &elements[i], nulls);
-			if (group != 0)
-				groups = list_append_unique_int(groups, group);
-		}
-		return groups;
-	}
-
-	foreach(cell, values)
-	{
-		Const	   *value = lfirst_node(Const, cell);
-		int			i = foreach_current_index(cell);
-
-		if (value->constisnull || value->consttype != table->key_types[i])
-			return NIL;
-		datums[i] = value->constvalue;
-	}
-	group = vdb_planner_group(table, datums, nulls);
-	return group != 0 ? list_make1_int(group) : NIL;
-}
-
-/*
- * vdb_planner_group -- the group that owns the rows of a key, or 0 if there is
- * no shard that takes them
- */
-int
-vdb_planner_group(const VdbTable *table, const Datum *values,
-				  const bool *nulls)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile int group = 0;
-
-	if (table->strategy != VDB_STRATEGY_LIST &&
-		table->strategy != VDB_STRATEGY_RANGE)
-		return table->shard_groups[vdb_catalog_shard(table, values, nulls)];
-
-	PG_TRY();
-	{
-		group = table->shard_groups[vdb_catalog_shard(table, values, nulls)];
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		/* nothing but a comparison of values can have been interrupted */
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION)
-			PG_RE_THROW();
-		FlushErrorState();
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	return group;
-}
-
-/*
- * planner_is_equality -- is an operator the equality by which keys are hashed?
- */
-bool
-planner_is_equality(Oid operator, Oid collation, Oid type)
-{
-	TypeCacheEntry *entry = lookup_type_cache(getBaseType(type),
-											  TYPECACHE_BTREE_OPFAMILY);
-
-	if (!OidIsValid(entry->btree_opf) ||
-		!list_member_oid(get_mergejoin_opfamilies(operator),
-						 entry->btree_opf))
-		return false;
-	return !OidIsValid(collation) || get_collation_isdeterministic(collation);
-}
-
-/* planner_strip -- an expression without what changes its type in name only */
-Node *
-planner_strip(Node *node)
-{
-	while (node && IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	return node;
-}
-
-/*
- * A value as one of the key's type, or NULL where it cannot be; an array as an
- * array of them.
- */
-static Node *
-as_key(Node *value, Oid type)
-{
-	Oid			from = exprType(value);
-	Oid			element = get_element_type(from);
-	Oid			target = type;
-	Node	   *result;
-
-	if (from == type)
-		return value;
-	if (OidIsValid(element) && !OidIsValid(get_element_type(type)))
-		target = get_array_type(type);
-	if (from == target)
-		return value;
-	if (!OidIsValid(target) ||
-		!can_coerce_type(1, &from, &target, COERCION_IMPLICIT))
-		return NULL;
-	result = coerce_to_target_type(NULL, copyObject(value), from, target, -1,
-								   COERCION_IMPLICIT, COERCE_IMPLICIT_CAST,
-								   -1);
-	if (result == NULL)
-		return NULL;
-	result = eval_const_expressions(NULL, result);
-	/* what changes in name only is of the key's type */
-	if (IsA(result, RelabelType) && IsA(((RelabelType *) result)->arg, Const))
-	{
-		Const	   *constant =
-		copyObject((Const *) ((RelabelType *) result)->arg);
-
-		constant->consttype = target;
-		result = (Node *) constant;
-	}
-	return result;
-}
-
-/*
- * What quals say that a key column, known under several names, equals.
- */
-static Node *
-find_key_value(List *quals, List *variables, Oid type, Relids relids)
-{
-	Node	   *found = NULL;
-	ListCell   *cell;
-
-	foreach(cell, quals)
-	{
-		Node	   *value = match_clause((Node *) lfirst(cell), variables,
-										 type, relids);
-
-		if (value && (found == NULL || IsA(value, Const)))
-			found = value;
-	}
-	return found;
-}
-
-/* What a clause says that one of the variables equals, or NULL */
-static Node *
-match_clause(Node *clause, List *variables, Oid type, Relids relids)
-{
-	Node	   *left;
-	Node	   *right;
-	Node	   *value;
-
-	if (IsA(clause, OpExpr) && list_length(((OpExpr *) clause)->args) == 2)
-	{
-		OpExpr	   *operation = (OpExpr *) clause;
-
-		if (!planner_is_equality(operation->opno, operation->inputcollid, type))
-			return NULL;
-		left = planner_strip(linitial(operation->args));
-		right = planner_strip(lsecond(operation->args));
-	}
-	else if (IsA(clause, ScalarArrayOpExpr) &&
-			 ((ScalarArrayOpExpr *) clause)->useOr)
-	{
-		ScalarArrayOpExpr *operation = (ScalarArrayOpExpr *) clause;
-
-		left = planner_strip(linitial(operation->args));
-		right = lsecond(operation->args);
-		if (!IsA(right, Const) ||
-			!planner_is_equality(operation->opno, operation->inputcollid, type))
-			return NULL;
-	}
-	else
-		return NULL;
-
-	if (planner_has_member(variables, left))
-		value = right;
-	else if (planner_has_member(variables, right))
-		value = left;
-	else
-		return NULL;
-	if (bms_overlap(pull_varnos(NULL, value), relids) ||
-		contain_volatile_functions(value))
-		return NULL;
-	return as_key(value, type);
 }

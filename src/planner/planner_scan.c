@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/pathnode.h"
@@ -40,9 +41,11 @@ static bool push_clauses(RelOptInfo *rel, PlannerShard *shard);
 static double cheapest_work(RelOptInfo *rel);
 static void add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel,
 									PlannerShard *shard, double work);
-static List *join_parameters(PlannerInfo *root, RelOptInfo *rel);
+static List *join_parameters(PlannerInfo *root, RelOptInfo *rel,
+							 PlannerShard *shard);
 static List *note_parameters(PlannerInfo *root, RelOptInfo *rel,
-							 RestrictInfo *info, List *found);
+							 PlannerShard *shard, RestrictInfo *info,
+							 List *found);
 static bool is_member_wanted(PlannerInfo *root, RelOptInfo *rel,
 							 EquivalenceClass *class,
 							 EquivalenceMember *member, void *arg);
@@ -64,6 +67,10 @@ planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
 
 	shard = make_shard(rel, rti, rte, table);
 	shard->role = vdb_check_as_user(VDB_PERMISSIONS(root->parse), rte);
+	shard->as_other = OidIsValid(shard->role) && shard->role != GetUserId();
+	/* another user must not get a plan that trusts this one */
+	if (OidIsValid(shard->role))
+		root->glob->dependsOnRole = true;
 	shard->complete = push_clauses(rel, shard) &&
 		bms_is_empty(rel->lateral_relids);
 	if (rel->reloptkind == RELOPT_BASEREL)
@@ -131,8 +138,7 @@ push_clauses(RelOptInfo *rel, PlannerShard *shard)
 	{
 		RestrictInfo *info = lfirst_node(RestrictInfo, cell);
 
-		if (planner_is_pushable((Node *) info->clause, shard->relids, false,
-								false) &&
+		if (planner_is_pushable(shard, (Node *) info->clause, false, false) &&
 			(info->security_level == 0 || info->leakproof))
 			shard->quals = lappend(shard->quals, info->clause);
 		else
@@ -175,7 +181,7 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel,
 		get_baserel_parampathinfo(root, rel, rel->lateral_relids);
 	add_path(rel, &path->path);
 
-	foreach(cell, join_parameters(root, rel))
+	foreach(cell, join_parameters(root, rel, shard))
 	{
 		ParamPathInfo *info = (ParamPathInfo *) lfirst(cell);
 		double		all = Max(rel->rows, 1);
@@ -193,7 +199,7 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel,
  * The sets of relations from which clauses of joins can get their values.
  */
 static List *
-join_parameters(PlannerInfo *root, RelOptInfo *rel)
+join_parameters(PlannerInfo *root, RelOptInfo *rel, PlannerShard *shard)
 {
 	List	   *found = NIL;
 	ListCell   *cell;
@@ -203,7 +209,7 @@ join_parameters(PlannerInfo *root, RelOptInfo *rel)
 		RestrictInfo *info = lfirst_node(RestrictInfo, cell);
 
 		if (join_clause_is_movable_to(info, rel))
-			found = note_parameters(root, rel, info, found);
+			found = note_parameters(root, rel, shard, info, found);
 	}
 
 	if (rel->has_eclass_joins)
@@ -227,7 +233,7 @@ join_parameters(PlannerInfo *root, RelOptInfo *rel)
 				RestrictInfo *info = lfirst_node(RestrictInfo, cell);
 
 				if (join_clause_is_movable_to(info, rel))
-					found = note_parameters(root, rel, info, found);
+					found = note_parameters(root, rel, shard, info, found);
 			}
 			search.used = lappend(search.used, search.current);
 		}
@@ -237,12 +243,12 @@ join_parameters(PlannerInfo *root, RelOptInfo *rel)
 
 /* Add what a clause needs to the sets, if it can be pushed. */
 static List *
-note_parameters(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *info,
-				List *found)
+note_parameters(PlannerInfo *root, RelOptInfo *rel, PlannerShard *shard,
+				RestrictInfo *info, List *found)
 {
 	Relids		outer;
 
-	if (!planner_is_pushable((Node *) info->clause, rel->relids, true, false))
+	if (!planner_is_pushable(shard, (Node *) info->clause, true, false))
 		return found;
 	outer = bms_union(info->clause_relids, rel->lateral_relids);
 	outer = bms_del_members(outer, rel->relids);

@@ -72,6 +72,7 @@ static SortGroupClause *refer_to_column(ShardBuilder *builder,
 static void add_lock(ShardBuilder *builder);
 static Node *translate(ShardBuilder *builder, Node *node);
 static Node *renumber_mutator(Node *node, ShardBuilder *builder);
+static bool has_outer_join(Node *node, void *context);
 static int	add_join_entry(JoinExpr *join, Query *query);
 static List *add_side_columns(Node *side, Query *query,
 							  RangeTblEntry *join);
@@ -259,7 +260,7 @@ split_clauses(PlannerShard *shard, List *clauses, List **remote, List **local)
 
 		if (list_member(*remote, clause))
 			continue;
-		if (planner_is_pushable(clause, shard->relids, true, false) &&
+		if (planner_is_pushable(shard, clause, true, false) &&
 			(info->security_level == 0 || info->leakproof))
 			*remote = lappend(*remote, clause);
 		else if (!info->pseudoconstant)
@@ -286,13 +287,8 @@ collect_columns_walker(Node *node, ShardBuilder *builder)
 			!bms_is_member(var->varno, builder->shard->relids))
 			return false;
 		if (var->varattno < 0 && var->varattno != TableOidAttributeNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("system columns of distributed tables are not available"),
-					 errdetail("The query needs one of table \"%s\".",
-							   get_rel_name(planner_rt_fetch(var->varno,
-															 builder->root)->relid)),
-					 errhint("Use the primary key to name rows.")));
+			planner_refuse_system_column(planner_rt_fetch(var->varno,
+														  builder->root)->relid);
 		builder->columns = lappend(builder->columns, node);
 		return false;
 	}
@@ -350,7 +346,7 @@ is_worth_computing(Node *node, ShardBuilder *builder)
 		has_wide_column_walker(node, NULL) &&
 		planner_is_transferable(exprType(node)) &&
 		!expression_returns_set(node) &&
-		planner_is_pushable(node, builder->shard->relids, false, false);
+		planner_is_pushable(builder->shard, node, false, false);
 }
 
 static bool
@@ -588,20 +584,19 @@ renumber_mutator(Node *node, ShardBuilder *builder)
 	{
 		Var		   *var = copyObject((Var *) node);
 
-		/* the table has another number there */
-		if (var->varattno == TableOidAttributeNumber)
-		{
-			Oid			relid = planner_rt_fetch(var->varno,
-												 builder->root)->relid;
-
-			return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
-									  ObjectIdGetDatum(relid), false, true);
-		}
 		if (builder->inner && !bms_is_member(var->varno, builder->inner))
 			var->varlevelsup = 1;
 		var->varno = builder->numbers[var->varno];
 		var->varnosyn = 0;
 		var->varattnosyn = 0;
+		/* the table has another number there */
+		if (var->varattno == TableOidAttributeNumber)
+			return planner_table_oid(var,
+									 planner_rt_fetch(((Var *) node)->varno,
+													  builder->root)->relid,
+									 has_outer_join((Node *) builder->shard->from,
+													NULL),
+									 OIDOID);
 		return (Node *) var;
 	}
 	if (IsA(node, RangeTblRef))
@@ -623,6 +618,17 @@ renumber_mutator(Node *node, ShardBuilder *builder)
 		return (Node *) join;
 	}
 	return expression_tree_mutator(node, renumber_mutator, builder);
+}
+
+/* May rows of a table be missing, by an outer join? */
+static bool
+has_outer_join(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype != JOIN_INNER)
+		return true;
+	return expression_tree_walker(node, has_outer_join, context);
 }
 
 /*

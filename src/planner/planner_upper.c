@@ -111,7 +111,7 @@ push_order(PlannerInfo *root, PlannerShard *shard)
 													 root->processed_tlist);
 		Node	   *expr = (Node *) entry->expr;
 
-		if (!planner_is_pushable(expr, shard->relids, false, shard->grouped) ||
+		if (!planner_is_pushable(shard, expr, false, shard->grouped) ||
 			!planner_is_transferable(exprType(expr)))
 			return false;
 		shard->sort_exprs = lappend(shard->sort_exprs, expr);
@@ -125,11 +125,12 @@ static bool
 push_limit(PlannerInfo *root, PlannerShard *shard)
 {
 	Query	   *parse = root->parse;
+	PlannerShard nothing = {0};
 
 	if (parse->limitCount == NULL ||
-		!planner_is_pushable(parse->limitCount, NULL, false, false) ||
+		!planner_is_pushable(&nothing, parse->limitCount, false, false) ||
 		(parse->limitOffset &&
-		 !planner_is_pushable(parse->limitOffset, NULL, false, false)))
+		 !planner_is_pushable(&nothing, parse->limitOffset, false, false)))
 		return false;
 	shard->limit = make_limit(parse->limitCount, parse->limitOffset);
 	shard->limit_option = parse->limitOption;

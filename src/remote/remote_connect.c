@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
@@ -35,6 +36,9 @@
 
 /* A host that fails after that time is left alone for a while */
 #define SLOW_MS 1000
+
+/* A connection that has answered within that time is hardly closed by now */
+#define FRESH_MS 100
 
 typedef enum AttemptState
 {
@@ -61,10 +65,17 @@ typedef struct Attempt
 	StringInfoData why;			/* what went wrong, by host */
 } Attempt;
 
+int			(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
+									   int *numbers, int count,
+									   StringInfo refused) = NULL;
+
 dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
+void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
+										bool opened);
 
 static MemoryContext context;
 
+static void notice_end(RemoteConnection *c);
 static Attempt *begin_attempt(RemoteConnection *c, bool patient);
 static void run_attempts(Attempt **attempts, int count);
 static void next_host(Attempt *a);
@@ -76,7 +87,7 @@ static void ask_identity(Attempt *a);
 static void read_identity(Attempt *a);
 static void wait_for_attempts(Attempt **attempts, int count);
 static long next_deadline(Attempt **attempts, int count);
-static PGconn *start_connection(const char *host, int port);
+static PGconn *start_connection(const char *host, int port, const char *who);
 static void take_ready(RemoteConnection *c);
 VDB_NORETURN static void report_failure(RemoteConnection *c, const Attempt *a);
 static char *name_host(const VdbHost *host);
@@ -106,7 +117,8 @@ remote_connection(int group)
 	if (IsParallelWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot reach other groups from a parallel worker")));
+				 errmsg("cannot reach other groups from a parallel worker"),
+				 errhint("Mark functions that read distributed tables PARALLEL RESTRICTED.")));
 	if (cluster == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -133,6 +145,25 @@ remote_connection(int group)
 	dlist_init(&c->statement_order);
 	dlist_push_tail(&remote_connections, &c->node);
 	return c;
+}
+
+/*
+ * remote_is_connected -- can a connection be used without a look at its socket?
+ *
+ * It has answered a moment ago, or works for us.  What only reads is sent
+ * again if that was wrong; what begins a transaction that writes is not.
+ */
+bool
+remote_is_connected(RemoteConnection *c, bool writes)
+{
+	if (!c->ready || c->lost)
+		return false;
+	if (c->depth > 0 || !dlist_is_empty(&c->steps))
+		return true;
+	return !writes &&
+		!TimestampDifferenceExceeds(c->heard,
+									GetCurrentStatementStartTimestamp(),
+									FRESH_MS);
 }
 
 /*
@@ -164,6 +195,7 @@ remote_connect_all(List *connections, bool patient)
 		RemoteConnection *c = lfirst(lc);
 
 		remote_transaction_check(c);
+		notice_end(c);
 		if (!c->ready)
 			attempts[count++] = begin_attempt(c, patient);
 	}
@@ -173,6 +205,14 @@ remote_connect_all(List *connections, bool patient)
 		if (attempts[i]->state != ATTEMPT_SUCCEEDED)
 			report_failure(attempts[i]->c, attempts[i]);
 	}
+}
+
+/* Close a connection that the other side has closed while it was idle */
+static void
+notice_end(RemoteConnection *c)
+{
+	if (c->ready && c->depth == 0 && dlist_is_empty(&c->steps))
+		remote_pipeline_absorb(c);
 }
 
 /*
@@ -185,6 +225,8 @@ remote_try_connect(RemoteConnection *c, char **why)
 {
 	Attempt    *a;
 
+	remote_transaction_check(c);
+	notice_end(c);
 	if (c->ready)
 		return true;
 	a = begin_attempt(c, true);
@@ -209,12 +251,14 @@ remote_disconnect(RemoteConnection *c)
 	if (c->events)
 		FreeWaitEventSet(c->events);
 	c->events = NULL;
+	remote_request_forget_sockets();
 	if (c->pg)
 		remote_close(c->pg);
 	c->pg = NULL;
 	c->ready = false;
 	c->unflushed = false;
 	c->ending = false;
+	c->heard = 0;
 	c->copy = NULL;
 	if (c->settings)
 		pfree(c->settings);
@@ -223,7 +267,6 @@ remote_disconnect(RemoteConnection *c)
 	c->statements_stale = false;
 	remote_statement_reset(c);
 	c->depth = 0;
-	c->prepared = PREPARED_NOT;
 }
 
 /*
@@ -266,6 +309,8 @@ remote_open(const char *host, int port)
 				 errmsg("could not connect to host \"%s:%d\"", host, port),
 				 errdetail_internal("%s", a->why.data),
 				 errhint("Check that a server runs there, and that vecdb.node_conninfo lets this node log in.")));
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c.pg, 0, true);
 	return c.pg;
 }
 
@@ -276,8 +321,25 @@ remote_close(PGconn *pg)
 	const char *host = PQhost(pg);
 	const char *port = PQport(pg);
 
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(pg, 0, false);
 	if (host && port)
 		remote_shared_release(host, port);
+	PQfinish(pg);
+	ReleaseExternalFD();
+}
+
+/* vdb_remote_begin_connect -- see vecdb/remote.h */
+PGconn *
+vdb_remote_begin_connect(const char *host, int port)
+{
+	return start_connection(host, port, "vecdb prober");
+}
+
+/* vdb_remote_end_connect -- see vecdb/remote.h */
+void
+vdb_remote_end_connect(PGconn *pg)
+{
 	PQfinish(pg);
 	ReleaseExternalFD();
 }
@@ -310,6 +372,9 @@ begin_attempt(RemoteConnection *c, bool patient)
 	a->patient = patient;
 	a->budget_ms = remote_connect_timeout / Max(group->host_count, 1);
 	initStringInfo(&a->why);
+	if (vdb_remote_order_hosts)
+		a->host_count = vdb_remote_order_hosts(c->group, a->hosts, a->numbers,
+											   a->host_count, &a->why);
 	next_host(a);
 	return a;
 }
@@ -359,7 +424,7 @@ next_host(Attempt *a)
 		if (start_host(a))
 			return;
 	}
-	if (a->host_count == 0)
+	if (a->host_count == 0 && a->why.len == 0)
 		appendStringInfoString(&a->why, "The group has no hosts.");
 	a->state = ATTEMPT_FAILED;
 }
@@ -369,15 +434,25 @@ static bool
 start_host(Attempt *a)
 {
 	const VdbHost *host = &a->hosts[a->host];
+	char	   *port = psprintf("%d", host->port);
 
 	a->started = GetCurrentTimestamp();
 	a->deadline = TimestampTzPlusMilliseconds(a->started, a->budget_ms);
-	if (!remote_shared_acquire(host->host, psprintf("%d", host->port)))
+	if (!remote_shared_acquire(host->host, port))
 	{
 		fail_host(a, "there are already as many connections as vecdb.max_connections_per_host allows");
 		return false;
 	}
-	a->c->pg = start_connection(host->host, host->port);
+	PG_TRY();
+	{
+		a->c->pg = start_connection(host->host, host->port, "vecdb");
+	}
+	PG_CATCH();
+	{
+		remote_shared_release(host->host, port);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	if (PQstatus(a->c->pg) == CONNECTION_BAD)
 	{
 		fail_host(a, PQerrorMessage(a->c->pg));
@@ -575,12 +650,13 @@ next_deadline(Attempt **attempts, int count)
 /*
  * Begin to connect to a host
  *
- * The other node sees in application_name which group and process we are.
+ * The other node sees in application_name what, and which group and process,
+ * we are.
  * What vecdb.node_conninfo says comes first, so that it cannot change host,
  * port, database and what makes the session an internal one.
  */
 static PGconn *
-start_connection(const char *host, int port)
+start_connection(const char *host, int port, const char *who)
 {
 	const char *keywords[MAX_OPTIONS + 16];
 	const char *values[MAX_OPTIONS + 16];
@@ -621,12 +697,13 @@ start_connection(const char *host, int port)
 	keywords[n] = "client_encoding";
 	values[n++] = GetDatabaseEncodingName();
 	keywords[n] = "application_name";
-	values[n++] = psprintf("vecdb %d:%d", cluster ? cluster->local_group : 0,
-						   MyProcPid);
+	values[n++] = psprintf("%s %d:%d", who,
+						   cluster ? cluster->local_group : 0, MyProcPid);
 	keywords[n] = "options";
 	values[n++] = "-c vecdb.internal=on";
 	keywords[n] = values[n] = NULL;
 
+	VDB_DEBUG_POINT("remote_connecting");
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
@@ -657,6 +734,8 @@ take_ready(RemoteConnection *c)
 	PQsetNoticeReceiver(c->pg, remote_error_notice, c);
 	c->unconfirmed = 0;
 	c->ready = true;
+	if (vdb_remote_session_hook)
+		vdb_remote_session_hook(c->pg, c->group, true);
 	VDB_DEBUG_POINT("remote_connected");
 }
 

@@ -119,7 +119,11 @@ vdb_remote_copy_end(VdbRemoteCopy *copy)
 	return rows;
 }
 
-/* Wait until the socket takes more, or has something to say */
+/*
+ * Wait until the socket takes more, or has something to say
+ *
+ * That the COPY has failed is learnt by sending more, or ending it.
+ */
 static void
 wait_for_socket(VdbRemoteCopy *copy)
 {
@@ -134,8 +138,6 @@ wait_for_socket(VdbRemoteCopy *copy)
 		throw_end(copy);
 	if (rc == 0)
 		copy->unsent = 0;
-	if (!PQisBusy(c->pg) && rc != 0 && PQtransactionStatus(c->pg) == PQTRANS_INERROR)
-		throw_end(copy);
 }
 
 /* The next result, or NULL; waits */

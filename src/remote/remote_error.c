@@ -15,7 +15,6 @@
 /* While cleaning up, what other nodes remark is of no interest */
 static bool is_quiet;
 
-static int	read_sqlstate(const PGresult *res);
 static int	read_level(const PGresult *res);
 static bool is_fatal(const PGresult *res);
 static void set_names(const PGresult *res);
@@ -39,7 +38,7 @@ remote_error_throw(const PGresult *res, int group, const char *host,
 	if (message == NULL)
 		message = PQresultErrorMessage(res);
 	errstart(ERROR, TEXTDOMAIN);
-	errcode(read_sqlstate(res));
+	errcode(remote_error_sqlstate(res));
 	errmsg_internal("%s", message);
 	if (detail)
 		errdetail_internal("%s", detail);
@@ -90,7 +89,7 @@ remote_error_notice(void *arg, const PGresult *res)
 		return;
 	if (errstart(level, TEXTDOMAIN))
 	{
-		errcode(read_sqlstate(res));
+		errcode(remote_error_sqlstate(res));
 		errmsg_internal("%s", message);
 		if (detail)
 			errdetail_internal("%s", detail);
@@ -109,9 +108,9 @@ remote_error_quiet(bool quiet)
 	is_quiet = quiet;
 }
 
-/* The SQLSTATE of a result, as a number */
-static int
-read_sqlstate(const PGresult *res)
+/* remote_error_sqlstate -- the SQLSTATE of a result, as a number */
+int
+remote_error_sqlstate(const PGresult *res)
 {
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 

@@ -13,13 +13,16 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
 #include "vecdb/lib_compat.h"
+#include "vecdb/planner.h"
 
 #include "remote_private.h"
 
+static void refuse_transaction_commands(const char *sql, bool in_transaction);
 static void put_row(ReturnSetInfo *rsinfo, const StringInfo row);
 static void run_remotely(ReturnSetInfo *rsinfo, int group, const char *sql);
 static void run_outside(ReturnSetInfo *rsinfo, int group, const char *sql);
@@ -36,7 +39,6 @@ vdb_remote_init(void)
 {
 	remote_setting_init();
 	remote_shared_init();
-	remote_worker_init();
 	remote_transaction_init();
 }
 
@@ -57,7 +59,14 @@ vecdb_run_on_group(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to run SQL on a group")));
+	refuse_transaction_commands(sql, in_transaction);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	if (cluster && cluster->local_group == group && !in_transaction)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot run SQL outside of the transaction on this node's own group"),
+				 errhint("Run it in a session of its own on a node of group %d.",
+						 group)));
 	if (cluster && cluster->local_group == group)
 		run_here(rsinfo, sql);
 	else if (in_transaction)
@@ -65,6 +74,36 @@ vecdb_run_on_group(PG_FUNCTION_ARGS)
 	else
 		run_outside(rsinfo, group, sql);
 	return (Datum) 0;
+}
+
+/*
+ * Refuse what begins or ends transactions
+ *
+ * Transactions of other groups follow ours, and connections are kept: what
+ * begins or ends one behind our back would be undone, or done, apart from the
+ * rest.  What is prepared already can be finished, outside of the transaction.
+ */
+static void
+refuse_transaction_commands(const char *sql, bool in_transaction)
+{
+	ListCell   *lc;
+
+	foreach(lc, raw_parser(sql, RAW_PARSE_DEFAULT))
+	{
+		TransactionStmt *statement =
+		(TransactionStmt *) lfirst_node(RawStmt, lc)->stmt;
+
+		if (!IsA(statement, TransactionStmt))
+			continue;
+		if (!in_transaction &&
+			(statement->kind == TRANS_STMT_COMMIT_PREPARED ||
+			 statement->kind == TRANS_STMT_ROLLBACK_PREPARED))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot run a transaction command on a group"),
+				 errhint("Begin and end the transaction here: the other groups follow.")));
+	}
 }
 
 /* Run it on another group, in our transaction */
@@ -115,13 +154,16 @@ static void
 run_here(ReturnSetInfo *rsinfo, const char *sql)
 {
 	StringInfoData row;
+	SPIPlanPtr	plan;
 	int			rc;
 
 	initStringInfo(&row);
 	vdb_catalog_enter_local();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	rc = SPI_execute(sql, false, 0);
+	/* as by a client of the group: not by a function that is called there */
+	plan = SPI_prepare_cursor(sql, 0, NULL, VDB_CURSOR_OPT_SHARE);
+	rc = plan ? SPI_execute_plan(plan, NULL, NULL, false, 0) : SPI_result;
 	if (rc < 0)
 		elog(ERROR, "could not run the statement: %s",
 			 SPI_result_code_string(rc));

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -22,6 +23,7 @@
 
 static char *format_uuid(const pg_uuid_t *uuid);
 static bool is_compatible(const char *version);
+static void abandon(int code, Datum arg);
 static PGresult *ask(PGconn *pg, const char *sql, const char *host, int port);
 VDB_NORETURN static void throw_and_clear(PGresult *res, const char *host,
 										 const char *sql);
@@ -32,7 +34,11 @@ const char *
 remote_peer_query(void)
 {
 	return "SELECT cluster_id::pg_catalog.text, group_id,"
-		" pg_catalog.current_setting('vecdb.library_version', true)"
+		" pg_catalog.current_setting('vecdb.library_version', true),"
+		" system_identifier OPERATOR(pg_catalog.=) (SELECT"
+		"  c.system_identifier::pg_catalog.text"
+		"  FROM pg_catalog.pg_control_system() c)"
+		" AND database_id OPERATOR(pg_catalog.=) vecdb.database_id()"
 		" FROM vecdb.catalog_local";
 }
 
@@ -63,6 +69,9 @@ remote_peer_refuse(const PGresult *res, int group, const char *host)
 	if (atoi(PQgetvalue(res, 0, 1)) != group)
 		return psprintf("is a member of group %s, and not of group %d",
 						PQgetvalue(res, 0, 1), group);
+	if (strcmp(PQgetvalue(res, 0, 3), "t") != 0)
+		return psprintf("is a copy of group %d, such as a restored dump, which is no member until somebody executes SELECT vecdb.resume_membership() there",
+						group);
 	if (PQgetisnull(res, 0, 2))
 		return pstrdup("vecdb is not in shared_preload_libraries there");
 	if (!is_compatible(PQgetvalue(res, 0, 2)))
@@ -172,15 +181,12 @@ vdb_remote_run_on(const char *host, int port, const char *sql)
 {
 	PGconn	   *pg = remote_open(host, port);
 
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(pg));
 	{
 		PQclear(ask(pg, sql, host, port));
 	}
-	PG_FINALLY();
-	{
-		remote_close(pg);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(pg));
+	remote_close(pg);
 }
 
 /* vdb_remote_run_alone -- see vecdb/remote.h */
@@ -190,27 +196,36 @@ vdb_remote_run_alone(const char *host, int port, const char *settings,
 {
 	PGconn	   *pg = remote_open(host, port);
 
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(pg));
 	{
 		PQclear(ask(pg, settings, host, port));
 		InvalidateCatalogSnapshot();
 		PQclear(ask(pg, sql, host, port));
 	}
-	PG_CATCH();
-	{
-		PGcancel   *cancel = PQgetCancel(pg);
-		char		why[256];
+	PG_END_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(pg));
+	remote_close(pg);
+}
 
-		/* were we interrupted, it would go on for as long as it takes */
-		if (cancel != NULL)
-		{
-			(void) PQcancel(cancel, why, sizeof(why));
-			PQfreeCancel(cancel);
-		}
-		remote_close(pg);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+/*
+ * Close a connection because of an ERROR, or because this process ends
+ *
+ * What the host still does for us would go on for as long as it takes.
+ */
+static void
+abandon(int code, Datum arg)
+{
+	PGconn	   *pg = (PGconn *) DatumGetPointer(arg);
+	TimestampTz began = GetCurrentTimestamp();
+	struct RemoteCancel *cancel = NULL;
+
+	if (PQtransactionStatus(pg) == PQTRANS_ACTIVE)
+		cancel = remote_cancel_begin(pg);
+	while (cancel && !remote_cancel_is_over(cancel) &&
+		   !TimestampDifferenceExceeds(began, GetCurrentTimestamp(),
+									   REMOTE_CLEANUP_MS))
+		pg_usleep(1000L);
+	if (cancel)
+		remote_cancel_end(cancel);
 	remote_close(pg);
 }
 

@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
@@ -96,8 +97,13 @@ remote_pipeline_statement(RemoteConnection *c, VdbRequest *request)
 			c->unconfirmed++;
 		}
 	}
-	/* confirm before, not with, the results of what may take long */
-	if (c->unconfirmed > 0 && !PQsendFlushRequest(c->pg))
+
+	/*
+	 * Others may want to read meanwhile: confirm before, not with, the
+	 * results of what may take long.  After what writes, seldom anything is
+	 * waiting.
+	 */
+	if (c->unconfirmed > 0 && !s->writes && !PQsendFlushRequest(c->pg))
 		fail_to_send(c);
 	if (name)
 		sent = PQsendQueryPrepared(c->pg, name, s->param_count, s->values,
@@ -277,9 +283,23 @@ finish_step(RemoteConnection *c, RemoteStep *step)
 		remote_request_finish(step->request);
 	dlist_delete(&step->node);
 	pfree(step);
-	if (dlist_is_empty(&c->steps) && PQtransactionStatus(c->pg) == PQTRANS_IDLE)
-		c->settings_in_transaction = false;
+	if (dlist_is_empty(&c->steps))
+	{
+		c->heard = GetCurrentStatementStartTimestamp();
+		if (PQtransactionStatus(c->pg) == PQTRANS_IDLE)
+			c->settings_in_transaction = false;
+	}
 	begin_step(c);
+}
+
+/* remote_pipeline_collect -- take all that has been read from the socket */
+void
+remote_pipeline_collect(RemoteConnection *c)
+{
+	if (c->copy)
+		return;
+	while (remote_pipeline_take(c))
+		;
 }
 
 /*
@@ -298,8 +318,7 @@ remote_pipeline_absorb(RemoteConnection *c)
 	if (c->pg == NULL)
 		return;
 	alive = PQconsumeInput(c->pg) != 0;
-	while (remote_pipeline_take(c))
-		;
+	remote_pipeline_collect(c);
 	if (c->pg == NULL)
 		return;
 	/* on an idle connection, whatever comes is read as a notice */
@@ -407,8 +426,7 @@ wait_once(RemoteConnection *c, long timeout_ms)
 	if ((event.events & WL_SOCKET_READABLE) && !PQconsumeInput(c->pg))
 	{
 		/* what came before the end may say why */
-		while (remote_pipeline_take(c))
-			;
+		remote_pipeline_collect(c);
 		if (c->pg)
 			remote_pipeline_lost(c);
 	}
@@ -437,7 +455,11 @@ void
 remote_pipeline_settle(RemoteConnection *c)
 {
 	if (c->depth == 0 && is_forgotten(c))
-		remote_pipeline_absorb(c);
+	{
+		remote_pipeline_collect(c);
+		if (is_forgotten(c))
+			remote_pipeline_absorb(c);
+	}
 	while (c->pg && !dlist_is_empty(&c->steps))
 	{
 		bool		forgotten = c->depth == 0 && is_forgotten(c);

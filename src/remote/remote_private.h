@@ -22,6 +22,7 @@
 #include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 #include "vecdb/remote.h"
+#include "vecdb/remote_record.h"
 
 /* How long cleaning up, which cannot be interrupted, waits for other nodes */
 #define REMOTE_CLEANUP_MS 5000
@@ -90,6 +91,8 @@ typedef struct RemoteConnection
 	int			unconfirmed;	/* steps that change the session */
 	bool		unflushed;
 	bool		ending;			/* the other side said that it will close it */
+	TimestampTz heard;			/* began the statement in which all was
+								 * answered last */
 	struct RemoteCancel *cancel;	/* under way, or NULL */
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
@@ -104,7 +107,7 @@ typedef struct RemoteConnection
 	bool		lost;			/* connection broke within it */
 	bool		rolled_back;	/* a COMMIT was answered by ROLLBACK */
 	PGresult   *failure;		/* first error that no request was told of */
-	RemotePrepared prepared;
+	RemotePrepared prepared;	/* stays when the connection breaks */
 	char		gid[REMOTE_GID_SIZE];
 } RemoteConnection;
 
@@ -163,7 +166,6 @@ vdb_set_row_mode(PGconn *pg)
 extern char *remote_node_conninfo;
 extern int	remote_connect_timeout;
 extern int	remote_retry_delay;
-extern int	remote_recovery_interval;
 extern int	remote_copy_buffer;
 extern int	remote_max_connections_per_host;
 
@@ -176,6 +178,7 @@ extern dlist_head remote_connections;
 extern dlist_head remote_requests;
 
 /* functions in remote_connect.c */
+extern bool remote_is_connected(RemoteConnection *c, bool writes);
 extern MemoryContext remote_context(void);
 extern RemoteConnection *remote_connection(int group);
 extern void remote_connect(RemoteConnection *c);
@@ -197,6 +200,7 @@ extern void remote_pipeline_statement(RemoteConnection *c,
 									  VdbRequest *request);
 extern void remote_pipeline_sync(RemoteConnection *c);
 extern bool remote_pipeline_take(RemoteConnection *c);
+extern void remote_pipeline_collect(RemoteConnection *c);
 extern void remote_pipeline_absorb(RemoteConnection *c);
 extern TimestampTz remote_wait_deadline;
 extern void remote_pipeline_wait(RemoteConnection *c);
@@ -222,6 +226,7 @@ extern int	remote_statement_count(RemoteConnection *c);
 extern void remote_request_deliver(VdbRequest *request, PGresult *res);
 extern void remote_request_finish(VdbRequest *request);
 extern void remote_request_forget(void *arg);
+extern void remote_request_forget_sockets(void);
 extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql);
 
 /* functions in remote_rows.c */
@@ -233,6 +238,7 @@ extern void remote_rows_clear(VdbRequest *request);
 VDB_NORETURN extern void remote_error_throw(const PGresult *res, int group,
 											const char *host, const char *sql);
 VDB_NORETURN extern void remote_error_lost(int group, const char *host);
+extern int	remote_error_sqlstate(const PGresult *res);
 extern void remote_error_notice(void *arg, const PGresult *res);
 extern void remote_error_quiet(bool quiet);
 
@@ -249,40 +255,18 @@ extern void remote_transaction_init(void);
 extern void remote_transaction_begin(RemoteConnection *c,
 									 VdbRequest *request);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
-extern void remote_transaction_check(RemoteConnection *c);
-extern bool remote_transaction_is_open(void);
+extern void remote_transaction_check(const RemoteConnection *c);
 
 /* functions in remote_record.c */
-extern char *remote_record_prefix(void);
 extern char *remote_record_name(void);
 extern void remote_record_insert(const char *name);
-extern Oid	remote_record_table(void);
 
 /* functions in remote_shared.c */
 extern void remote_shared_init(void);
 extern bool remote_shared_may_try(const char *host, int port, int *wait_ms);
 extern void remote_shared_failed(const char *host, int port);
 extern void remote_shared_succeeded(const char *host, int port);
-extern void remote_shared_request_recovery(void);
-extern List *remote_shared_databases(void);
-extern void remote_shared_forget(Oid database);
 extern bool remote_shared_acquire(const char *host, const char *port);
 extern void remote_shared_release(const char *host, const char *port);
-
-/* functions in remote_worker.c */
-extern void remote_worker_init(void);
-
-/* functions in remote_recovery.c */
-
-/* What a round of recovery did */
-typedef struct RemoteAction
-{
-	int			group;
-	char	   *gid;			/* NULL: it is about the group as a whole */
-	const char *what;
-	char	   *why;			/* NULL: nothing went wrong */
-} RemoteAction;
-
-extern bool remote_recovery_round(List **actions);
 
 #endif							/* REMOTE_PRIVATE_H */

@@ -30,9 +30,9 @@
 
 #include "remote_private.h"
 
-/* remote_record_prefix -- what names of our group's transactions begin with */
+/* vdb_remote_record_prefix -- see vecdb/remote_record.h */
 char *
-remote_record_prefix(void)
+vdb_remote_record_prefix(void)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
 
@@ -46,13 +46,13 @@ remote_record_prefix(void)
 char *
 remote_record_name(void)
 {
-	return psprintf("%s%d_" UINT64_FORMAT, remote_record_prefix(), MyProcPid,
+	return psprintf("%s%d_" UINT64_FORMAT, vdb_remote_record_prefix(), MyProcPid,
 					U64FromFullTransactionId(GetTopFullTransactionId()));
 }
 
-/* remote_record_table -- the table of commit records */
+/* vdb_remote_record_table -- see vecdb/remote_record.h */
 Oid
-remote_record_table(void)
+vdb_remote_record_table(void)
 {
 	return get_relname_relid("catalog_commit",
 							 get_namespace_oid("vecdb", false));
@@ -66,7 +66,7 @@ remote_record_table(void)
 void
 remote_record_insert(const char *name)
 {
-	Relation	rel = table_open(remote_record_table(), RowExclusiveLock);
+	Relation	rel = table_open(vdb_remote_record_table(), RowExclusiveLock);
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 	HeapTuple	tuple;

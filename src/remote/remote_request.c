@@ -25,6 +25,21 @@
 
 #include "remote_private.h"
 
+/* Sockets of which something is learnt at a time */
+#define MAX_EVENTS 16
+
+/* A socket that vdb_remote_wait_any() waits for */
+typedef struct AwaitedSocket
+{
+	RemoteConnection *connection;
+	uint32		wanted;			/* events */
+	int			place;			/* in the set */
+} AwaitedSocket;
+
+static WaitEventSet *awaited_set;
+static AwaitedSocket *awaited;
+static int	awaited_count;
+
 dlist_head	remote_requests = DLIST_STATIC_INIT(remote_requests);
 
 static VdbRequest *make_request(RemoteConnection *c,
@@ -32,7 +47,12 @@ static VdbRequest *make_request(RemoteConnection *c,
 static void send_request(VdbRequest *request);
 static bool try_again(VdbRequest *request);
 VDB_NORETURN static void throw_error(VdbRequest *request);
+static bool has_news(const VdbRequest *request);
 static int	find_ready(VdbRequest *const *requests, int count);
+static void choose_sockets(VdbRequest *const *requests, int count);
+static bool is_set_for(RemoteConnection *const *connections, int count);
+static void make_set(RemoteConnection *const *connections, int count);
+static void wait_for_sockets(void);
 
 /* vdb_remote_connect -- see vecdb/remote.h */
 void
@@ -41,7 +61,14 @@ vdb_remote_connect(const int *groups, int count)
 	List	   *connections = NIL;
 
 	for (int i = 0; i < count; i++)
-		connections = lappend(connections, remote_connection(groups[i]));
+	{
+		RemoteConnection *c = remote_connection(groups[i]);
+
+		if (!remote_is_connected(c, false))
+			connections = lappend(connections, c);
+	}
+	if (connections == NIL)
+		return;
 	remote_connect_all(connections, false);
 	list_free(connections);
 }
@@ -53,7 +80,9 @@ vdb_remote_send(int group, const VdbStatement *statement)
 	RemoteConnection *c = remote_connection(group);
 	VdbRequest *request;
 
-	remote_connect(c);
+	remote_transaction_check(c);
+	if (!remote_is_connected(c, statement->writes))
+		remote_connect(c);
 	request = make_request(c, statement);
 	send_request(request);
 	return request;
@@ -150,7 +179,8 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 		remote_pipeline_sync(c);
 		pfree(c->settings);
 		c->settings = NULL;
-		remote_pipeline_settle(c);
+		/* this flight's end is not that of the request */
+		remote_pipeline_drain(c);
 	}
 	if (c->ready && request->error == NULL)
 	{
@@ -164,6 +194,41 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 			remote_pipeline_wait(c);
 	}
 	return request;
+}
+
+/* vdb_remote_ask -- see vecdb/remote.h */
+bool
+vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
+{
+	RemoteConnection *c = remote_connection(group);
+	VdbRequest *request;
+
+	memset(answer, 0, sizeof(VdbAnswer));
+	if (!remote_try_connect(c, &answer->why))
+	{
+		answer->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+		return false;
+	}
+	/* the end of the transaction takes it back after an ERROR */
+	if (timeout_ms > 0)
+		remote_wait_deadline =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	request = remote_request_ask(c, sql);
+	remote_wait_deadline = 0;
+	if (request->error)
+	{
+		answer->sqlstate = remote_error_sqlstate(request->error);
+		answer->why = pstrdup(PQresultErrorMessage(request->error));
+	}
+	else if (request->lost)
+	{
+		answer->sqlstate = ERRCODE_CONNECTION_FAILURE;
+		answer->why = pstrdup("the connection was lost");
+	}
+	else
+		answer->rows = remote_rows_get(request);
+	vdb_remote_close(request);
+	return answer->why == NULL;
 }
 
 /* vdb_remote_row -- see vecdb/remote.h */
@@ -280,59 +345,40 @@ remote_request_finish(VdbRequest *request)
 bool
 vdb_remote_is_ready(VdbRequest *request)
 {
-	if (request->rows.count > 0 || request->rows.file_rows > 0 ||
-		request->done || request->lost)
-		return true;
-	remote_pipeline_absorb(request->connection);
-	return request->rows.count > 0 || request->done || request->lost;
+	if (!has_news(request))
+		remote_pipeline_absorb(request->connection);
+	return has_news(request);
+}
+
+/* Is there a row, or the end, without a look at the socket? */
+static bool
+has_news(const VdbRequest *request)
+{
+	return request->rows.count > 0 || request->rows.file_rows > 0 ||
+		request->done || request->lost;
 }
 
 /* vdb_remote_wait_any -- see vecdb/remote.h */
 int
 vdb_remote_wait_any(VdbRequest *const *requests, int count)
 {
-	WaitEvent  *events = palloc(sizeof(WaitEvent) * (count + 2));
 	int			ready;
 
+	for (int i = 0; i < count; i++)
+	{
+		if (requests[i])
+			remote_pipeline_collect(requests[i]->connection);
+	}
 	while ((ready = find_ready(requests, count)) < 0)
 	{
-		WaitEventSet *set = vdb_create_wait_event_set(count + 2);
-		int			occurred;
-
-		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
-						  NULL);
-		for (int i = 0; i < count; i++)
-		{
-			RemoteConnection *c;
-			bool		added = false;
-
-			if (requests[i] == NULL)
-				continue;
-			c = requests[i]->connection;
-			for (int j = 0; j < i; j++)
-				added |= requests[j] && requests[j]->connection == c;
-			if (added)
-				continue;
-			AddWaitEventToSet(set, WL_SOCKET_READABLE |
-							  (c->unflushed ? WL_SOCKET_WRITEABLE : 0),
-							  PQsocket(c->pg), NULL, NULL);
-		}
-		occurred = WaitEventSetWait(set, -1L, events, count + 2,
-									PG_WAIT_EXTENSION);
-		FreeWaitEventSet(set);
-		for (int i = 0; i < occurred; i++)
-		{
-			if (events[i].events & WL_LATCH_SET)
-				ResetLatch(MyLatch);
-		}
+		choose_sockets(requests, count);
+		wait_for_sockets();
 		CHECK_FOR_INTERRUPTS();
 	}
-	pfree(events);
 	return ready;
 }
 
-/* The place of a request that is ready, or -1 */
+/* The place of a request that has news, or -1 */
 static int
 find_ready(VdbRequest *const *requests, int count)
 {
@@ -340,13 +386,131 @@ find_ready(VdbRequest *const *requests, int count)
 
 	for (int i = 0; i < count; i++)
 	{
-		if (requests[i] && vdb_remote_is_ready(requests[i]))
+		if (requests[i] && has_news(requests[i]))
 			return i;
 		any |= requests[i] != NULL;
 	}
 	if (!any)
 		elog(ERROR, "no request to wait for");
 	return -1;
+}
+
+/*
+ * Have wait_for_sockets() wait for the connections of requests
+ *
+ * The set is made anew only when that of last time will not do.
+ */
+static void
+choose_sockets(VdbRequest *const *requests, int count)
+{
+	RemoteConnection **chosen = palloc(sizeof(RemoteConnection *) * count);
+	int			chosen_count = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		RemoteConnection *c = requests[i] ? requests[i]->connection : NULL;
+		bool		added = c == NULL;
+
+		for (int j = 0; j < chosen_count; j++)
+			added |= chosen[j] == c;
+		if (!added)
+			chosen[chosen_count++] = c;
+	}
+	if (!is_set_for(chosen, chosen_count))
+	{
+		remote_request_forget_sockets();
+		make_set(chosen, chosen_count);
+	}
+	pfree(chosen);
+}
+
+/*
+ * Can we wait for these connections with the set of last time?
+ *
+ * Others in it must be idle: what is under way there is not to be read now.
+ */
+static bool
+is_set_for(RemoteConnection *const *connections, int count)
+{
+	int			found = 0;
+
+	for (int i = 0; i < awaited_count; i++)
+	{
+		RemoteConnection *c = awaited[i].connection;
+		bool		chosen = false;
+
+		for (int j = 0; j < count; j++)
+			chosen |= connections[j] == c;
+		if (chosen)
+			found++;
+		else if (!dlist_is_empty(&c->steps) || c->copy)
+			return false;
+	}
+	return found == count;
+}
+
+/* Make the set to wait with */
+static void
+make_set(RemoteConnection *const *connections, int count)
+{
+	awaited = MemoryContextAlloc(remote_context(),
+								 sizeof(AwaitedSocket) * count);
+	awaited_set = vdb_create_wait_event_set(count + 2);
+	AddWaitEventToSet(awaited_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch,
+					  NULL);
+	AddWaitEventToSet(awaited_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
+					  NULL);
+	for (int i = 0; i < count; i++)
+	{
+		awaited[i].connection = connections[i];
+		awaited[i].wanted = WL_SOCKET_READABLE;
+		awaited[i].place =
+			AddWaitEventToSet(awaited_set, WL_SOCKET_READABLE,
+							  PQsocket(connections[i]->pg), NULL,
+							  connections[i]);
+	}
+	awaited_count = count;
+}
+
+/* Wait for the chosen sockets, once, and take what has arrived */
+static void
+wait_for_sockets(void)
+{
+	WaitEvent	events[MAX_EVENTS];
+	int			occurred;
+
+	for (int i = 0; i < awaited_count; i++)
+	{
+		uint32		wanted = WL_SOCKET_READABLE;
+
+		if (awaited[i].connection->unflushed)
+			wanted |= WL_SOCKET_WRITEABLE;
+		if (wanted != awaited[i].wanted)
+			ModifyWaitEvent(awaited_set, awaited[i].place, wanted, NULL);
+		awaited[i].wanted = wanted;
+	}
+	occurred = WaitEventSetWait(awaited_set, -1L, events, MAX_EVENTS,
+								PG_WAIT_EXTENSION);
+	for (int i = 0; i < occurred; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		if (events[i].user_data)
+			remote_pipeline_absorb(events[i].user_data);
+	}
+}
+
+/* remote_request_forget_sockets -- some of them may be closed */
+void
+remote_request_forget_sockets(void)
+{
+	if (awaited_set)
+		FreeWaitEventSet(awaited_set);
+	awaited_set = NULL;
+	if (awaited)
+		pfree(awaited);
+	awaited = NULL;
+	awaited_count = 0;
 }
 
 /* vdb_remote_affected -- see vecdb/remote.h */

@@ -30,7 +30,6 @@
 char	   *remote_node_conninfo;
 int			remote_connect_timeout = 2000;
 int			remote_retry_delay = 1000;
-int			remote_recovery_interval = 10;
 int			remote_copy_buffer = 1024;
 int			remote_max_connections_per_host = 0;
 
@@ -102,11 +101,6 @@ remote_setting_init(void)
 							"Grows with each failure, to 30 seconds or to this setting, whichever is more.",
 							&remote_retry_delay, 1000, 0,
 							600000, PGC_SIGHUP, GUC_UNIT_MS,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("vecdb.recovery_interval",
-							"Sets how often transactions that a crash left prepared are looked for.",
-							NULL, &remote_recovery_interval, 10, 1,
-							86400, PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("vecdb.copy_buffer",
 							"Sets how much of a COPY may wait to be sent to a group.",

@@ -6,7 +6,7 @@
  *
  * Small tables in shared memory under one spinlock, held for a few
  * instructions.  When a table is full, what does not fit is not known: a host
- * is then tried each time, and a database is found at the next start.
+ * is then tried each time, and a database is found when all are looked at.
  *
  * IDENTIFICATION
  *	  src/remote/remote_shared.c
@@ -28,6 +28,9 @@
 #define HOST_SIZE 128
 #define MAX_DELAY_MS 30000
 
+/* What goes wrong in a database time and again is logged as often */
+#define REPORT_MS 300000
+
 typedef struct SharedHost
 {
 	char		name[HOST_SIZE];	/* host:port; empty: free */
@@ -36,11 +39,19 @@ typedef struct SharedHost
 	int			connections;	/* of this server to it */
 } SharedHost;
 
+/* A database to be looked at */
+typedef struct SharedDatabase
+{
+	Oid			oid;
+	uint64		requests;		/* how often that was asked for */
+	TimestampTz reported;		/* when failures were logged; 0: not yet */
+} SharedDatabase;
+
 typedef struct RemoteShared
 {
 	slock_t		mutex;			/* for all of it */
 	int			database_count;
-	Oid			databases[MAX_DATABASES];	/* to be looked at */
+	SharedDatabase databases[MAX_DATABASES];
 	SharedHost	hosts[MAX_HOSTS];
 } RemoteShared;
 
@@ -57,6 +68,7 @@ static void request_memory(void);
 static void set_up_memory(void);
 static SharedHost *find_host(const char *name, bool add);
 static void clear_unused(SharedHost *entry);
+static SharedDatabase *find_database(Oid database);
 static void release_all(int code, Datum arg);
 
 /* remote_shared_init -- ask for the memory; while libraries are preloaded */
@@ -117,6 +129,28 @@ remote_shared_may_try(const char *host, int port, int *wait_ms)
 		return true;
 	*wait_ms = (int) TimestampDifferenceMilliseconds(now, retry_at);
 	return false;
+}
+
+/* vdb_remote_host_state -- see vecdb/remote.h */
+void
+vdb_remote_host_state(const char *host, int port, int *connections,
+					  int *failures, TimestampTz *retry_at)
+{
+	char		name[HOST_SIZE];
+	SharedHost *entry;
+
+	*connections = *failures = 0;
+	*retry_at = 0;
+	snprintf(name, sizeof(name), "%s:%d", host, port);
+	SpinLockAcquire(&shared->mutex);
+	entry = find_host(name, false);
+	if (entry)
+	{
+		*connections = entry->connections;
+		*failures = entry->failures;
+		*retry_at = entry->retry_at;
+	}
+	SpinLockRelease(&shared->mutex);
 }
 
 /* remote_shared_failed -- a host did not answer in time */
@@ -263,23 +297,30 @@ find_host(const char *name, bool add)
 	return unused;
 }
 
-/* remote_shared_request_recovery -- have our database looked at */
-void
-remote_shared_request_recovery(void)
+/* vdb_remote_request_recovery -- see vecdb/remote_record.h */
+uint64
+vdb_remote_request_recovery(void)
 {
-	bool		found = false;
+	SharedDatabase *entry;
+	uint64		requests = 0;
 
 	SpinLockAcquire(&shared->mutex);
-	for (int i = 0; i < shared->database_count; i++)
-		found |= shared->databases[i] == MyDatabaseId;
-	if (!found && shared->database_count < MAX_DATABASES)
-		shared->databases[shared->database_count++] = MyDatabaseId;
+	entry = find_database(MyDatabaseId);
+	if (entry == NULL && shared->database_count < MAX_DATABASES)
+	{
+		entry = &shared->databases[shared->database_count++];
+		memset(entry, 0, sizeof(SharedDatabase));
+		entry->oid = MyDatabaseId;
+	}
+	if (entry)
+		requests = ++entry->requests;
 	SpinLockRelease(&shared->mutex);
+	return requests;
 }
 
-/* remote_shared_databases -- those to be looked at */
+/* vdb_remote_databases -- see vecdb/remote_record.h */
 List *
-remote_shared_databases(void)
+vdb_remote_databases(void)
 {
 	Oid			databases[MAX_DATABASES];
 	int			count;
@@ -287,22 +328,56 @@ remote_shared_databases(void)
 
 	SpinLockAcquire(&shared->mutex);
 	count = shared->database_count;
-	memcpy(databases, shared->databases, sizeof(Oid) * count);
+	for (int i = 0; i < count; i++)
+		databases[i] = shared->databases[i].oid;
 	SpinLockRelease(&shared->mutex);
 	for (int i = 0; i < count; i++)
 		result = lappend_oid(result, databases[i]);
 	return result;
 }
 
-/* remote_shared_forget -- a database is being looked at, or is gone */
+/* vdb_remote_forget_database -- see vecdb/remote_record.h */
 void
-remote_shared_forget(Oid database)
+vdb_remote_forget_database(Oid database, uint64 requests)
 {
+	SharedDatabase *entry;
+
 	SpinLockAcquire(&shared->mutex);
-	for (int i = 0; i < shared->database_count; i++)
+	entry = find_database(database);
+	if (entry && entry->requests <= requests)
+		*entry = shared->databases[--shared->database_count];
+	SpinLockRelease(&shared->mutex);
+}
+
+/* vdb_remote_may_report -- see vecdb/remote_record.h */
+bool
+vdb_remote_may_report(Oid database)
+{
+	SharedDatabase *entry;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		may = true;
+
+	SpinLockAcquire(&shared->mutex);
+	entry = find_database(database);
+	if (entry)
 	{
-		if (shared->databases[i] == database)
-			shared->databases[i--] = shared->databases[--shared->database_count];
+		may = entry->reported == 0 ||
+			TimestampDifferenceExceeds(entry->reported, now, REPORT_MS);
+		if (may)
+			entry->reported = now;
 	}
 	SpinLockRelease(&shared->mutex);
+	return may;
+}
+
+/* The entry of a database, or NULL */
+static SharedDatabase *
+find_database(Oid database)
+{
+	for (int i = 0; i < shared->database_count; i++)
+	{
+		if (shared->databases[i].oid == database)
+			return &shared->databases[i];
+	}
+	return NULL;
 }

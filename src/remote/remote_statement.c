@@ -3,8 +3,8 @@
  * remote_statement.c
  *	  Which statements a connection has prepared at the other node.
  *
- * Found by their text and the types of parameters.  The number is bounded; what was not used for the
- * longest time goes first.
+ * Found by their text and the types of parameters.  The number is bounded; what
+ * was not used for the longest time goes first.
  *
  * IDENTIFICATION
  *	  src/remote/remote_statement.c
@@ -144,6 +144,7 @@ types_size(const VdbStatement *s)
 	return s->param_types ? s->param_count * sizeof(Oid) : 0;
 }
 
+/* The table of a connection's statements, when the first is prepared */
 static void
 make_table(RemoteConnection *c)
 {

@@ -10,7 +10,7 @@
  * At commit, a transaction that changed one group in all commits there.  One
  * that changed more commits in two phases: PREPARE TRANSACTION at the other
  * groups, a commit record among our own changes, our own commit, which is the
- * decision, and COMMIT PREPARED.  See README, "Crash states".
+ * decision, and COMMIT PREPARED.  See src/recovery/README, "Crash states".
  *
  * IDENTIFICATION
  *	  src/remote/remote_transaction.c
@@ -37,6 +37,7 @@ static void at_subtransaction(SubXactEvent event, SubTransactionId mine,
 static void limit_wait(void);
 static void before_commit(void);
 static void before_prepare(void);
+static void check_connections(void);
 static void after_commit(void);
 static void after_abort(void);
 static List *find_participants(bool writers);
@@ -112,23 +113,20 @@ remote_transaction_begin(RemoteConnection *c, VdbRequest *request)
 /*
  * remote_transaction_check -- can a connection be used?
  *
- * An ERROR if its part of our transaction is lost.  A connection that the
- * other side has closed while it was idle is closed, to be made again.
+ * An ERROR if its part of our transaction is lost.
  */
 void
-remote_transaction_check(RemoteConnection *c)
+remote_transaction_check(const RemoteConnection *c)
 {
 	if (c->lost)
 		remote_error_lost(c->group, c->host);
 	if (c->depth > 0 && c->failure)
 		remote_error_throw(c->failure, c->group, c->host, NULL);
-	if (c->ready && c->depth == 0 && dlist_is_empty(&c->steps))
-		remote_pipeline_absorb(c);
 }
 
-/* remote_transaction_is_open -- is there one at any other group? */
+/* vdb_remote_is_open -- see vecdb/remote_record.h */
 bool
-remote_transaction_is_open(void)
+vdb_remote_is_open(void)
 {
 	return find_participants(true) != NIL || find_participants(false) != NIL;
 }
@@ -203,19 +201,10 @@ at_subtransaction(SubXactEvent event, SubTransactionId mine,
 static void
 before_commit(void)
 {
-	dlist_iter	iter;
 	List	   *writers;
 	List	   *readers;
 
-	dlist_foreach(iter, &remote_connections)
-	{
-		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
-
-		if (c->depth == 0 && !c->lost)
-			continue;
-		remote_pipeline_drain(c);
-		remote_transaction_check(c);
-	}
+	check_connections();
 	writers = find_participants(true);
 	readers = find_participants(false);
 	if (writers != NIL &&
@@ -233,8 +222,10 @@ before_commit(void)
 static void
 before_prepare(void)
 {
-	List	   *writers = find_participants(true);
+	List	   *writers;
 
+	check_connections();
+	writers = find_participants(true);
 	if (writers != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -243,6 +234,27 @@ before_prepare(void)
 						   ((RemoteConnection *) linitial(writers))->group),
 				 errhint("Use COMMIT, which prepares and commits at all groups by itself.")));
 	commit_at(find_participants(false));
+}
+
+/*
+ * See that all that was sent within the transaction was done
+ *
+ * An ERROR if a part of it has failed, or is lost with its connection.
+ */
+static void
+check_connections(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->depth == 0 && !c->lost)
+			continue;
+		remote_pipeline_drain(c);
+		remote_transaction_check(c);
+	}
 }
 
 /* The connections with a transaction that has, or has not, changed rows */
@@ -337,7 +349,7 @@ commit_two_phase(List *writers, List *readers)
 	char	   *name;
 	ListCell   *lc;
 
-	remote_shared_request_recovery();
+	vdb_remote_request_recovery();
 	name = remote_record_name();
 	VDB_DEBUG_POINT("remote_prepare");
 	foreach(lc, writers)
@@ -424,7 +436,9 @@ commit_prepared(int level)
 				 !dlist_is_empty(&c->steps))
 		{
 			/* rows that nobody read: have the other node stop */
-			remote_pipeline_absorb(c);
+			remote_pipeline_collect(c);
+			if (c->ready && !dlist_is_empty(&c->steps))
+				remote_pipeline_absorb(c);
 			if (c->ready && !dlist_is_empty(&c->steps))
 				c->cancel = remote_cancel_begin(c->pg);
 		}
@@ -453,7 +467,7 @@ commit_prepared(int level)
 					 errdetail("The transaction is committed; \"%s\" is prepared there and will be committed when the group can be reached.",
 							   c->gid)));
 	}
-	remote_shared_request_recovery();
+	vdb_remote_request_recovery();
 }
 
 /*
@@ -519,7 +533,7 @@ roll_back(int level)
 		else if (c->depth > 0)
 			remote_pipeline_send(c, "ROLLBACK", NULL);
 		if (c->prepared != PREPARED_NOT)
-			remote_shared_request_recovery();
+			vdb_remote_request_recovery();
 		drop_settings(c);
 	}
 	remote_pipeline_await(all, false);

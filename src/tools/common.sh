@@ -164,3 +164,26 @@ debian_mirror()
 	mirror=${mirror%/}
 	echo "${VECDB_MIRROR:-${mirror:-http://deb.debian.org/debian}}"
 }
+
+# Where install-deps.sh puts Patroni, for this user
+patroni_home()
+{
+	if [ -n "${VECDB_PATRONI:-}" ]; then
+		echo "$VECDB_PATRONI"
+	elif [ "$(id -u)" -eq 0 ]; then
+		echo /usr/local/lib/vecdb/patroni
+	else
+		echo "${XDG_DATA_HOME:-${HOME:-/}/.local/share}/vecdb/patroni"
+	fi
+}
+
+# Directories whose bin/ may have Patroni, the best first
+patroni_places()
+{
+	patroni_home
+	[ -n "${VECDB_PATRONI:-}" ] || {
+		echo /usr/local/lib/vecdb/patroni
+		! command -v patroni >/dev/null ||
+			dirname "$(dirname "$(command -v patroni)")"
+	}
+}

@@ -6,7 +6,8 @@
 # The release comes from the Debian release that carries it, in a chroot
 # below the cache, which later runs use again; remove it to have newer
 # packages.  No Debian release carries PostgreSQL 16.  PARTs are those of
-# run-tests.sh, "regress isolation" when none is given.
+# run-tests.sh, "regress isolation" when none is given; TAP_FILES and what tests
+# are told in VECDB_LONG, VECDB_SEED and VECDB_FAULT_SECONDS go along.
 #
 . src/tools/common.sh
 
@@ -23,7 +24,10 @@ if [ "$(id -u)" -ne 0 ]; then
 	command -v sudo >/dev/null ||
 		die "A chroot needs root.  Run \"make test-pg$version\" as root."
 	exec sudo env PATH="$PATH" VECDB_CACHE="$CACHE" \
-		VECDB_MIRROR="${VECDB_MIRROR:-}" "$0" "$version" "$@"
+		VECDB_MIRROR="${VECDB_MIRROR:-}" TAP_FILES="${TAP_FILES:-}" \
+		TAP_JOBS="${TAP_JOBS:-}" VECDB_LONG="${VECDB_LONG:-}" \
+		VECDB_SEED="${VECDB_SEED:-}" \
+		VECDB_FAULT_SECONDS="${VECDB_FAULT_SECONDS:-}" "$0" "$version" "$@"
 fi
 
 chroot=$CACHE/$release
@@ -71,5 +75,8 @@ copy_sources "$chroot/build"
 chroot "$chroot" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
 	LC_ALL=C.UTF-8 WERROR=1 http_proxy="${http_proxy:-}" \
 	https_proxy="${https_proxy:-}" TAP_JOBS="${TAP_JOBS:-}" \
+	TAP_FILES="${TAP_FILES:-}" VECDB_LONG="${VECDB_LONG:-}" \
+	${VECDB_SEED:+"VECDB_SEED=$VECDB_SEED"} \
+	${VECDB_FAULT_SECONDS:+"VECDB_FAULT_SECONDS=$VECDB_FAULT_SECONDS"} \
 	MAKE=make ROOMS="${ROOMS:-}" \
 	sh -c 'cd /build && exec src/tools/run-tests.sh "$@"' sh "$@" </dev/null

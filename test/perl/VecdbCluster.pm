@@ -4,6 +4,7 @@
 #	my $cluster = VecdbCluster->new('name', groups => 3, conf => '...');
 #	$cluster->start;				# servers, vecdb.create_cluster(), add_group()
 #	$cluster->query(2, 'SELECT 1');	# on the node of group 2; dies on an error
+#	$cluster->query_own(2, '...');	# the same, of this node's own rows alone
 #	$cluster->single->safe_psql('postgres', 'SELECT 1');
 #	$cluster->same_result('SELECT ...', 'what');
 #	$cluster->kill9(2); $cluster->start_node(2);
@@ -130,6 +131,15 @@ sub query
 {
 	my ($self, $group, $sql, %params) = @_;
 	return $self->node($group)->safe_psql('postgres', $sql, %params);
+}
+
+# SQL on the node of a group, in a session that sees what this node holds and
+# changes nothing elsewhere, as an administrator may have it
+sub query_own
+{
+	my ($self, $group, $sql) = @_;
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	return $self->query($group, $sql);
 }
 
 # SQL on the node of a group; returns exit code, output and errors

@@ -22,8 +22,7 @@ sub new
 sub own
 {
 	my ($self, $group, $sql) = @_;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	return $self->{cluster}->query($group, $sql);
+	return $self->{cluster}->query_own($group, $sql);
 }
 
 # Is each row in exactly the group that owns its shard?  All rows are seen

@@ -27,7 +27,7 @@ INSERT INTO vecdb.catalog_table VALUES
 
 CREATE ROLE vecdb_test_user;
 SET ROLE vecdb_test_user;
-SELECT * FROM vecdb.groups ORDER BY 1;
+SELECT group_id, state, is_local, hosts, shards FROM vecdb.groups ORDER BY 1;
 SELECT * FROM vecdb.nodes ORDER BY 1;
 SELECT * FROM vecdb.tables ORDER BY table_name::text COLLATE "C";
 SELECT * FROM vecdb.shards ORDER BY colocation_id, shard;

@@ -8,6 +8,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbRecall;
+use VecdbUpgrade;
 
 my $node = new_server('old');
 $node->start;
@@ -73,18 +74,7 @@ my $files = q{SELECT relname, pg_relation_size(c.oid), relfilenode
 	FROM pg_class c JOIN pg_am a ON a.oid = relam WHERE amname = 'hnsw' ORDER BY 1};
 my $old_files = $node->safe_psql('postgres', $files);
 $node->stop;
-my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init;
-$new->append_conf('postgresql.conf', "fsync = off\njit = off\nautovacuum = off");
-my $bin = $node->config_data('--bindir');
-chdir $dir or die $!;
-command_ok(
-	[ 'pg_upgrade', '--no-sync', '-d', $node->data_dir, '-D', $new->data_dir,
-		'-b', $bin, '-B', $bin, '-s', $new->host,
-		'-p', $node->port, '-P', $new->port ],
-	'pg_upgrade');
-chdir $ENV{TESTDIR} or die $!;
-$new->start;
+my $new = upgrade_server($node, $dir);
 my $new_files = $new->safe_psql('postgres', $files);
 is($new_files, $old_files, 'the files of the indexes were kept');
 is(answers($new, 'postgres'), $expected, 'and give the same answers');

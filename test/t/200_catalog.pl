@@ -10,6 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbRecall;
+use VecdbUpgrade;
 
 my $node = new_server('old', 'max_prepared_transactions = 5', allows_streaming => 1);
 $node->start;
@@ -45,7 +46,7 @@ my $knows = q{
 	SELECT vecdb.group_of('by_range', 'a'), vecdb.group_of('by_range', 'z'), vecdb.group_of('by_list', 'b c'), vecdb.group_of('by_list', 'c');
 	SELECT * FROM vecdb.catalog_cluster;
 	SELECT cluster_id, group_id FROM vecdb.catalog_local;
-	SELECT * FROM vecdb.groups ORDER BY 1;
+	SELECT group_id, state, is_local, hosts, shards FROM vecdb.groups ORDER BY 1;
 	SELECT * FROM vecdb.nodes ORDER BY 1, 2;
 	SELECT * FROM vecdb.tables ORDER BY table_name::text COLLATE "C";
 	SELECT md5(string_agg(s::text, ';' ORDER BY s.table_name::text COLLATE "C", shard)) FROM vecdb.shards s};
@@ -166,18 +167,7 @@ $standby->stop;
 
 # pg_upgrade keeps all
 $node->stop;
-my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init;
-$new->append_conf('postgresql.conf', "fsync = off\njit = off\nautovacuum = off\nshared_preload_libraries = 'vecdb'");
-my $bin = $node->config_data('--bindir');
-chdir $dir or die $!;
-command_ok(
-	[ 'pg_upgrade', '--no-sync', '-d', $node->data_dir, '-D', $new->data_dir,
-		'-b', $bin, '-B', $bin, '-s', $new->host,
-		'-p', $node->port, '-P', $new->port ],
-	'pg_upgrade');
-chdir $ENV{TESTDIR} or die $!;
-$new->start;
+my $new = upgrade_server($node, $dir, "shared_preload_libraries = 'vecdb'");
 is_copy($new, 'postgres', 'pg_upgrade');
 is($new->safe_psql('postgres', $knows), $expected, 'the upgraded server knows the same');
 $new->safe_psql('postgres', $move);

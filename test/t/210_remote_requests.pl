@@ -65,8 +65,13 @@ is($one->safe_psql('postgres', q{
 	SELECT vecdb.run_on_group(2, 'SELECT current_setting($$hnsw.ef_search$$)');
 	}), "79\n40", 'and go back with the transaction');
 
-# so does the role
-$_->safe_psql('template1', 'CREATE ROLE alice') foreach @nodes;
+# only superusers say what runs there
+$_->safe_psql('template1', 'CREATE ROLE alice; CREATE ROLE boss SUPERUSER') foreach @nodes;
+is($one->safe_psql('postgres', q{
+	SET ROLE boss;
+	SELECT vecdb.run_on_group(2, 'SELECT current_user');
+	RESET ROLE;
+	SELECT vecdb.run_on_group(2, 'SELECT current_user') = session_user}), "boss\nt", 'and so does the role');
 $one->safe_psql('postgres', q{
 	GRANT EXECUTE ON FUNCTION vecdb.run_on_group TO alice;
 	CREATE FUNCTION remote_user() RETURNS text LANGUAGE sql AS
@@ -80,11 +85,41 @@ like($err, qr/group 9 does not exist/, 'no such group');
 ($rc, $out, $err) = $one->psql('template1', "CREATE EXTENSION vecdb; SELECT vecdb.run_on_group(2, 'SELECT 1')");
 like($err, qr/this database is not a member of a cluster/, 'no cluster');
 
+# outside of the transaction, on a connection that was used before
+$_->safe_psql('postgres', 'CREATE TABLE outside (i int)') foreach $nodes[1];
+($rc, $out, $err) = $one->psql('postgres', q{
+	SELECT vecdb.run_on_group(2, 'SELECT 1');
+	SELECT vecdb.run_on_group(2, 'SELECT 2 FROM pg_sleep(0.1)', false);
+	SELECT vecdb.run_on_group(2, 'INSERT INTO outside VALUES (3) RETURNING i', false);
+	SELECT vecdb.run_on_group(2, 'SELECT 1/0', false);
+	SELECT vecdb.run_on_group(2, 'VACUUM outside', false);
+	SELECT vecdb.run_on_group(2, 'SELECT 4');
+	SELECT vecdb.run_on_group(2, 'SELECT 5', false);
+}, on_error_stop => 0);
+is($out, "1\n2\n3\n4\n5", 'statements outside of the transaction');
+like($err, qr/division by zero/, 'and their errors');
+is(() = $err =~ /ERROR/g, 1, 'no other error');
+
+# what cannot be done on a group is refused
+foreach my $case (
+	[ 1, 'SELECT 1', 'false', qr/0A000: cannot run SQL outside of the transaction on this node's own group.*HINT/s ],
+	[ 1, 'COMMIT', 'true', qr/0A000: cannot run a transaction command on a group.*HINT/s ],
+	[ 2, 'COMMIT', 'true', qr/0A000: cannot run a transaction command on a group/ ],
+	[ 2, 'SAVEPOINT a', 'true', qr/0A000: cannot run a transaction command on a group/ ],
+	[ 2, 'BEGIN', 'false', qr/0A000: cannot run a transaction command on a group/ ],
+	[ 2, "ROLLBACK PREPARED 'nothing'", 'false', qr/42704: prepared transaction with identifier "nothing" does not exist/ ])
+{
+	my ($group, $sql, $inside, $expected) = @$case;
+	($rc, $out, $err) = $one->psql('postgres',
+		"\\set VERBOSITY verbose\nSELECT vecdb.run_on_group($group, \$\$$sql\$\$, $inside)");
+	like($err, $expected, "$sql at group $group");
+}
+
 # a connection that the other side has closed is made again
 is($one->safe_psql('postgres', q{
 	SELECT vecdb.run_on_group(2, 'SELECT 1');
 	SELECT vecdb.run_on_group(3, 'SELECT 2');
-	SELECT count(*) FROM vecdb.run_on_group(2, 'SELECT pid FROM pg_stat_activity WHERE application_name ~ $$^vecdb $$');
+	SELECT count(*) FROM vecdb.run_on_group(2, 'SELECT pid FROM pg_stat_activity WHERE application_name ~ $$^vecdb [0-9]$$');
 	}), "1\n2\n1", 'one connection to each');
 my $session = $one->background_psql('postgres');
 is($session->query_safe("SELECT vecdb.run_on_group(2, 'SELECT 1')"), 1, 'a session with a connection');

@@ -114,6 +114,20 @@ like($err, qr/cannot prepare a transaction that has changed other groups.*HINT/s
 is(VecdbGroups::prepared(@nodes), 0, 'and nothing is prepared');
 like($one->safe_psql('postgres', q{SELECT vecdb.run_on_group(2, 'SELECT count(*) FROM t WHERE id = 99')}), qr/^0$/, 'nor done');
 
+# nor with a part that is lost
+$before = VecdbGroups::contents(@nodes);
+my $session = $one->background_psql('postgres', on_error_stop => 0);
+$session->query(q{BEGIN; INSERT INTO t VALUES (98, 'x');} . on(2, "INSERT INTO t VALUES (99, 'x')") . 'SAVEPOINT a');
+$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb 1:'});
+$session->query(on(2, 'SELECT 1'));
+$session->query('ROLLBACK TO a');
+$session->{stderr} = '';
+$session->query("PREPARE TRANSACTION 'mine'");
+like($session->{stderr}, qr/connection to group 2 was lost/, 'nor with a part that is lost');
+$session->quit;
+is(VecdbGroups::prepared(@nodes), 0, 'and nothing is prepared');
+is(VecdbGroups::contents(@nodes), $before, 'nor done');
+
 # no room for prepared transactions at a group: an ERROR, and nothing is done
 $three->append_conf('postgresql.conf', 'max_prepared_transactions = 0');
 $three->restart;

@@ -15,7 +15,7 @@ use VecdbGroups;
 my @nodes = VecdbGroups::start(3);
 my ($one, $two, $three) = @nodes;
 my ($rc, $out, $err);
-my $busy = q{SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^vecdb ' AND state = 'active'};
+my $busy = q{SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]' AND state = 'active'};
 
 sub on
 {
@@ -142,7 +142,7 @@ foreach my $groups ([3], [ 2, 3 ])
 		'and says how');
 	kill 'CONT', $peer;
 	$session->quit;
-	VecdbGroups::wait_for($three, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^vecdb '}, 'it ends');
+	VecdbGroups::wait_for($three, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'}, 'it ends');
 	$one->safe_psql('postgres', 'SELECT vecdb.recover_transactions()');
 	is(VecdbGroups::prepared(@nodes), 0, 'nothing is left prepared');
 	my $contents = VecdbGroups::contents(@nodes);
@@ -153,7 +153,7 @@ foreach my $groups ([3], [ 2, 3 ])
 # the connection breaks in the middle of a transaction
 $session = $one->background_psql('postgres', on_error_stop => 0);
 $session->query('BEGIN;' . on(2, q{INSERT INTO t VALUES (1, 'x')}) . on(3, q{INSERT INTO t VALUES (1, 'x')}));
-$three->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb '});
+$three->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'});
 $session->query('COMMIT');
 is(VecdbGroups::contents(@nodes), '||', 'a lost connection takes the transaction with it');
 is(VecdbGroups::prepared(@nodes), 0, 'nothing is prepared');
@@ -178,6 +178,10 @@ $two->safe_psql('postgres', qq{
 	UPDATE vecdb.catalog_cluster SET cluster_id = '$VecdbGroups::cluster_id';
 	INSERT INTO vecdb.catalog_local (cluster_id, group_id, system_identifier)
 		VALUES ('$VecdbGroups::cluster_id', 2, 'x')});
+($rc, $out, $err) = $one->psql('postgres', on(2, 'SELECT 1'));
+like($err, qr/is a copy of group 2/, 'a copy');
+$two->safe_psql('postgres', q{
+	UPDATE vecdb.catalog_local SET system_identifier = c.system_identifier FROM pg_control_system() c});
 like($one->safe_psql('postgres', on(2, 'SELECT 8')), qr/8/, 'the right one again');
 $two->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $two->restart;

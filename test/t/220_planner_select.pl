@@ -8,10 +8,10 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 use VecdbCluster;
+use VecdbStatements;
 
 my $tables = <<'SQL';
 CREATE TABLE items (id bigint PRIMARY KEY, tenant int, title text, tags text[], price numeric, score float8, created timestamptz, embedding vector(3));
@@ -47,30 +47,17 @@ foreach my $node ($cluster->single, map { $cluster->node($_) } $cluster->groups)
 my @statements = grep { /\S/ } <DATA>;
 chomp @statements;
 
-# What does each statement print?
-sub answers
-{
-	my ($node) = @_;
-	my $script = "SET hnsw.ef_search = 400;\n";
-	$script .= "\\echo =$_=\n$statements[$_];\n" foreach 0 .. $#statements;
-	my ($out, $err) = ('', '');
-	my $file = PostgreSQL::Test::Utils::tempdir() . '/statements.sql';
-	open my $handle, '>', $file or die "could not open $file: $!";
-	print $handle $script;
-	close $handle;
-	my $text = `psql -XqAt -f '$file' '@{[ $node->connstr('postgres') ]}' 2>&1`;
-	$text =~ s/^psql:\S+?:\d+: //mg;
-	my @parts = split /^=(\d+)=\n/m, $text;
-	shift @parts;
-	my %answers = @parts;
-	return \%answers;
-}
-
-my $expected = answers($cluster->single);
+my @cases = map { { sql => "$_;" } } @statements;
+my $always = 'SET hnsw.ef_search = 400;';
+my @expected = run_cases($cluster->single, $always, @cases);
+# the same mistake everywhere would show nothing
+is(scalar(grep { $_ eq '' } @expected), 0, 'each statement is answered');
+is(join("\n", map { $statements[$_] } grep { $expected[$_] =~ /^ERROR: /m } 0 .. $#cases),
+	"execute a(4, '[10,20,30]', 9223372036854775807, 3)", 'one fails, as it should');
 foreach my $group ($cluster->groups)
 {
-	my $found = answers($cluster->node($group));
-	is($found->{$_}, $expected->{$_}, "group $group: $statements[$_]")
+	my @found = run_cases($cluster->node($group), $always, @cases);
+	is($found[$_], $expected[$_], "group $group: $statements[$_]")
 	  foreach 0 .. $#statements;
 }
 

@@ -170,6 +170,51 @@ $cluster->refused(1, 'SET ROLE reader; SELECT count(*) FROM items',
 $cluster->refused(1, "SET ROLE reader; SELECT * FROM items WHERE id = $key{2}",
 	qr/permission denied for table items/, 'nor a row of it elsewhere');
 
+# Equality by another collation is not that by which keys are hashed.
+$cluster->query(1, <<'SQL');
+CREATE TABLE tags (tag text PRIMARY KEY, n int);
+SELECT vecdb.distribute_table('tags');
+INSERT INTO tags SELECT 'w' || i, i FROM generate_series(1, 40) i;
+SQL
+SKIP:
+{
+	skip 'no ICU', 10 if $cluster->query(1, "SELECT count(*) FROM pg_collation WHERE collprovider = 'i'") == 0;
+	my $ci = q{CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)};
+	$cluster->query($_, "SELECT count(*) FROM pg_collation WHERE collname = 'ci'") || $cluster->query($_, $ci) foreach $cluster->groups;
+	is($cluster->query(1, q{SELECT tag FROM tags WHERE tag = 'W7' COLLATE ci}), 'w7', 'a key by another collation');
+	is($cluster->query(1, q{SELECT count(*) FROM tags a JOIN tags b ON a.tag = upper(b.tag) COLLATE ci}), 40, 'a join by it');
+	is($cluster->query(1, q{SELECT count(*) FROM (SELECT tag COLLATE ci FROM tags INTERSECT SELECT upper(tag) COLLATE ci FROM tags) s}), 40, 'a set');
+	is($cluster->query(1, q{SELECT count(DISTINCT t) FROM (SELECT CASE WHEN n % 2 = 0 THEN upper(tag) ELSE 'w' || n + 1 END COLLATE ci AS t FROM tags) s}), 20, 'DISTINCT');
+	is($cluster->query(1, q{UPDATE tags SET n = 0 WHERE tag = 'W8' COLLATE ci RETURNING tag}), 'w8', 'UPDATE');
+	foreach my $sql (
+		q{UPDATE tags a SET n = 0 FROM tags b WHERE a.tag = b.tag COLLATE ci},
+		q{DELETE FROM tags a WHERE EXISTS (SELECT FROM tags b WHERE b.tag = a.tag COLLATE ci)},
+		q{MERGE INTO tags t USING tags s ON t.tag = s.tag COLLATE ci WHEN MATCHED THEN DELETE},
+		q{MERGE INTO tags t USING (VALUES ('W9', 5), ('W11', 3)) s (tag, n) ON t.tag = s.tag COLLATE ci WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.tag, s.n)})
+	{
+		$cluster->refused(1, $sql, qr/cannot execute this (statement|subquery) on all groups/);
+	}
+	is($cluster->query(1, q{WITH x AS MATERIALIZED (SELECT 1) DELETE FROM tags a USING tags b WHERE a.tag = b.tag AND b.tag = 'W10' COLLATE ci RETURNING a.tag}),
+		'w10', 'another collation beside the key');
+}
+
+# A key that no shard takes is found nowhere, and says so when it is written.
+$cluster->query(1, <<'SQL');
+CREATE TABLE listed (id int PRIMARY KEY, t text);
+CREATE TABLE ranged (id int PRIMARY KEY, t text);
+SELECT vecdb.distribute_table('listed', 'id', strategy => 'list', bounds => '{"{1,2,3}","{4,5,6}","{7,8,9}"}');
+SELECT vecdb.distribute_table('ranged', 'id', strategy => 'range', bounds => '{31,61}');
+INSERT INTO listed SELECT i, i FROM generate_series(1, 9) i;
+INSERT INTO ranged SELECT i, i FROM generate_series(1, 90) i;
+SQL
+is($cluster->query(1, 'SELECT count(*) FROM listed WHERE id = 10'), 0, 'a key of no shard');
+is($cluster->query(1, 'SELECT t FROM listed WHERE id IN (10, 5, 11)'), 5, 'among others');
+is($cluster->query(1, 'UPDATE listed SET t = 1 WHERE id = 10 RETURNING id'), '', 'UPDATE');
+is($cluster->query(1, 'SET plan_cache_mode = force_generic_plan; PREPARE q (int) AS SELECT t FROM listed WHERE id = $1; EXECUTE q (10); EXECUTE q (4); EXECUTE q (12)'),
+	4, 'a generic plan');
+$cluster->refused(1, "INSERT INTO listed VALUES (10, 'x')", qr/no shard of table "listed" takes the row/);
+is($cluster->query(1, 'SELECT string_agg(t, \',\' ORDER BY id) FROM ranged WHERE id IN (30, 31, 60, 61, 91)'), '30,31,60,61', 'ranges');
+
 is_deeply([ $cluster->crashes ], [], 'no process has crashed');
 
 done_testing();

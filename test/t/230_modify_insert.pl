@@ -82,6 +82,12 @@ both("INSERT INTO pairs (a, b, c) VALUES (1, 'b1', 5), (2, 'zz', 6) ON CONFLICT 
 both("INSERT INTO items (id, name) VALUES (5, 'x') ON CONFLICT (name) DO NOTHING");
 both("SELECT id, name, n, made AT TIME ZONE 'UTC' FROM items WHERE id < 210 OR id > 1000");
 $writes->in_place('items', 'after ON CONFLICT');
+is($cluster->query(1, join(";\n", 'BEGIN', (map {
+		"INSERT INTO items (id, name) SELECT g, 'long' FROM generate_series(1, 1000 + 10 * $_) g ON CONFLICT (id) DO UPDATE SET name = excluded.name"
+	} 1 .. 5),
+	q{SELECT count(*) FROM pg_backend_memory_contexts
+		WHERE name = 'CachedPlanSource' AND ident LIKE 'INSERT INTO public.items %'}, 'ROLLBACK')), 0,
+	'long statements of the own group are not kept');
 $cluster->refused($_, "INSERT INTO items (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 5",
 	qr/cannot change column "id" of table "items"/) foreach 1 .. 3;
 

@@ -25,6 +25,14 @@ $cluster->query(1, q{
 	GRANT USAGE ON SCHEMA shop TO readers;
 	CREATE TYPE shop.mood AS ENUM ('sad', 'it''s ok');
 	CREATE DOMAIN shop.positive AS int CHECK (value > 0);
+	CREATE PROCEDURE shop.proceed() LANGUAGE sql AS 'SELECT 1';
+	REVOKE EXECUTE ON PROCEDURE shop.proceed() FROM PUBLIC; GRANT EXECUTE ON PROCEDURE shop.proceed() TO readers;
+	REVOKE USAGE ON TYPE shop.mood FROM PUBLIC; GRANT USAGE ON TYPE shop.mood TO reader WITH GRANT OPTION;
+	REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT CREATE ON SCHEMA public TO reader;
+	ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO readers;
+	ALTER DEFAULT PRIVILEGES FOR ROLE reader REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+	ALTER ROLE reader SET search_path = shop, "$user"; ALTER ROLE reader SET work_mem = '7MB';
+	ALTER ROLE readers IN DATABASE postgres SET vecdb.share_ddl = off;
 	CREATE FUNCTION shop.plus(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
 	CREATE FUNCTION shop.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 	CREATE TABLE kinds (kind text PRIMARY KEY, n int);
@@ -46,6 +54,7 @@ $cluster->query(1, q{
 	CREATE POLICY mine ON shop.items FOR SELECT TO readers USING (amount > 1);
 	ALTER TABLE shop.items ENABLE ROW LEVEL SECURITY;
 	GRANT SELECT ON shop.items TO readers;
+	ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT DELETE ON TABLES TO reader;
 	GRANT UPDATE (title) ON shop.items TO reader WITH GRANT OPTION;
 	COMMENT ON TABLE shop.items IS E'it''s\tall';
 	COMMENT ON COLUMN shop.items.title IS 'a title';
@@ -65,27 +74,40 @@ my $describe = q{
 	SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'shop.items'::regclass ORDER BY 1;
 	SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE tgrelid = 'shop.items'::regclass AND NOT tgisinternal;
 	SELECT polname, polcmd, pg_get_expr(polqual, polrelid) FROM pg_policy;
-	SELECT relrowsecurity, relacl, reloptions, pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'shop.items'::regclass;
+	SELECT relrowsecurity, array(SELECT a::text FROM unnest(relacl) a ORDER BY 1), reloptions, pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'shop.items'::regclass;
 	SELECT attname, attacl FROM pg_attribute WHERE attrelid = 'shop.items'::regclass AND attacl IS NOT NULL;
 	SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext;
 	SELECT obj_description('shop.items'::regclass), col_description('shop.items'::regclass, attnum),
 		obj_description('shop.items_plus'::regclass)
 		FROM pg_attribute WHERE attrelid = 'shop.items'::regclass AND attname = 'title';
 	SELECT rolcanlogin, pg_has_role('reader', 'readers', 'member') FROM pg_roles WHERE rolname = 'reader';
+	SELECT nspname, array(SELECT a::text FROM unnest(nspacl) a ORDER BY 1) FROM pg_namespace WHERE nspname IN ('public', 'shop') ORDER BY 1;
+	SELECT prokind, proname, array(SELECT a::text FROM unnest(proacl) a ORDER BY 1) FROM pg_proc WHERE pronamespace = 'shop'::regnamespace ORDER BY 2;
+	SELECT typname, array(SELECT a::text FROM unnest(typacl) a ORDER BY 1) FROM pg_type WHERE typname IN ('mood', 'positive') ORDER BY 1;
+	SELECT pg_get_userbyid(defaclrole), defaclnamespace::regnamespace, defaclobjtype, array(SELECT a::text FROM unnest(defaclacl) a ORDER BY 1) FROM pg_default_acl ORDER BY 1, 2;
+	SELECT pg_get_userbyid(setrole), setdatabase <> 0, setconfig FROM pg_db_role_setting ORDER BY 1, 2;
 	SELECT count(*) FROM kinds};
 
 my $one = $cluster->query(1, $describe);
 $cluster->add_server(3);
 $cluster->join_server(3);
 is($cluster->query($_, $describe), $one, "group $_ has the same tables") foreach 2, 3;
-{
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	is($cluster->query(3, 'SELECT count(*), sum(n) FROM kinds'), '50|1275',
-		'a new group has the rows of reference tables');
-	is($cluster->query(3, 'SELECT count(*) FROM shop.items'), 0, 'and none of distributed ones');
-}
+is($cluster->query_own(3, 'SELECT count(*), sum(n) FROM kinds'), '50|1275',
+	'a new group has the rows of reference tables');
+is($cluster->query_own(3, 'SELECT count(*) FROM shop.items'), 0, 'and none of distributed ones');
 is($cluster->query(3, 'SELECT count(*), sum(amount) FROM shop.items'), '300|45150',
 	'but finds them all');
+is($cluster->query(2, 'SELECT group_id, shards, percent, even_percent FROM vecdb.balance ORDER BY 1'), "1|128|50.00|33.33\n2|128|50.00|33.33\n3|0|0.00|33.33",
+	'where the view of the balance shows that it owns no shards');
+is($cluster->query(2, 'SELECT group_id, shards FROM vecdb.groups ORDER BY 1'), "1|128\n2|128\n3|0", 'as does that of the groups');
+$cluster->query(3, q{CREATE TABLE later (id int PRIMARY KEY); SELECT vecdb.distribute_table('later')});
+is($cluster->query(1, q{SELECT min(n) > 80 FROM (SELECT count(*) AS n FROM vecdb.shards WHERE table_name = 'later'::regclass GROUP BY group_id) s}), 't',
+	'though it gets its share of tables that are distributed later');
+$cluster->query(2, q{DROP TABLE later; UPDATE kinds SET n = n + 1});
+{
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	is($cluster->query(3, 'SELECT sum(n) FROM kinds'), '1325', 'and what is written to reference tables');
+}
 is($cluster->query(2, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
 
 # Each group has its own values.

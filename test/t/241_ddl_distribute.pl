@@ -15,8 +15,7 @@ my $cluster = VecdbCluster->new('distribute', groups => 3)->start;
 sub held
 {
 	my ($table) = @_;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	return map { $cluster->query($_, "SELECT count(*) FROM ONLY $table") } $cluster->groups;
+	return map { $cluster->query_own($_, "SELECT count(*) FROM ONLY $table") } $cluster->groups;
 }
 
 sub sound
@@ -65,10 +64,7 @@ $cluster->query(1, "SELECT vecdb.distribute_table('odd')");
 cmp_ok($_, '>', 30, 'each group has a part') foreach held('odd');
 is($cluster->query($_, $digest), $before, "group $_ sees what was there") foreach $cluster->groups;
 $cluster->query(3, "SELECT vecdb.undistribute_table('odd')");
-{
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	is($cluster->query(3, $digest), $before, 'all comes back, to another group');
-}
+is($cluster->query_own(3, $digest), $before, 'all comes back, to another group');
 is($cluster->query($_, "SELECT to_regclass('odd') IS NULL"), 't', "and leaves group $_") foreach 1, 2;
 is($cluster->query(1, 'SELECT count(*) FROM vecdb.catalog_shard'), 0, 'no shard is left');
 $cluster->query(3, 'DROP TABLE odd');
@@ -98,8 +94,46 @@ is($cluster->query(1, 'SELECT key_columns, shard_count FROM vecdb.tables WHERE t
 	'{b,a}|16', 'which is the primary key, in its order');
 sound('strategies');
 refused(1, "SELECT vecdb.distribute_table('by_two')", qr/is a distributed table already.*HINT/s, 'once is enough');
+$cluster->query(2, 'ALTER TABLE by_range ENABLE ALWAYS TRIGGER fail');
 $cluster->query(2, "SELECT vecdb.undistribute_table('by_range')");
 is($cluster->query(2, 'SELECT count(*) FROM by_range'), 90, 'and back, without triggers');
+$cluster->query(2, "SELECT vecdb.distribute_table('by_range', shard_count => 8)");
+is($cluster->query(3, 'SELECT count(*) FROM by_range'), 90, 'also triggers that always fire, which do not go with rows');
+sound('a trigger that always fires');
+
+# Generated columns, defaults, domains and deferred keys come back as they were.
+$cluster->query(1, q{
+	CREATE DOMAIN small AS int CHECK (value < 1000);
+	CREATE TABLE made (id int PRIMARY KEY, s small, g int GENERATED ALWAYS AS (s * 2) STORED, d text DEFAULT 'x', UNIQUE (id, s) DEFERRABLE INITIALLY DEFERRED);
+	ALTER TABLE made ADD CHECK (s <> 5); CREATE INDEX made_g ON made (g);
+	INSERT INTO made (id, s, d) SELECT i, i * 7, NULL FROM generate_series(1, 100) i;
+	SELECT vecdb.distribute_table('made'); SELECT vecdb.undistribute_table('made');
+	SET enable_seqscan = off});
+is($cluster->query(1, 'SET enable_seqscan = off; SELECT count(*), sum(g), count(d), (SELECT id FROM made WHERE g = 140) FROM made'), '100|70700|0|10',
+	'generated columns and indexes are right');
+
+# Bounds are read as the session writes, and mean the same to all others.
+$cluster->query(1, q{
+	CREATE TABLE by_day (day date PRIMARY KEY); CREATE TABLE by_time (t timestamptz PRIMARY KEY); CREATE TABLE by_span (s interval PRIMARY KEY);
+	CREATE TABLE by_float (f float8 PRIMARY KEY); CREATE TABLE by_days (day date PRIMARY KEY);
+	SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Tokyo'; SET IntervalStyle = iso_8601; SET extra_float_digits = -5;
+	SELECT vecdb.distribute_table('by_day', 'day', 'range', bounds => '{01/02/2025,03/01/2026}');
+	SELECT vecdb.distribute_table('by_time', 't', 'range', bounds => '{01/02/2025 09:00:00}');
+	SELECT vecdb.distribute_table('by_span', 's', 'range', bounds => '{P1DT2H}');
+	SELECT vecdb.distribute_table('by_float', 'f', 'range', bounds => '{0.12345678901234567}');
+	SELECT vecdb.distribute_table('by_days', 'day', 'list', bounds => '{"{01/02/2025,02/03/2025}",NULL}');
+	INSERT INTO by_day VALUES ('15/01/2025'), ('15/02/2025'), ('02/01/2026'), ('04/01/2026');});
+is($cluster->query(2, q{SELECT string_agg(concat_ws(' ', low, high, list_values), ';' ORDER BY table_name::text, shard) FROM vecdb.shards WHERE table_name::text IN ('by_day', 'by_time', 'by_span', 'by_float', 'by_days')}),
+	'2025-02-01;2025-02-01 2026-01-03;2026-01-03;{2025-02-01,2025-03-02};;0.12345678901234566;0.12345678901234566;1 day 02:00:00;1 day 02:00:00;2025-02-01 00:00:00+00;2025-02-01 00:00:00+00',
+	'bounds are written in one form');
+is($cluster->query(3, q{SET DateStyle = 'Postgres, MDY'; SELECT array_agg(vecdb.shard_of('by_day', day) ORDER BY day) FROM by_day}), '{0,1,1,2}', 'and read so');
+sound('bounds');
+$cluster->query(1, 'CREATE TABLE plain (id int PRIMARY KEY, t text)');
+refused(1, "SELECT vecdb.distribute_table('plain', 'id', 'range', bounds => '{$_}')", qr/ascending order/, "bounds $_") foreach '5,3', '3,3', '1,10,9';
+foreach my $case ([ '{"{1,2}","{2,3}"}', 'one shard only' ], [ '{"{1,1}"}', 'one shard only' ], [ '{"{1,NULL}"}', 'must not be null' ], [ '{NULL,"{1}",NULL}', 'take all other values' ])
+{
+	refused(1, "SELECT vecdb.distribute_table('plain', 'id', 'list', bounds => '$case->[0]')", qr/$case->[1]/, "values $case->[0]");
+}
 
 # Reference tables.
 $cluster->query(3, q{
@@ -124,6 +158,21 @@ $cluster->query(1, q{
 	ALTER TABLE children ADD FOREIGN KEY (parent) REFERENCES parents ON DELETE CASCADE;});
 is($cluster->query(2, 'SELECT count(DISTINCT colocation_id) FROM vecdb.tables WHERE table_name IN (\'parents\'::regclass, \'children\'::regclass)'), 1, 'colocated');
 sound('colocated tables');
+$cluster->query(2, q{
+	CREATE TABLE with_custom (n int, t text, PRIMARY KEY (n, t)); INSERT INTO with_custom SELECT i, i FROM generate_series(1, 90) i;
+	SELECT vecdb.distribute_table('with_custom', 'n', colocate_with => 'by_custom');
+	INSERT INTO with_custom SELECT i, 'b' FROM generate_series(1, 90) i;});
+is($cluster->query(1, q{SELECT count(*), count(DISTINCT shard_function) FROM vecdb.tables WHERE shard_function IS NOT NULL;
+	SELECT count(*) FROM with_custom w JOIN by_custom b ON b.id = w.n}), "2|1\n180", 'colocated by a function');
+is(join(',', sort(held('with_custom'))), '60,60,60', 'which says where rows go');
+sound('a function for two tables');
+foreach my $more ("strategy => 'hash'", "strategy => 'custom'", "shard_function => 'third(int)'", 'shard_count => 3', "bounds => '{1}'")
+{
+	refused(1, "SELECT vecdb.distribute_table('plain', 'id', colocate_with => 'by_custom', $more)", qr/cannot be combined/, "colocate_with and $more");
+}
+$cluster->query(1, q{CREATE TABLE c_texts (t text COLLATE "C" PRIMARY KEY); CREATE TABLE texts (t text PRIMARY KEY);
+	SELECT vecdb.distribute_table('texts');});
+refused(1, q{SELECT vecdb.distribute_table('c_texts', colocate_with => 'texts')}, qr/cannot be colocated.*collations.*HINT/s, 'keys of another collation');
 $cluster->query(2, 'DELETE FROM parents WHERE id <= 50');
 is($cluster->query(3, 'SELECT count(*) FROM children'), 150, 'foreign keys work in each group');
 refused(1, "SELECT vecdb.undistribute_table('parents')", qr/cannot be enforced|depend on it/, 'what is referenced stays');

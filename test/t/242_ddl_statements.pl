@@ -15,8 +15,7 @@ sub everywhere
 {
 	my ($sql, $expected, $what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	is(join(' / ', map { $cluster->query($_, $sql) } $cluster->groups),
+	is(join(' / ', map { $cluster->query_own($_, $sql) } $cluster->groups),
 		join(' / ', ($expected) x 3), $what);
 	return;
 }
@@ -34,8 +33,7 @@ sub refused
 sub on_node
 {
 	my ($group, $sql) = @_;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	return $cluster->query($group, $sql);
+	return $cluster->query_own($group, $sql);
 }
 
 $cluster->query(1, q{
@@ -111,6 +109,29 @@ $cluster->query(3, q{
 everywhere(q{SELECT plus(1), total(i), 'ok'::mood, '(1,ok,2)'::pair FROM generate_series(1, 3) i}, '2|6|ok|(1,ok,2)',
 	'types and functions');
 
+# what belongs to them, by other ways
+$cluster->query(1, q{
+	ALTER STATISTICS shop.s SET STATISTICS 33; ALTER STATISTICS shop.s RENAME TO s2; COMMENT ON STATISTICS shop.s2 IS 'st';
+	ALTER STATISTICS shop.s2 OWNER TO clerk; ALTER STATISTICS shop.s2 SET SCHEMA public;
+	ALTER TRIGGER note ON shop.items DEPENDS ON EXTENSION plpgsql; ALTER FUNCTION shop.note() DEPENDS ON EXTENSION plpgsql;
+	CREATE STATISTICS bye ON title, a FROM shop.items; DROP STATISTICS bye;
+	CREATE TEXT SEARCH TEMPLATE tmpl (LEXIZE = dsimple_lexize); CREATE TEXT SEARCH PARSER prs (START = prsd_start, GETTOKEN = prsd_nexttoken,
+		END = prsd_end, LEXTYPES = prsd_lextype); CREATE CONVERSION conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+	CREATE TRUSTED LANGUAGE lang HANDLER plpgsql_call_handler; GRANT USAGE ON LANGUAGE lang TO clerk; CREATE ACCESS METHOD am TYPE TABLE HANDLER heap_tableam_handler;
+	CREATE FUNCTION member() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER EXTENSION vector ADD FUNCTION member();
+	ALTER EXTENSION vector DROP FUNCTION member()});
+everywhere(q{SELECT (SELECT concat_ws(' ', stxname, stxnamespace::regnamespace, pg_get_userbyid(stxowner), stxstattarget, obj_description(oid, 'pg_statistic_ext')) FROM pg_statistic_ext),
+	(SELECT count(*) FROM pg_depend WHERE deptype = 'x' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'plpgsql')),
+	(SELECT count(*) FROM pg_ts_template WHERE tmplname = 'tmpl'), (SELECT count(*) FROM pg_ts_parser WHERE prsname = 'prs'),
+	(SELECT count(*) FROM pg_conversion WHERE conname = 'conv'), has_language_privilege('clerk', 'lang', 'USAGE'), (SELECT count(*) FROM pg_am WHERE amname = 'am')},
+	's2 public clerk 33 st|2|1|1|1|t|1', 'statistics, dependencies, languages, parsers and conversions');
+refused(1, $_, qr/SESSION_USER.*HINT/s, "$_ would mean another role elsewhere")
+	foreach 'ALTER TABLE codes OWNER TO SESSION_USER', 'GRANT SELECT ON codes TO clerk, SESSION_USER', 'CREATE POLICY q ON codes TO SESSION_USER',
+	'CREATE SCHEMA AUTHORIZATION SESSION_USER', 'GRANT clerk TO SESSION_USER', 'ALTER DEFAULT PRIVILEGES FOR ROLE SESSION_USER GRANT SELECT ON TABLES TO clerk',
+	'REASSIGN OWNED BY clerk TO SESSION_USER', 'ALTER ROLE SESSION_USER SET work_mem = 100';
+refused(1, 'ALTER EXTENSION vector ADD TABLE codes', qr/shared by a cluster.*HINT/s, 'tables of extensions');
+$cluster->query(1, 'ALTER TABLE codes OWNER TO CURRENT_USER');
+
 # names
 $cluster->query(1, q{
 	ALTER TABLE shop.items RENAME COLUMN id TO number;
@@ -136,7 +157,18 @@ everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,it
 on_node(3, 'UPDATE things SET a = 0 WHERE false; ALTER TABLE things DROP CONSTRAINT good; UPDATE things SET a = 0');
 refused(2, 'CREATE INDEX CONCURRENTLY slow ON things ((1 / a))', qr/division by zero/, 'when it fails in one group');
 everywhere($indexes, 'both_idx,items_embedding_idx,items_pkey,items_title_idx,items_title_idx1', 'nothing is left in any');
+on_node(1, 'CREATE INDEX slow ON things ((1 / a))');
+refused(2, 'CREATE INDEX CONCURRENTLY slow ON things (a)', qr/"slow" already exists in group 1.*HINT/s, 'nor where another index has the name');
+refused(2, 'CREATE INDEX CONCURRENTLY IF NOT EXISTS slow ON things ((1 / a))', qr/division by zero/, 'when it fails, and one group had it');
+is(join(',', map { on_node($_, q{SELECT coalesce(to_regclass('slow')::text, '-')}) } 1, 2, 3), 'slow,-,-', 'that one keeps it');
+on_node(1, 'DROP INDEX slow');
 on_node(3, 'UPDATE things SET a = 7; ALTER TABLE things ADD CONSTRAINT good CHECK (a > 0)');
+on_node(3, 'CREATE INDEX slow ON things (a)');
+$cluster->query(2, 'CREATE INDEX CONCURRENTLY IF NOT EXISTS slow ON things (a)');
+everywhere(q{SELECT to_regclass('slow') IS NOT NULL}, 't', 'who has it already counts');
+on_node(3, 'DROP INDEX slow');
+$cluster->query(1, 'DROP INDEX IF EXISTS slow');
+everywhere(q{SELECT to_regclass('slow') IS NULL}, 't', 'IF EXISTS, where some do not');
 refused(1, 'CREATE INDEX CONCURRENTLY ON things (a)', qr/without a name.*HINT/s, 'it needs a name');
 refused(1, 'BEGIN; CREATE INDEX CONCURRENTLY x ON things (a)', qr/cannot run inside a transaction block/, 'and no transaction');
 my $vacuumed = q{SELECT bool_and(coalesce(last_vacuum, last_analyze) IS NOT NULL), bool_and(last_analyze IS NOT NULL)
@@ -145,6 +177,7 @@ $cluster->query(2, 'VACUUM (ANALYZE) things');
 select(undef, undef, undef, 1);
 everywhere($vacuumed, 't|t', 'VACUUM and ANALYZE');
 $cluster->query(2, 'BEGIN; ANALYZE things; COMMIT; REINDEX TABLE things; CLUSTER things USING items_pkey');
+$cluster->query(2, 'VACUUM things, things; ANALYZE things (a), things (title); GRANT SELECT ON things, things TO clerk');
 refused(2, 'VACUUM things, own', qr/shared and ordinary tables/, 'but not mixed');
 
 # --- all or nothing ---
@@ -173,6 +206,33 @@ is($cluster->query(3, q{TRUNCATE young RESTART IDENTITY; ALTER SEQUENCE young_id
 	'restarts within its own part');
 refused(1, 'ALTER SEQUENCE young_id_seq MAXVALUE 100', qr/divided between groups.*HINT/s, 'which stays as it is');
 $cluster->query(1, 'DROP TABLE young');
+
+# what is said of sequences
+$cluster->query(1, q{CREATE SEQUENCE free; CREATE SEQUENCE other;
+	CREATE TABLE counted (id bigint DEFAULT nextval('free') PRIMARY KEY, s bigserial);
+	SELECT vecdb.distribute_table('counted');});
+$cluster->query($_->[0], $_->[1]) foreach [2, 'ALTER SEQUENCE free RENAME TO freed'], [3, 'CREATE SCHEMA away; ALTER SEQUENCE freed SET SCHEMA away'],
+	[1, q{COMMENT ON SEQUENCE away.freed IS 'c'}], [2, 'ALTER SEQUENCE away.freed OWNER TO clerk'],
+	[3, 'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk'], [1, 'ALTER SEQUENCE counted_s_seq INCREMENT BY 7'];
+everywhere(q{SELECT pg_get_expr(adbin, adrelid), obj_description('away.freed'::regclass), pg_get_userbyid(relowner), seqincrement,
+	has_sequence_privilege('clerk', 'counted_s_seq', 'USAGE')
+	FROM pg_class c, pg_attrdef, pg_sequence WHERE c.oid = 'away.freed'::regclass AND adrelid = 'counted'::regclass AND adnum = 1
+	AND seqrelid = 'counted_s_seq'::regclass},
+	q{nextval('away.freed'::regclass)|c|clerk|7|t}, 'sequences are renamed, moved, commented and given away');
+my $divided = qr/divided.*HINT/s;
+refused(2, 'ALTER SEQUENCE counted_s_seq RESTART WITH 9007199254740995 INCREMENT BY 3', $divided, 'not two things at once');
+refused(1, q{ALTER TABLE counted ALTER s SET DEFAULT nextval('other')}, $divided, 'no undivided sequence as a default');
+refused(1, 'ALTER SEQUENCE other OWNED BY counted.s', $divided, 'nor as a property');
+refused(1, 'CREATE SEQUENCE another OWNED BY counted.s', $divided, 'nor a new one');
+everywhere('SELECT seqincrement FROM pg_sequence WHERE seqrelid = \'counted_s_seq\'::regclass', 7, 'and nothing has changed');
+$cluster->query(3, 'DROP SEQUENCE counted_s_seq CASCADE');
+everywhere(q{SELECT to_regclass('counted_s_seq') IS NULL, count(*) FROM pg_attrdef WHERE adrelid = 'counted'::regclass}, 't|1', 'a sequence is dropped with its default');
+$cluster->query(2, 'ALTER TABLE counted ADD COLUMN i int; DROP TABLE counted');
+$cluster->query(1, 'CREATE TABLE ids (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY); SELECT vecdb.distribute_table(\'ids\'); ALTER TABLE ids ALTER id SET GENERATED ALWAYS');
+everywhere(q{SELECT attidentity FROM pg_attribute WHERE attrelid = 'ids'::regclass AND attnum = 1}, 'a', 'how an identity column is generated');
+refused(1, "ALTER TABLE ids ALTER id $_", qr/identity column.*HINT:.*ALTER SEQUENCE/s, "but not $_")
+	foreach 'RESTART WITH 5', 'SET INCREMENT BY 2', 'SET GENERATED BY DEFAULT SET CACHE 7', 'SET MAXVALUE 100';
+$cluster->query(1, 'DROP TABLE ids');
 
 # --- two at once, from two nodes ---
 
@@ -206,17 +266,27 @@ refused(1, 'ALTER TABLE things ALTER number TYPE int', qr/distribution key.*HINT
 refused(1, 'ALTER TABLE things ADD COLUMN s serial', qr/serial column.*HINT/s, 'serial');
 refused(1, 'ALTER TABLE things ADD COLUMN s int GENERATED ALWAYS AS IDENTITY', qr/identity.*HINT/s, 'identity');
 refused(1, 'ALTER TABLE codes ADD COLUMN r float8 DEFAULT random()', qr/not a constant.*HINT/s, 'what would differ between copies');
-refused(1, 'ALTER TABLE things INHERIT own', qr/shared by a cluster/, 'a parent');
-refused(1, 'CREATE TABLE child () INHERITS (things)', qr/shared by a cluster/, 'a child');
+refused(1, 'ALTER TABLE things INHERIT own', qr/shared by a cluster.*HINT/s, 'a parent');
+refused(1, 'CREATE TABLE child () INHERITS (things)', qr/shared by a cluster.*HINT/s, 'a child');
 refused(1, 'CREATE TABLE whole (number bigint) PARTITION BY LIST (number); ALTER TABLE whole ATTACH PARTITION others FOR VALUES IN (1)',
-	qr/shared by a cluster/, 'a partition');
+	qr/shared by a cluster.*HINT/s, 'a partition');
 refused(1, 'CREATE RULE r AS ON DELETE TO things DO INSTEAD NOTHING', qr/rules.*HINT/s, 'rules');
 refused(1, 'CREATE SCHEMA another CREATE TABLE t (a int)', qr/together with its tables.*HINT/s, 'a schema with tables');
 refused(1, 'GRANT SELECT ON things, own TO clerk', qr/one statement.*HINT/s, 'mixed grants');
 refused(1, 'DROP EXTENSION vecdb CASCADE', qr/belongs to a cluster.*HINT/s, 'our own extension');
 refused(1, 'SET ROLE boss; ALTER TABLE things ADD COLUMN z int', qr/must be owner/, 'who is not the owner');
 refused(1, 'SET ROLE boss; CREATE INDEX CONCURRENTLY z ON things (a)', qr/must be owner/, 'nor concurrently');
-refused(1, 'SET ROLE boss; VACUUM things', qr/must be owner|permission denied/, 'nor VACUUM');
+refused(1, 'SET ROLE boss; REINDEX TABLE CONCURRENTLY things', qr/must be owner/, 'nor is anything built again');
+refused(1, 'SET ROLE boss; TRUNCATE things', qr/permission denied for table things/, 'TRUNCATE takes a privilege');
+foreach my $sql ('VACUUM things', 'ANALYZE things', 'BEGIN; ANALYZE things; COMMIT')
+{
+	my ($rc, $out, $err) = $cluster->try(1, "SET ROLE boss; $sql");
+	is($rc, 0, "$sql of another's table is no error");
+	is(() = $err =~ /WARNING: .*"things"/g, 1, 'but one warning') or diag($err);
+}
+unlike(slurp_file($cluster->node(2)->logfile), qr/WARNING: .*(?:vacuum|analyze) "things"/, 'and no other group was troubled');
+$cluster->query(1, 'CREATE TABLE young (id int PRIMARY KEY); SELECT vecdb.distribute_table(\'young\'); GRANT TRUNCATE ON young TO boss;
+	SET ROLE boss; TRUNCATE young; RESET ROLE; DROP TABLE young');
 is($cluster->query(3, 'SELECT * FROM vecdb.check_cluster()'), '', 'nothing is wrong');
 
 refused(1, 'SET vecdb.share_ddl = off; DROP TYPE mood CASCADE', qr/on one node of a cluster only.*HINT/s, 'columns of one node');

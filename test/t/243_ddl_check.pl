@@ -15,8 +15,7 @@ my $cluster = VecdbCluster->new('check', groups => 3,
 sub on_node
 {
 	my ($group, $sql) = @_;
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	return $cluster->query($group, $sql);
+	return $cluster->query_own($group, $sql);
 }
 
 sub found
@@ -55,7 +54,9 @@ on_node(3, 'UPDATE vecdb.catalog_cluster SET epoch = epoch - 1');
 on_node(2, q{BEGIN; CREATE TABLE left_over (a int); PREPARE TRANSACTION 'vecdb_old'; });
 on_node(1, q{INSERT INTO vecdb.catalog_commit VALUES ('vecdb_lost', now() - interval '1 hour')});
 select(undef, undef, undef, 8);
-found(qr/prepared\|group 2: prepared since .*: vecdb_old/, 'prepared transactions');
+found(qr/^transactions\|prepared\|group 2: prepared since [^|]*: vecdb_old$/m, 'prepared transactions');
+found(qr/^transactions\|commit records\|group 1: not finished since [^|]*: vecdb_lost$/m, 'commit records');
+on_node(1, q{DELETE FROM vecdb.catalog_commit WHERE gid = 'vecdb_lost'});
 on_node(2, q{ROLLBACK PREPARED 'vecdb_old'});
 $cluster->stop_node(3);
 my ($rc, $out, $err) = $cluster->try(1, 'SELECT * FROM vecdb.check_cluster()');

@@ -100,19 +100,17 @@ sub compare_file
 sub misplaced
 {
 	my ($cluster) = @_;
-	# a session that sees one group's rows alone
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
 	my %key = (items => 'id', users => 'id', orders => 'user_id', notes => 'id', words => 'word');
 	my @found;
 	my $reference = 'SELECT * FROM categories ORDER BY id';
-	my $first = $cluster->query(1, $reference);
+	my $first = $cluster->query_own(1, $reference);
 	foreach my $group ($cluster->groups)
 	{
-		push @found, $cluster->query($group, join(' UNION ALL ', map {
+		push @found, $cluster->query_own($group, join(' UNION ALL ', map {
 			"SELECT 'group $group: $_ ' || $key{$_} FROM $_ "
 			  . "WHERE vecdb.group_of('$_', $key{$_}) <> vecdb.local_group()"
 		} sort keys %key));
-		push @found, "group $group: categories differ" if $cluster->query($group, $reference) ne $first;
+		push @found, "group $group: categories differ" if $cluster->query_own($group, $reference) ne $first;
 	}
 	return join "\n", grep { $_ ne '' } @found;
 }

@@ -143,12 +143,8 @@ $cluster->query(1, q{
 	CREATE TABLE by_point (id point, n int);
 	CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES two_keys);
 	CREATE TABLE plain (id int PRIMARY KEY);
-	CREATE VIEW a_view AS SELECT 1 AS id;
-	CREATE TEMP TABLE temporary (id int PRIMARY KEY);});
-{
-	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
-	$cluster->query(2, 'CREATE TABLE taken (something text)');
-}
+	CREATE VIEW a_view AS SELECT 1 AS id;});
+$cluster->query_own(2, 'CREATE TABLE taken (something text)');
 refused_unchanged("SELECT vecdb.distribute_table('no_key')", '\w+', 'no primary key.*HINT', 'a table without a key');
 refused_unchanged("SELECT vecdb.distribute_table('no_key', 'c')", '42703', 'column "c"', 'a key that is no column');
 refused_unchanged("SELECT vecdb.distribute_table('two_keys')", '\w+', 'two_keys_mail_key.*cannot be enforced.*HINT',
@@ -158,6 +154,8 @@ refused_unchanged("SELECT vecdb.distribute_table('by_point', 'id')", '\w+', 'can
 refused_unchanged("SELECT vecdb.distribute_table('child')", '\w+', 'cannot be enforced.*HINT', 'a foreign key to an ordinary table');
 refused_unchanged("SELECT vecdb.distribute_table('items')", '\w+', 'is a distributed table already', 'a table that is distributed');
 refused_unchanged("SELECT vecdb.distribute_table('a_view', 'id')", '\w+', 'a_view', 'a view');
+refused_unchanged("CREATE TEMP TABLE temporary (id int PRIMARY KEY); SELECT vecdb.distribute_table('temporary')",
+	'0A000', 'temporary', 'a temporary table');
 refused_unchanged("SELECT vecdb.distribute_table('pg_class', 'oid')", '\w+', 'pg_class', 'a system catalog');
 refused_unchanged("SELECT vecdb.distribute_table('plain', strategy => 'magic')", '\w+', 'strategy "magic" does not exist', 'no strategy');
 refused_unchanged("SELECT vecdb.distribute_table('plain', shard_count => 100)", '\w+', 'shard_count cannot be 100', 'shards that are no power of two');

@@ -164,6 +164,11 @@ def after_create(table):
     return template.replace('{table}', table) if template else None
 
 
+def is_cluster():
+    """Is every table that a client creates distributed?"""
+    return 'VECDB_CLIENTS_GROUPS' in os.environ
+
+
 def check_version(version):
     """Frameworks switch iterative scans on from 0.8 of "vector" on."""
     assert tuple(int(n) for n in version.split('.')) >= (0, 8, 0)

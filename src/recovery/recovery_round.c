@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * remote_recovery.c
+ * recovery_round.c
  *	  Finish transactions that a crash left prepared at other groups.
  *
  * Each group looks after the transactions that it coordinated.  What decides
@@ -20,7 +20,7 @@
  * its name is prepared at step 5 has committed it.
  *
  * IDENTIFICATION
- *	  src/remote/remote_recovery.c
+ *	  src/recovery/recovery_round.c
  *
  *-------------------------------------------------------------------------
  */
@@ -40,10 +40,12 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 #include "vecdb/lib_debug.h"
-
-#include "remote_private.h"
+#include "vecdb/remote.h"
+#include "vecdb/remote_record.h"
+#include "recovery_private.h"
 
 /* Something prepared at a group */
 typedef struct PreparedEntry
@@ -86,10 +88,10 @@ vecdb_recover_transactions(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to recover transactions")));
 	InitMaterializedSRF(fcinfo, 0);
-	remote_recovery_round(&actions);
+	recovery_round(&actions);
 	foreach(lc, actions)
 	{
-		RemoteAction *action = lfirst(lc);
+		RecoveryAction *action = lfirst(lc);
 		Datum		values[4] = {0};
 		bool		nulls[4] = {false, false, false, false};
 
@@ -107,13 +109,13 @@ vecdb_recover_transactions(PG_FUNCTION_ARGS)
 }
 
 /*
- * remote_recovery_round -- do one round
+ * recovery_round -- do one round
  *
  * Returns true when all groups were reached and nothing is left to be done.
  * Adds what was done, and what could not be, to *actions.
  */
 bool
-remote_recovery_round(List **actions)
+recovery_round(List **actions)
 {
 	List	   *groups = list_other_groups();
 	List	   *prepared = NIL;
@@ -130,16 +132,16 @@ remote_recovery_round(List **actions)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot recover transactions on a standby")));
-	if (remote_transaction_is_open())
+	if (vdb_remote_is_open())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot recover transactions within one that uses other groups"),
 				 errhint("Call vecdb.recover_transactions() in a transaction of its own.")));
 
 	/* lock rule 1: one round at a time */
-	rel = table_open(remote_record_table(), ShareUpdateExclusiveLock);
+	rel = table_open(vdb_remote_record_table(), ShareUpdateExclusiveLock);
 	complete = list_prepared(groups, &prepared, actions);	/* step 1 */
-	VDB_DEBUG_POINT("remote_recovery_listed");
+	VDB_DEBUG_POINT("recovery_listed");
 	foreach(lc, prepared)
 	{
 		PreparedEntry *entry = lfirst(lc);
@@ -157,8 +159,9 @@ remote_recovery_round(List **actions)
 		complete &= finish(entry, find_record(records, entry->name) != NULL,
 						   actions);	/* step 4 */
 	}
+	/* what step 3 came too early for is the next round's */
 	if (list_prepared(groups, &again, actions)) /* step 5 */
-		complete &= delete_records(rel, records, again);
+		complete &= delete_records(rel, records, again) && again == NIL;
 	else
 		complete = false;
 	table_close(rel, NoLock);
@@ -196,47 +199,33 @@ list_prepared(List *groups, List **prepared, List **actions)
 static bool
 list_prepared_at(int group, List **prepared, List **actions)
 {
-	RemoteConnection *c = remote_connection(group);
-	const char *prefix = remote_record_prefix();
-	VdbRequest *request;
-	PGresult   *res;
-	char	   *why = NULL;
+	VdbAnswer	answer;
 
-	remote_transaction_check(c);
-	if (!remote_try_connect(c, &why))
+	if (!vdb_remote_ask(group,
+						psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
+								 " WHERE database = pg_catalog.current_database()"
+								 " AND pg_catalog.starts_with(gid, '%s')",
+								 vdb_remote_record_prefix()),
+						0, &answer))
 	{
-		add_action(actions, group, NULL, "not reached", why);
+		add_action(actions, group, NULL, "not reached", answer.why);
 		return false;
 	}
-	request = remote_request_ask(c,
-								 psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
-										  " WHERE database = pg_catalog.current_database()"
-										  " AND pg_catalog.starts_with(gid, '%s')",
-										  prefix));
-	if (request->error || request->lost)
-		why = pstrdup(request->error ? PQresultErrorMessage(request->error) :
-					  "the connection was lost");
-	while ((res = remote_rows_get(request)) != NULL)
+	for (int row = 0; answer.rows && row < PQntuples(answer.rows); row++)
 	{
-		for (int row = 0; row < PQntuples(res); row++)
-		{
-			PreparedEntry *entry = palloc(sizeof(PreparedEntry));
-			char	   *end;
+		PreparedEntry *entry = palloc(sizeof(PreparedEntry));
+		char	   *end;
 
-			entry->group = group;
-			entry->gid = pstrdup(PQgetvalue(res, row, 0));
-			entry->name = pstrdup(entry->gid);
-			end = strrchr(entry->name, '_');
-			if (end)
-				*end = '\0';
-			*prepared = lappend(*prepared, entry);
-		}
-		PQclear(res);
+		entry->group = group;
+		entry->gid = pstrdup(PQgetvalue(answer.rows, row, 0));
+		entry->name = pstrdup(entry->gid);
+		end = strrchr(entry->name, '_');
+		if (end)
+			*end = '\0';
+		*prepared = lappend(*prepared, entry);
 	}
-	vdb_remote_close(request);
-	if (why)
-		add_action(actions, group, NULL, "not reached", why);
-	return why == NULL;
+	PQclear(answer.rows);
+	return true;
 }
 
 /* Is the transaction of that name still running here? */
@@ -301,33 +290,25 @@ find_record(List *records, const char *name)
 static bool
 finish(PreparedEntry *entry, bool commit, List **actions)
 {
-	RemoteConnection *c = remote_connection(entry->group);
-	VdbRequest *request;
-	char	   *why = NULL;
-	const char *state;
+	VdbAnswer	answer;
 
-	if (!remote_try_connect(c, &why))
+	if (vdb_remote_ask(entry->group,
+					   psprintf("%s PREPARED %s",
+								commit ? "COMMIT" : "ROLLBACK",
+								quote_literal_cstr(entry->gid)),
+					   0, &answer))
 	{
-		add_action(actions, entry->group, entry->gid, "not reached", why);
-		return false;
-	}
-	request = remote_request_ask(c, psprintf("%s PREPARED %s",
-											 commit ? "COMMIT" : "ROLLBACK",
-											 quote_literal_cstr(entry->gid)));
-	state = request->error ? PQresultErrorField(request->error,
-												PG_DIAG_SQLSTATE) : NULL;
-	/* the one who prepared it may have been quicker */
-	if (state == NULL || strcmp(state, "42704") != 0)
-	{
-		if (request->error)
-			why = pstrdup(PQresultErrorMessage(request->error));
-		else if (request->lost)
-			why = pstrdup("the connection was lost");
 		add_action(actions, entry->group, entry->gid,
-				   why ? "failed" : commit ? "committed" : "rolled back", why);
+				   commit ? "committed" : "rolled back", NULL);
+		return true;
 	}
-	vdb_remote_close(request);
-	return why == NULL;
+	/* the one who prepared it has been quicker */
+	if (answer.sqlstate == ERRCODE_UNDEFINED_OBJECT)
+		return true;
+	add_action(actions, entry->group, entry->gid,
+			   answer.sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION ?
+			   "not reached" : "failed", answer.why);
+	return false;
 }
 
 /*
@@ -366,7 +347,7 @@ static void
 add_action(List **actions, int group, const char *gid, const char *what,
 		   const char *why)
 {
-	RemoteAction *action = palloc(sizeof(RemoteAction));
+	RecoveryAction *action = palloc(sizeof(RecoveryAction));
 
 	action->group = group;
 	action->gid = gid ? pstrdup(gid) : NULL;

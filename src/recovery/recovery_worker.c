@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
- * remote_worker.c
+ * recovery_worker.c
  *	  Background workers that have transactions recovered.
  *
  * A launcher looks every vecdb.recovery_interval whether a database is to be
  * looked at: all of them after a start, since there may have been a crash, and
- * later those in which transactions were prepared at other groups, until a
- * round finds nothing left.  It starts a worker in the database for one round,
- * which ends after it, so that no database is kept from being dropped.
+ * then once in ALL_ROUNDS, in case something has been missed; in between those
+ * in which transactions were prepared at other groups, until a round finds
+ * nothing left.  It starts a worker in the database for one round, which ends
+ * after it, so that no database is kept from being dropped.
  *
  * IDENTIFICATION
- *	  src/remote/remote_worker.c
+ *	  src/recovery/recovery_worker.c
  *
  *-------------------------------------------------------------------------
  */
@@ -36,23 +37,38 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
-#include "remote_private.h"
+#include "vecdb/catalog.h"
+#include "vecdb/lib_debug.h"
+#include "vecdb/remote_record.h"
+#include "recovery_private.h"
+
+/* All databases are looked at once in as many rounds */
+#define ALL_ROUNDS 60
+
+static int	recovery_interval = 10;
 
 PGDLLEXPORT void vecdb_launcher_worker(Datum arg);
 PGDLLEXPORT void vecdb_recovery_worker(Datum arg);
 
+static List *choose_databases(bool all);
 static List *list_databases(void);
 static void run_in_database(Oid database);
-static void recover_here(Oid database);
+static void recover_here(void);
+static void log_actions(List *actions);
 static void fill_worker(BackgroundWorker *worker, const char *function,
 						const char *type);
 
-/* remote_worker_init -- have the launcher started with the server */
+/* vdb_recovery_init -- see vecdb/recovery.h */
 void
-remote_worker_init(void)
+vdb_recovery_init(void)
 {
 	BackgroundWorker worker;
 
+	DefineCustomIntVariable("vecdb.recovery_interval",
+							"Sets how often transactions that a crash left prepared are looked for.",
+							NULL, &recovery_interval, 10, 1,
+							86400, PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
 	fill_worker(&worker, "vecdb_launcher_worker", "vecdb launcher");
 	worker.bgw_restart_time = 10;
 	strlcpy(worker.bgw_name, "vecdb launcher", BGW_MAXLEN);
@@ -82,7 +98,7 @@ vecdb_launcher_worker(Datum arg)
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
 												  "vecdb launcher",
 												  ALLOCSET_DEFAULT_SIZES);
-	bool		first = true;
+	int			rounds = 0;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
@@ -95,8 +111,9 @@ vecdb_launcher_worker(Datum arg)
 		ListCell   *lc;
 
 		MemoryContextSwitchTo(context);
-		databases = first ? list_databases() : remote_shared_databases();
-		first = false;
+		databases = choose_databases(rounds == 0);
+		rounds = (rounds + 1) % VDB_DEBUG_VALUE("recovery_all_rounds",
+												ALL_ROUNDS);
 		foreach(lc, databases)
 		{
 			if (!ShutdownRequestPending)
@@ -105,7 +122,7 @@ vecdb_launcher_worker(Datum arg)
 		MemoryContextReset(context);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 remote_recovery_interval * 1000L, PG_WAIT_EXTENSION);
+						 recovery_interval * 1000L, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -115,6 +132,28 @@ vecdb_launcher_worker(Datum arg)
 		}
 	}
 	proc_exit(0);
+}
+
+/* The databases to be looked at now; one that is gone is forgotten */
+static List *
+choose_databases(bool all)
+{
+	List	   *wanted = vdb_remote_databases();
+	List	   *chosen = NIL;
+	List	   *existing;
+	ListCell   *lc;
+
+	if (wanted == NIL && !all)
+		return NIL;
+	existing = list_databases();
+	foreach(lc, wanted)
+	{
+		if (list_member_oid(existing, lfirst_oid(lc)))
+			chosen = lappend_oid(chosen, lfirst_oid(lc));
+		else
+			vdb_remote_forget_database(lfirst_oid(lc), PG_UINT64_MAX);
+	}
+	return all ? existing : chosen;
 }
 
 /* All databases that can be connected to */
@@ -171,23 +210,21 @@ run_in_database(Oid database)
 void
 vecdb_recovery_worker(Datum arg)
 {
-	Oid			database = DatumGetObjectId(arg);
-
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	/* a database that is gone is not looked at again */
-	remote_shared_forget(database);
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	recover_here(database);
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
+											  InvalidOid, 0);
+	recover_here();
 	proc_exit(0);
 }
 
 /* Do a round, if this database is in a cluster */
 static void
-recover_here(Oid database)
+recover_here(void)
 {
 	List	   *actions = NIL;
-	ListCell   *lc;
+	bool		complete = true;
+	uint64		requests = PG_UINT64_MAX;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -197,19 +234,50 @@ recover_here(Oid database)
 		vdb_catalog_cluster() != NULL)
 	{
 		/* stays asked for until a round has found nothing left */
-		remote_shared_request_recovery();
-		if (remote_recovery_round(&actions))
-			remote_shared_forget(database);
+		requests = vdb_remote_request_recovery();
+		complete = recovery_round(&actions);
+		VDB_DEBUG_POINT("recovery_done");
 	}
+	log_actions(actions);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	if (complete)
+		vdb_remote_forget_database(MyDatabaseId, requests);
+}
+
+/* Log what was done, and now and then what could not be */
+static void
+log_actions(List *actions)
+{
+	bool		asked = false;
+	bool		may_report = false;
+	ListCell   *lc;
+
 	foreach(lc, actions)
 	{
-		RemoteAction *action = lfirst(lc);
+		RecoveryAction *action = lfirst(lc);
 
 		if (action->why == NULL)
+		{
 			ereport(LOG,
 					(errmsg("transaction \"%s\" was %s at group %d",
 							action->gid, action->what, action->group)));
+			continue;
+		}
+		if (!asked)
+			may_report = vdb_remote_may_report(MyDatabaseId);
+		asked = true;
+		if (!may_report)
+			continue;
+		if (action->gid)
+			ereport(LOG,
+					(errmsg("could not finish transaction \"%s\" at group %d",
+							action->gid, action->group),
+					 errdetail_internal("%s", action->why)));
+		else
+			ereport(LOG,
+					(errmsg("could not look for prepared transactions at group %d",
+							action->group),
+					 errdetail_internal("%s", action->why)));
 	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
 }

@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * replication.h
+ *	  Which host of each group is its primary, and who is behind.
+ *
+ * A background worker in each database of a cluster asks all hosts of all
+ * groups every vecdb.probe_interval and keeps the answers in shared memory.
+ * Where it does not run nothing is known, and what is asked here answers so.
+ *
+ * IDENTIFICATION
+ *	  include/vecdb/replication.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VECDB_REPLICATION_H
+#define VECDB_REPLICATION_H
+
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+#include "lib/stringinfo.h"
+
+#include "vecdb/catalog.h"
+
+/* vdb_replication_init -- settings, worker, hooks; from _PG_init if preloaded */
+extern void vdb_replication_init(void);
+
+/*
+ * vdb_replication_order_hosts -- in which order to try the hosts of a group
+ *
+ * The known primary first, then hosts of which nothing is known, then those
+ * that did not answer, then standbys.  Outdated primaries and hosts with other
+ * data are taken out, and "refused" says why, a line for each.  "numbers" is
+ * reordered with "hosts".  Returns how many are left.
+ */
+extern int	vdb_replication_order_hosts(int group, VdbHost *hosts,
+										int *numbers, int count,
+										StringInfo refused);
+
+/*
+ * vdb_replication_saw -- a host of a group said that it is on this timeline
+ *
+ * Returns the highest that was seen; a primary on a lower one is outdated.
+ */
+extern TimeLineID vdb_replication_saw(int group, TimeLineID timeline);
+
+/*
+ * vdb_replication_is_fenced -- is this node a primary that has a successor?
+ *
+ * It has been told of a higher timeline of its group than its own.
+ */
+extern bool vdb_replication_is_fenced(void);
+
+#endif							/* VECDB_REPLICATION_H */

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner_mode.c
+ *	  Plans that functions keep, and the mode that they were made in.
+ *
+ * A plan made in local mode reads what this node has, another what all groups
+ * have.  A function that keeps plans may be called in both: by a trigger in the
+ * own group's share of a statement, and by the client.  So such a plan carries
+ * a mark, as if it depended on a function with a certain hash value, and when
+ * the mode changes, plans with the mark of the other one are invalidated as if
+ * that function had been changed.
+ *
+ * Statements of clients and the own group's shares have no mark: they are
+ * executed in the mode that they are planned in.
+ *
+ * IDENTIFICATION
+ *	  src/planner/planner_mode.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "tcop/pquery.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+
+#include "planner_private.h"
+
+/*
+ * The marks, by mode.  A function may have the same hash value by chance: then
+ * plans are made again for nothing.
+ */
+static const uint32 marks[2] = {0x76656301, 0x76656302};
+
+/* Plans that have been marked since the last time that they were forgotten */
+static bool kept[2] = {false, false};
+
+static void forget(bool local);
+static void leave_local(void);
+
+/* planner_mode_init -- from vdb_planner_init() */
+void
+planner_mode_init(void)
+{
+	vdb_catalog_on_leave(leave_local);
+}
+
+/*
+ * planner_is_nested -- is a statement planned by a function or trigger?
+ *
+ * A client's is planned before its portal runs, or is all that a portal runs.
+ */
+bool
+planner_is_nested(int cursor_options)
+{
+	return ActivePortal != NULL && (cursor_options & VDB_CURSOR_OPT_SHARE) == 0;
+}
+
+/* planner_mark_mode -- note in a plan what mode it was made in */
+void
+planner_mark_mode(PlannedStmt *stmt, int cursor_options)
+{
+	bool		local = vdb_catalog_local_mode();
+	PlanInvalItem *item;
+
+	if (!planner_is_nested(cursor_options))
+		return;
+	item = makeNode(PlanInvalItem);
+	item->cacheId = PROCOID;
+	item->hashValue = marks[local];
+	stmt->invalItems = lappend(stmt->invalItems, item);
+	kept[local] = true;
+}
+
+void
+vdb_planner_before_functions(void)
+{
+	if (vdb_catalog_local_mode())
+		forget(false);
+}
+
+/* Called when this process leaves local mode, by an error perhaps. */
+static void
+leave_local(void)
+{
+	forget(true);
+}
+
+static void
+forget(bool local)
+{
+	if (!kept[local])
+		return;
+	kept[local] = false;
+	CallSyscacheCallbacks(PROCOID, marks[local]);
+}

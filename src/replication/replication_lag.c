@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ *
+ * replication_lag.c
+ *	  How far standbys are behind, by the prober's clock alone.
+ *
+ * For each group the prober keeps when it first heard of which end of the WAL
+ * from the primary.  The lag of a standby is the age of the first of these
+ * that it has not replayed.  So clocks of hosts need not agree, a group in
+ * which nothing happens has no lag, and the precision is the time between two
+ * probes.
+ *
+ * IDENTIFICATION
+ *	  src/replication/replication_lag.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "replication_private.h"
+
+/* A lag older than what fits is reported as that of the oldest that does */
+#define SAMPLES 128
+
+typedef struct LagSample
+{
+	TimestampTz at;
+	XLogRecPtr	flushed;
+} LagSample;
+
+typedef struct LagGroup
+{
+	int			group;
+	int			first;			/* the oldest */
+	int			count;
+	LagSample	samples[SAMPLES];
+} LagGroup;
+
+static List *groups;
+
+static LagGroup *find_group(int group, bool add);
+static LagSample *get_sample(LagGroup *g, int number);
+
+/* replication_lag_note -- the primary of a group has flushed its WAL to there */
+void
+replication_lag_note(int group, XLogRecPtr flushed)
+{
+	LagGroup   *g = find_group(group, true);
+	LagSample  *sample;
+
+	if (g->count > 0)
+	{
+		XLogRecPtr	last = get_sample(g, g->count - 1)->flushed;
+
+		if (flushed == last)
+			return;
+		/* another primary, which had not received all */
+		if (flushed < last)
+			g->count = 0;
+	}
+	if (g->count == SAMPLES)
+	{
+		g->first = (g->first + 1) % SAMPLES;
+		g->count--;
+	}
+	sample = get_sample(g, g->count++);
+	sample->at = GetCurrentTimestamp();
+	sample->flushed = flushed;
+}
+
+/* replication_lag_measure -- set the lag of a host by what it has replayed */
+void
+replication_lag_measure(ReplicationHost *host)
+{
+	LagGroup   *g = find_group(host->group, false);
+	XLogRecPtr	replayed = host->state.replayed;
+	XLogRecPtr	last;
+	int			i = 0;
+
+	host->lag_bytes = host->lag_ms = -1;
+	if (g == NULL || g->count == 0)
+		return;
+	last = get_sample(g, g->count - 1)->flushed;
+	host->lag_bytes = last > replayed ? (int64) (last - replayed) : 0;
+	host->lag_ms = 0;
+	while (i < g->count && get_sample(g, i)->flushed <= replayed)
+		i++;
+	if (i < g->count)
+		host->lag_ms = TimestampDifferenceMilliseconds(get_sample(g, i)->at,
+													   GetCurrentTimestamp());
+}
+
+/* A sample by its age, 0 being the oldest */
+static LagSample *
+get_sample(LagGroup *g, int number)
+{
+	return &g->samples[(g->first + number) % SAMPLES];
+}
+
+/* The samples of a group */
+static LagGroup *
+find_group(int group, bool add)
+{
+	MemoryContext old;
+	LagGroup   *g;
+	ListCell   *lc;
+
+	foreach(lc, groups)
+	{
+		g = lfirst(lc);
+		if (g->group == group)
+			return g;
+	}
+	if (!add)
+		return NULL;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	g = palloc0(sizeof(LagGroup));
+	g->group = group;
+	groups = lappend(groups, g);
+	MemoryContextSwitchTo(old);
+	return g;
+}

@@ -1,0 +1,194 @@
+/*-------------------------------------------------------------------------
+ *
+ * replication_private.h
+ *	  What the files of the replication room share.
+ *
+ * IDENTIFICATION
+ *	  src/replication/replication_private.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REPLICATION_PRIVATE_H
+#define REPLICATION_PRIVATE_H
+
+#include "access/xlogdefs.h"
+#include "lib/stringinfo.h"
+#include "libpq-fe.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "vecdb/catalog.h"
+#include "vecdb/lib_compat.h"
+#include "vecdb/remote.h"
+#include "vecdb/replication.h"
+
+/* What one server can know, over all its databases */
+#define REPLICATION_MAX_HOSTS 1024
+#define REPLICATION_MAX_GROUPS 512
+#define REPLICATION_MAX_DATABASES 128
+
+#define REPLICATION_HOST_SIZE 256
+#define REPLICATION_URL_SIZE 256
+#define REPLICATION_ERROR_SIZE 256
+
+/* A host that is slower to connect or to answer has not answered */
+#define REPLICATION_TIMEOUT_MS 2000
+
+/* How often a database is looked at again whose membership may have changed */
+#define REPLICATION_TRIES 8
+
+/* A standby that is further behind may not become the leader */
+#define REPLICATION_MAX_LAG (16 * 1024 * 1024)
+
+/* What a node says of itself */
+typedef struct ReplicationState
+{
+	bool		in_cluster;		/* the next two are set */
+	pg_uuid_t	cluster_id;
+	int			group;
+	uint64		instance;		/* of this start of this server */
+	uint64		system_identifier;
+	bool		in_recovery;
+	bool		streaming;		/* a standby: receives from another */
+	TimeLineID	timeline;
+	XLogRecPtr	flushed;
+	XLogRecPtr	replayed;		/* of a primary: as flushed */
+	int			sync_required;	/* standbys that a commit waits for */
+	int			sync_standbys;	/* standbys that could answer it */
+	int64		epoch;			/* of its catalog */
+	char		patroni_url[REPLICATION_URL_SIZE];
+} ReplicationState;
+
+/* What is known of a host, in shared memory */
+typedef struct ReplicationHost
+{
+	Oid			database;		/* InvalidOid: a free place */
+	int			group;
+	int			port;
+	char		host[REPLICATION_HOST_SIZE];
+	bool		is_self;		/* this server */
+	bool		foreign;		/* answered, and is not what it should be */
+	TimestampTz seen_at;		/* when it answered last; 0: never */
+	TimestampTz failed_at;		/* when it did not */
+	double		latency_ms;		/* moving average */
+	int64		lag_bytes;		/* -1: not known */
+	int64		lag_ms;			/* -1: not known */
+	ReplicationState state;		/* as of seen_at */
+	char		error[REPLICATION_ERROR_SIZE];
+
+	/* set in copies by replication_shared_hosts() */
+	bool		is_up;
+	bool		is_leader;
+	bool		is_outdated;	/* a primary on an old timeline */
+} ReplicationHost;
+
+typedef enum ReplicationProbeState
+{
+	PROBE_CLOSED,
+	PROBE_CONNECTING,
+	PROBE_PREPARING,
+	PROBE_ASKING,
+	PROBE_READY					/* connected, nothing under way */
+} ReplicationProbeState;
+
+/* The prober's conversation with one host */
+typedef struct ReplicationProbe
+{
+	VdbHost		host;
+	int			group;
+	int			place;			/* in shared memory */
+	bool		listed;			/* the catalog has it still */
+	ReplicationProbeState state;
+	PGconn	   *pg;
+	PostgresPollingStatusType polling;
+	TimestampTz began;			/* what is under way */
+	TimestampTz deadline;
+	bool		complained;		/* the log has its present failure */
+	ReplicationHost known;		/* what is written to shared memory */
+} ReplicationProbe;
+
+/* settings, replication_setting.c */
+extern int	replication_probe_interval;
+extern char *replication_patroni_url;
+extern char *replication_patroni_auth;
+
+extern void replication_setting_init(void);
+
+/* functions in replication_shared.c */
+extern void replication_shared_init(void);
+extern bool replication_shared_exists(void);
+extern uint64 replication_shared_instance(void);
+extern void replication_shared_set_launcher(bool running);
+extern void replication_shared_request(Oid database, int tries);
+extern Oid	replication_shared_next(long *wait_ms);
+extern void replication_shared_forget(Oid database);
+extern bool replication_shared_begin_prober(void);
+extern void replication_shared_end_prober(bool again);
+extern bool replication_shared_has_prober(void);
+extern void replication_shared_nudge(void);
+extern bool replication_shared_take_nudge(void);
+extern TimeLineID replication_shared_saw(int group, TimeLineID timeline);
+extern void replication_shared_timelines(StringInfo groups,
+										 StringInfo timelines);
+extern int	replication_shared_place(int group, const VdbHost *host);
+extern void replication_shared_free(int place);
+extern void replication_shared_write(int place, const ReplicationHost *known);
+extern ReplicationHost *replication_shared_hosts(int *count);
+
+/* functions in replication_self.c */
+extern void replication_self_read(ReplicationState *state);
+extern bool replication_self_is_in_the_way(void);
+
+/* functions in replication_probe.c */
+extern bool replication_probe_is_pending(const ReplicationProbe *probe);
+extern void replication_probe_begin(ReplicationProbe *probe);
+extern void replication_probe_advance(ReplicationProbe *probe);
+extern void replication_probe_fail(ReplicationProbe *probe, const char *why);
+extern void replication_probe_close(ReplicationProbe *probe);
+extern void replication_probe_tell(const char *groups, const char *timelines);
+
+/* functions in replication_lag.c */
+extern void replication_lag_note(int group, XLogRecPtr flushed);
+extern void replication_lag_measure(ReplicationHost *host);
+
+/* functions in replication_worker.c */
+extern void replication_worker_init(void);
+
+/* functions in replication_hosts.c */
+extern void replication_hosts_init(void);
+extern ReplicationHost *replication_hosts_leader(ReplicationHost *hosts,
+												 int count, int group);
+extern ReplicationHost *replication_hosts_find(ReplicationHost *hosts,
+											   int count, int group,
+											   const char *name);
+extern char *replication_hosts_name(const ReplicationHost *host);
+
+/* functions in replication_write.c */
+extern void replication_write_init(void);
+
+/* functions in replication_patroni.c */
+
+/* What Patroni answered */
+typedef struct ReplicationAnswer
+{
+	long		status;			/* of HTTP; 0: there was no answer */
+	char	   *body;
+	Jsonb	   *json;			/* NULL: the body is something else */
+} ReplicationAnswer;
+
+extern ReplicationAnswer *replication_patroni_ask(const char *url,
+												  const char *method,
+												  const char *path,
+												  const char *body,
+												  TimestampTz deadline);
+extern ReplicationAnswer *replication_patroni_try(const char *url,
+												  const char *method,
+												  const char *path,
+												  const char *body,
+												  TimestampTz deadline);
+extern char *replication_patroni_text(ReplicationAnswer *answer,
+									  const char *key, const char *subkey);
+
+#endif							/* REPLICATION_PRIVATE_H */

@@ -1,0 +1,548 @@
+/*-------------------------------------------------------------------------
+ *
+ * replication_shared.c
+ *	  What is known of all hosts, in shared memory.
+ *
+ * Three tables of fixed size under one lightweight lock: databases that have
+ * or may want a prober, the highest timeline that was seen of each group, and
+ * hosts.  Hosts are written by the prober of their database only, one at a
+ * time, when it has heard something; everybody reads copies.
+ *
+ * When a table is full, what does not fit is not known, and the log says so.
+ *
+ * IDENTIFICATION
+ *	  src/replication/replication_shared.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+
+#include "replication_private.h"
+
+/* What was heard longer ago than that, and some turns of probing, is unknown */
+#define STALE_MS 5000
+
+typedef struct SharedDatabase
+{
+	Oid			oid;			/* InvalidOid: free */
+	int			prober;			/* its pid, or 0 */
+	Latch	   *latch;			/* of the prober */
+	bool		nudged;			/* somebody wants its group asked now */
+	int			tries;			/* to start a prober, that are left */
+	TimestampTz next_try;
+} SharedDatabase;
+
+typedef struct SharedGroup
+{
+	Oid			database;
+	int			group;
+	TimeLineID	timeline;		/* the highest that was seen */
+} SharedGroup;
+
+typedef struct ReplicationShared
+{
+	LWLock	   *lock;			/* for all below */
+	uint64		instance;		/* tells this start of the server from others */
+	Latch	   *launcher;		/* NULL: does not run */
+	int			host_end;		/* places from here on were never used */
+	int			group_count;
+	SharedDatabase databases[REPLICATION_MAX_DATABASES];
+	SharedGroup groups[REPLICATION_MAX_GROUPS];
+	ReplicationHost hosts[REPLICATION_MAX_HOSTS];
+} ReplicationShared;
+
+static ReplicationShared *shared;
+
+static shmem_request_hook_type previous_request_hook;
+static shmem_startup_hook_type previous_startup_hook;
+
+static void request_memory(void);
+static void set_up_memory(void);
+static SharedDatabase *find_database(Oid database, bool add);
+static SharedGroup *find_group(int group, bool add);
+static void mark_host(ReplicationHost *host, TimestampTz now);
+static void mark_leaders(ReplicationHost *hosts, int count);
+
+/* replication_shared_init -- ask for the memory; while libraries are preloaded */
+void
+replication_shared_init(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = set_up_memory;
+}
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(ReplicationShared)));
+	RequestNamedLWLockTranche("vecdb replication", 1);
+}
+
+static void
+set_up_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("vecdb replication", sizeof(ReplicationShared),
+							 &found);
+	if (!found)
+	{
+		memset(shared, 0, sizeof(ReplicationShared));
+		shared->lock = &GetNamedLWLockTranche("vecdb replication")->lock;
+		if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
+			shared->instance = (uint64) GetCurrentTimestamp();
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* replication_shared_exists -- is there any: is the library preloaded? */
+bool
+replication_shared_exists(void)
+{
+	return shared != NULL;
+}
+
+/* replication_shared_instance -- which start of which server this is */
+uint64
+replication_shared_instance(void)
+{
+	return shared->instance;
+}
+
+/* replication_shared_set_launcher -- this process is the launcher, or was */
+void
+replication_shared_set_launcher(bool running)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->launcher = running ? MyLatch : NULL;
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * replication_shared_request -- a database may want a prober
+ *
+ * One is started soon, and again, later each time, for as many tries as it
+ * finds that the database is in no cluster: a change that is not committed
+ * yet is not seen.
+ */
+void
+replication_shared_request(Oid database, int tries)
+{
+	SharedDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(database, true);
+	if (entry && entry->tries < tries)
+	{
+		entry->tries = tries;
+		entry->next_try = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  tries > 1 ? 500 : 0);
+		if (shared->launcher)
+			SetLatch(shared->launcher);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * replication_shared_next -- a database to start a prober in, for the launcher
+ *
+ * InvalidOid says that there is none for *wait_ms, or until the latch is set.
+ */
+Oid
+replication_shared_next(long *wait_ms)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Oid			found = InvalidOid;
+
+	*wait_ms = 60000;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < REPLICATION_MAX_DATABASES && !OidIsValid(found); i++)
+	{
+		SharedDatabase *entry = &shared->databases[i];
+		int			tried;
+
+		if (!OidIsValid(entry->oid) || entry->prober != 0)
+			continue;
+		if (entry->tries == 0)
+		{
+			entry->oid = InvalidOid;
+			continue;
+		}
+		if (entry->next_try > now)
+		{
+			*wait_ms = Min(*wait_ms,
+						   1 + TimestampDifferenceMilliseconds(now,
+															   entry->next_try));
+			continue;
+		}
+		tried = REPLICATION_TRIES - entry->tries--;
+		entry->next_try = TimestampTzPlusMilliseconds(now,
+													  1000 << Max(tried, 0));
+		found = entry->oid;
+	}
+	LWLockRelease(shared->lock);
+	return found;
+}
+
+/* replication_shared_forget -- a database is gone */
+void
+replication_shared_forget(Oid database)
+{
+	SharedDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(database, false);
+	if (entry && entry->prober == 0)
+		entry->oid = InvalidOid;
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * replication_shared_begin_prober -- this process is the prober of its database
+ *
+ * Returns false if there is one already.  What was known of hosts is dropped.
+ */
+bool
+replication_shared_begin_prober(void)
+{
+	SharedDatabase *entry;
+	bool		granted = false;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, true);
+	if (entry && entry->prober == 0)
+	{
+		entry->prober = MyProcPid;
+		entry->latch = MyLatch;
+		entry->tries = REPLICATION_TRIES;
+		granted = true;
+		for (int i = 0; i < shared->host_end; i++)
+		{
+			if (shared->hosts[i].database == MyDatabaseId)
+				shared->hosts[i].database = InvalidOid;
+		}
+	}
+	LWLockRelease(shared->lock);
+	return granted;
+}
+
+/* replication_shared_end_prober -- it was; shall there be another one? */
+void
+replication_shared_end_prober(bool again)
+{
+	SharedDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	if (entry && entry->prober == MyProcPid)
+	{
+		entry->prober = 0;
+		entry->tries = again ? REPLICATION_TRIES : 0;
+		entry->next_try = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  1000);
+		for (int i = 0; i < shared->group_count && !again; i++)
+		{
+			if (shared->groups[i].database == MyDatabaseId)
+				shared->groups[i--] = shared->groups[--shared->group_count];
+		}
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* replication_shared_has_prober -- does this database have one that runs? */
+bool
+replication_shared_has_prober(void)
+{
+	SharedDatabase *entry;
+	bool		running;
+
+	if (shared == NULL)
+		return false;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	entry = find_database(MyDatabaseId, false);
+	running = entry && entry->prober != 0;
+	LWLockRelease(shared->lock);
+	return running;
+}
+
+/* replication_shared_nudge -- have the hosts of our group asked now */
+void
+replication_shared_nudge(void)
+{
+	SharedDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	if (entry && entry->prober != 0 && !entry->nudged)
+	{
+		entry->nudged = true;
+		SetLatch(entry->latch);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* replication_shared_take_nudge -- were we?  For the prober; not any more */
+bool
+replication_shared_take_nudge(void)
+{
+	SharedDatabase *entry;
+	bool		nudged;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	nudged = entry && entry->nudged;
+	if (entry)
+		entry->nudged = false;
+	LWLockRelease(shared->lock);
+	return nudged;
+}
+
+/* The entry of a database, or a new one for it; NULL if there is none */
+static SharedDatabase *
+find_database(Oid database, bool add)
+{
+	SharedDatabase *unused = NULL;
+
+	for (int i = 0; i < REPLICATION_MAX_DATABASES; i++)
+	{
+		SharedDatabase *entry = &shared->databases[i];
+
+		if (entry->oid == database)
+			return entry;
+		if (!OidIsValid(entry->oid) && unused == NULL)
+			unused = entry;
+	}
+	if (!add || unused == NULL)
+		return NULL;
+	memset(unused, 0, sizeof(SharedDatabase));
+	unused->oid = database;
+	return unused;
+}
+
+/*
+ * replication_shared_saw -- a timeline of a group was seen, or 0 to ask
+ *
+ * Returns the highest one seen; 0 if there was none.
+ */
+TimeLineID
+replication_shared_saw(int group, TimeLineID timeline)
+{
+	SharedGroup *entry;
+	TimeLineID	highest = 0;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	entry = find_group(group, false);
+	if (entry)
+		highest = entry->timeline;
+	LWLockRelease(shared->lock);
+	if (timeline <= highest)
+		return highest;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_group(group, true);
+	if (entry)
+	{
+		entry->timeline = Max(entry->timeline, timeline);
+		timeline = entry->timeline;
+	}
+	LWLockRelease(shared->lock);
+	return timeline;
+}
+
+/*
+ * replication_shared_timelines -- what is known of groups, as two arrays in
+ * text, to be told to others
+ */
+void
+replication_shared_timelines(StringInfo groups, StringInfo timelines)
+{
+	const char *comma = "";
+
+	resetStringInfo(groups);
+	resetStringInfo(timelines);
+	appendStringInfoChar(groups, '{');
+	appendStringInfoChar(timelines, '{');
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < shared->group_count; i++)
+	{
+		SharedGroup *entry = &shared->groups[i];
+
+		if (entry->database != MyDatabaseId)
+			continue;
+		appendStringInfo(groups, "%s%d", comma, entry->group);
+		appendStringInfo(timelines, "%s%u", comma, entry->timeline);
+		comma = ",";
+	}
+	LWLockRelease(shared->lock);
+	appendStringInfoChar(groups, '}');
+	appendStringInfoChar(timelines, '}');
+}
+
+/* The entry of a group of this database, or a new one; NULL if there is none */
+static SharedGroup *
+find_group(int group, bool add)
+{
+	SharedGroup *entry;
+
+	for (int i = 0; i < shared->group_count; i++)
+	{
+		entry = &shared->groups[i];
+		if (entry->database == MyDatabaseId && entry->group == group)
+			return entry;
+	}
+	if (!add || shared->group_count == REPLICATION_MAX_GROUPS)
+		return NULL;
+	entry = &shared->groups[shared->group_count++];
+	entry->database = MyDatabaseId;
+	entry->group = group;
+	entry->timeline = 0;
+	return entry;
+}
+
+/*
+ * replication_shared_place -- a place for a host of this database
+ *
+ * Returns -1, after a WARNING, if all are taken.
+ */
+int
+replication_shared_place(int group, const VdbHost *host)
+{
+	static bool warned = false;
+	int			place = 0;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	while (place < shared->host_end &&
+		   OidIsValid(shared->hosts[place].database))
+		place++;
+	if (place < REPLICATION_MAX_HOSTS)
+	{
+		ReplicationHost *entry = &shared->hosts[place];
+
+		memset(entry, 0, sizeof(ReplicationHost));
+		entry->database = MyDatabaseId;
+		entry->group = group;
+		entry->port = host->port;
+		entry->lag_bytes = entry->lag_ms = -1;
+		strlcpy(entry->host, host->host, REPLICATION_HOST_SIZE);
+		shared->host_end = Max(shared->host_end, place + 1);
+	}
+	LWLockRelease(shared->lock);
+	if (place < REPLICATION_MAX_HOSTS)
+		return place;
+	if (!warned)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("host \"%s:%d\" is not watched, nor are others",
+						host->host, host->port),
+				 errdetail("A server can watch %d hosts.",
+						   REPLICATION_MAX_HOSTS)));
+	warned = true;
+	return -1;
+}
+
+/* replication_shared_free -- the host of a place is none any more */
+void
+replication_shared_free(int place)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->hosts[place].database = InvalidOid;
+	LWLockRelease(shared->lock);
+}
+
+/* replication_shared_write -- what is known of a host now */
+void
+replication_shared_write(int place, const ReplicationHost *known)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->hosts[place] = *known;
+	LWLockRelease(shared->lock);
+}
+
+/*
+ * replication_shared_hosts -- a copy of what is known of this database's hosts
+ *
+ * Says also which of them are up, lead their group, or are outdated.  None if
+ * there is no prober, since what the last one left behind may be old.
+ */
+ReplicationHost *
+replication_shared_hosts(int *count)
+{
+	ReplicationHost *hosts;
+	TimestampTz now = GetCurrentTimestamp();
+	int			end;
+
+	*count = 0;
+	if (!replication_shared_has_prober())
+		return NULL;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	end = shared->host_end;
+	LWLockRelease(shared->lock);
+	hosts = palloc(sizeof(ReplicationHost) * Max(end, 1));
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < end; i++)
+	{
+		if (shared->hosts[i].database == MyDatabaseId)
+			hosts[(*count)++] = shared->hosts[i];
+	}
+	LWLockRelease(shared->lock);
+	for (int i = 0; i < *count; i++)
+		mark_host(&hosts[i], now);
+	mark_leaders(hosts, *count);
+	return hosts;
+}
+
+/* Set what follows from what is known of one host */
+static void
+mark_host(ReplicationHost *host, TimestampTz now)
+{
+	int			stale_ms = STALE_MS + 3 * replication_probe_interval;
+
+	host->is_up = host->seen_at > host->failed_at &&
+		!TimestampDifferenceExceeds(host->seen_at, now, stale_ms);
+	host->is_outdated = host->seen_at != 0 && !host->foreign &&
+		!host->state.in_recovery &&
+		host->state.timeline < replication_shared_saw(host->group, 0);
+	host->is_leader = host->is_up && !host->foreign && !host->is_outdated &&
+		!host->state.in_recovery;
+}
+
+/*
+ * A group has one leader
+ *
+ * Two primaries on one timeline can only be a server and its copy; which of
+ * them is right nobody can tell here, so that neither leads.
+ */
+static void
+mark_leaders(ReplicationHost *hosts, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		for (int j = i + 1; j < count && hosts[i].is_leader; j++)
+		{
+			if (hosts[j].is_leader && hosts[i].group == hosts[j].group &&
+				hosts[i].state.instance != hosts[j].state.instance)
+			{
+				hosts[i].is_leader = hosts[j].is_leader = false;
+				snprintf(hosts[i].error, REPLICATION_ERROR_SIZE,
+						 "is primary on timeline %u, as \"%s:%d\" says of itself too",
+						 hosts[i].state.timeline, hosts[j].host, hosts[j].port);
+				snprintf(hosts[j].error, REPLICATION_ERROR_SIZE,
+						 "is primary on timeline %u, as \"%s:%d\" says of itself too",
+						 hosts[i].state.timeline, hosts[i].host, hosts[i].port);
+			}
+		}
+	}
+}

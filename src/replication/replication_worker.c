@@ -1,0 +1,458 @@
+/*-------------------------------------------------------------------------
+ *
+ * replication_worker.c
+ *	  The prober, and the launcher that starts one in each database of a
+ *	  cluster.
+ *
+ * The launcher looks at all databases after a start of the server, and later
+ * at those whose row of vecdb.catalog_local has changed.  A prober that finds
+ * that its database is in no cluster ends.  Both run on standbys, too.
+ *
+ * A prober has a transaction open only while it begins a turn or takes an
+ * answer, and leaves when somebody wants the database to himself.
+ *
+ * IDENTIFICATION
+ *	  src/replication/replication_worker.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/wait_event.h"
+
+#include "replication_private.h"
+
+PGDLLEXPORT void vecdb_watcher_worker(Datum arg);
+PGDLLEXPORT void vecdb_prober_worker(Datum arg);
+
+/* of the prober: one for each host, and why it ends */
+static List *probes;
+static bool is_wanted = true;
+static StringInfoData told_groups;
+static StringInfoData told_timelines;
+
+static void fill_worker(BackgroundWorker *worker, const char *function,
+						const char *type);
+static void request_all(void);
+static void start_prober(Oid database);
+static bool has_database(Oid database);
+static void end_launcher(int code, Datum arg);
+static void end_prober(int code, Datum arg);
+static bool begin_turn(void);
+static void list_hosts(const VdbCluster *cluster);
+static void list_host(int group, const VdbHost *host);
+static void forget_unlisted(void);
+static void wait_until(TimestampTz end);
+static long next_deadline(TimestampTz end);
+static void take_events(WaitEvent *events, int count);
+static void ask_own_group(void);
+static void reload_if_asked(void);
+
+/* replication_worker_init -- have the launcher started with the server */
+void
+replication_worker_init(void)
+{
+	BackgroundWorker worker;
+
+	fill_worker(&worker, "vecdb_watcher_worker", "vecdb watcher");
+	worker.bgw_restart_time = 10;
+	strlcpy(worker.bgw_name, "vecdb watcher", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
+
+/* What both kinds of worker have in common */
+static void
+fill_worker(BackgroundWorker *worker, const char *function, const char *type)
+{
+	memset(worker, 0, sizeof(BackgroundWorker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_ConsistentState;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker->bgw_library_name, "vecdb",
+			sizeof(worker->bgw_library_name));
+	strlcpy(worker->bgw_function_name, function,
+			sizeof(worker->bgw_function_name));
+	strlcpy(worker->bgw_type, type, BGW_MAXLEN);
+}
+
+/* The launcher: runs as long as the server */
+void
+vecdb_watcher_worker(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	before_shmem_exit(end_launcher, (Datum) 0);
+	replication_shared_set_launcher(true);
+
+	request_all();
+	while (!ShutdownRequestPending)
+	{
+		Oid			database;
+		long		wait_ms;
+
+		while (OidIsValid(database = replication_shared_next(&wait_ms)))
+			start_prober(database);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 wait_ms, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		reload_if_asked();
+	}
+	proc_exit(0);
+}
+
+static void
+end_launcher(int code, Datum arg)
+{
+	replication_shared_set_launcher(false);
+}
+
+/* Have all databases that can be connected to looked at once */
+static void
+request_all(void)
+{
+	Relation	rel;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (database->datallowconn && !database->datistemplate)
+			replication_shared_request(database->oid, 1);
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+}
+
+/* Start a prober; it leaves by itself where it is not wanted */
+static void
+start_prober(Oid database)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+	pid_t		pid;
+
+	if (!has_database(database))
+	{
+		replication_shared_forget(database);
+		return;
+	}
+	fill_worker(&worker, "vecdb_prober_worker", "vecdb prober");
+	snprintf(worker.bgw_name, BGW_MAXLEN, "vecdb prober of database %u",
+			 database);
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	worker.bgw_notify_pid = MyProcPid;
+	if (RegisterDynamicBackgroundWorker(&worker, &handle))
+	{
+		(void) WaitForBackgroundWorkerStartup(handle, &pid);
+		return;
+	}
+	ereport(LOG,
+			(errmsg("no worker is free to watch the hosts of database %u",
+					database),
+			 errhint("Raise max_worker_processes.")));
+	replication_shared_request(database, REPLICATION_TRIES);
+}
+
+/* Does a database exist? */
+static bool
+has_database(Oid database)
+{
+	bool		found;
+
+	StartTransactionCommand();
+	found = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+	CommitTransactionCommand();
+	return found;
+}
+
+/* The prober */
+void
+vecdb_prober_worker(Datum arg)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "vecdb prober",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
+											  InvalidOid, 0);
+	initStringInfo(&told_groups);
+	initStringInfo(&told_timelines);
+
+	MemoryContextSwitchTo(context);
+	while (begin_turn())
+	{
+		wait_until(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											   replication_probe_interval));
+		reload_if_asked();
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(context);
+	}
+	proc_exit(0);
+}
+
+/* The prober ends; is_wanted says whether another one has to take its place */
+static void
+end_prober(int code, Datum arg)
+{
+	replication_shared_end_prober(is_wanted);
+}
+
+/*
+ * Ask all hosts
+ *
+ * Returns false if there is nothing to watch, or another prober does, or the
+ * database is wanted without us.
+ */
+static bool
+begin_turn(void)
+{
+	static bool is_prober = false;
+	const VdbCluster *cluster = NULL;
+	bool		go_on;
+	ListCell   *lc;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (OidIsValid(get_extension_oid("vecdb", true)))
+		cluster = vdb_catalog_cluster();
+	if (cluster && !is_prober && (is_prober = replication_shared_begin_prober()))
+	{
+		before_shmem_exit(end_prober, (Datum) 0);
+		pgstat_report_activity(STATE_RUNNING, "watching the hosts of all groups");
+	}
+	is_wanted = cluster != NULL;
+	go_on = cluster && is_prober && !replication_self_is_in_the_way();
+	if (go_on)
+	{
+		list_hosts(cluster);
+		replication_shared_timelines(&told_groups, &told_timelines);
+		replication_probe_tell(told_groups.data, told_timelines.data);
+		foreach(lc, probes)
+			replication_probe_begin(lfirst(lc));
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	(void) pgstat_report_stat(false);
+	return go_on;
+}
+
+/* Bring the list of hosts up to date */
+static void
+list_hosts(const VdbCluster *cluster)
+{
+	ListCell   *lc;
+
+	foreach(lc, probes)
+		((ReplicationProbe *) lfirst(lc))->listed = false;
+	for (int i = 0; i < cluster->group_count; i++)
+	{
+		for (int j = 0; j < cluster->groups[i].host_count; j++)
+			list_host(cluster->groups[i].id, &cluster->groups[i].hosts[j]);
+	}
+	forget_unlisted();
+}
+
+/* A host of the catalog: it is watched, or begins to be */
+static void
+list_host(int group, const VdbHost *host)
+{
+	MemoryContext old;
+	ReplicationProbe *probe;
+	ListCell   *lc;
+	int			place;
+
+	foreach(lc, probes)
+	{
+		probe = lfirst(lc);
+		if (probe->group == group && probe->host.port == host->port &&
+			strcmp(probe->host.host, host->host) == 0)
+		{
+			probe->listed = true;
+			return;
+		}
+	}
+	place = replication_shared_place(group, host);
+	if (place < 0)
+		return;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	probe = palloc0(sizeof(ReplicationProbe));
+	probe->host.host = pstrdup(host->host);
+	probe->host.port = host->port;
+	probe->group = group;
+	probe->place = place;
+	probe->listed = true;
+	probe->known.database = MyDatabaseId;
+	probe->known.group = group;
+	probe->known.port = host->port;
+	probe->known.lag_bytes = probe->known.lag_ms = -1;
+	strlcpy(probe->known.host, host->host, REPLICATION_HOST_SIZE);
+	probes = lappend(probes, probe);
+	MemoryContextSwitchTo(old);
+}
+
+/* Hosts that the catalog does not have any more */
+static void
+forget_unlisted(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (probe->listed)
+			continue;
+		replication_probe_close(probe);
+		replication_shared_free(probe->place);
+		pfree(probe->host.host);
+		pfree(probe);
+		probes = foreach_delete_current(probes, lc);
+	}
+}
+
+/* Take answers as they come, until it is time for the next turn */
+static void
+wait_until(TimestampTz end)
+{
+	while (GetCurrentTimestamp() < end && !ConfigReloadPending)
+	{
+		WaitEventSet *set = vdb_create_wait_event_set(list_length(probes) + 2);
+		WaitEvent  *events = palloc(sizeof(WaitEvent) *
+									(list_length(probes) + 2));
+		ListCell   *lc;
+		int			occurred;
+
+		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
+						  NULL);
+		foreach(lc, probes)
+		{
+			ReplicationProbe *probe = lfirst(lc);
+
+			if (replication_probe_is_pending(probe))
+				AddWaitEventToSet(set,
+								  probe->polling == PGRES_POLLING_READING ?
+								  WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
+								  PQsocket(probe->pg), NULL, probe);
+		}
+		occurred = WaitEventSetWait(set, next_deadline(end), events,
+									list_length(probes) + 2,
+									PG_WAIT_EXTENSION);
+		FreeWaitEventSet(set);
+		take_events(events, occurred);
+		pfree(events);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Milliseconds until the turn ends or a host has not answered in time */
+static long
+next_deadline(TimestampTz end)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		least = TimestampDifferenceMilliseconds(now, end);
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (replication_probe_is_pending(probe))
+			least = Min(least,
+						TimestampDifferenceMilliseconds(now, probe->deadline));
+	}
+	return least + 1;
+}
+
+/* Go on with the hosts that have answered, and give up late ones */
+static void
+take_events(WaitEvent *events, int count)
+{
+	TimestampTz now;
+	ListCell   *lc;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	for (int i = 0; i < count; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			if (replication_shared_take_nudge())
+				ask_own_group();
+		}
+		if (events[i].user_data)
+			replication_probe_advance(events[i].user_data);
+	}
+	now = GetCurrentTimestamp();
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (replication_probe_is_pending(probe) && now >= probe->deadline)
+			replication_probe_fail(probe,
+								   psprintf("no answer within %d ms",
+											REPLICATION_TIMEOUT_MS));
+	}
+	CommitTransactionCommand();
+}
+
+/* Somebody waits for our standbys: ask them out of turn */
+static void
+ask_own_group(void)
+{
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (cluster && probe->group == cluster->local_group &&
+			probe->state == PROBE_READY)
+			replication_probe_begin(probe);
+	}
+}
+
+/* Read the configuration anew if there was a SIGHUP */
+static void
+reload_if_asked(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+}
