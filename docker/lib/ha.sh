@@ -322,6 +322,9 @@ ha_node()
 			{ show_log "$2" "$number"; die "Host $2/$number does not answer yet; its log is $(node_dir "$2" "$number")/daemon.log."; }
 		say "Host $2/$number is started."
 	done
+	# a whole group has to elect first
+	[ -n "$3" ] || wait_for 90 has_primary "$2" ||
+		die "Group $2 has no primary yet; see: docker/local.sh status"
 }
 
 # give the lead of a group to another host: GROUP [HOST]

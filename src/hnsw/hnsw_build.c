@@ -248,7 +248,7 @@ scan_table(HnswBuild *build, TableScanDesc scan,
 		   bool progress)
 {
 	return table_index_build_scan(build->heap, build->rel, build->info,
-								  scan == NULL, progress, build_row, build,
+								  true, progress, build_row, build,
 								  scan);
 }
 

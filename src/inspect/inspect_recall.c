@@ -476,8 +476,9 @@ next_distance(RecallQuery *query, uint64 *at, double *distance)
 			return false;
 		*distance = DatumGetFloat8(value);
 		tid = SPI_getbinval(row, desc, 1, &isnull);
-		if (!ItemPointerEquals((ItemPointer) DatumGetPointer(tid),
-							   &query->self))
+		/* either may be (0,0), which ItemPointerEquals() does not allow */
+		if (ItemPointerCompare((ItemPointer) DatumGetPointer(tid),
+							   &query->self) != 0)
 			return true;
 	}
 	return false;

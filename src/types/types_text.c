@@ -264,8 +264,9 @@ read_digits(const TypesScanner *scanner, const char *at, uint64 *mantissa)
 {
 	uint64		eight;
 
-	while (scanner->end - at >= 8 && *mantissa < MAX_BEFORE_EIGHT &&
-		   read_eight_digits(at, &eight))
+	/* a single digit before the point is the rule, and not worth the attempt */
+	if (scanner->end - at >= 8 && at[1] != '.' &&
+		*mantissa < MAX_BEFORE_EIGHT && read_eight_digits(at, &eight))
 	{
 		*mantissa = *mantissa * 100000000 + eight;
 		at += 8;

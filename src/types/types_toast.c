@@ -12,8 +12,8 @@
  *
  * So a backend remembers where it found the first chunk of a value, and reads
  * the chunks from there, one behind the other.  What it remembers is a guess:
- * a chunk says of which value it is and which of its chunks, and a value's number
- * is not given to another while a chunk of it is in the table.  Whenever
+ * a chunk says of which value it is and which of its chunks, and the number of
+ * a value is not given to another while a chunk of it is in the table.  Whenever
  * anything is not as expected, PostgreSQL's own function does it all.
  *
  * IDENTIFICATION
