@@ -42,7 +42,8 @@ case $1 in
 		fill patroni.yml GROUP="$GROUP" PORT=5432 API_PORT=8008 NETWORK=all \
 			ETCD="$(etcd_list '&:2379')" SYNC=quorum STRICT=true WATCHDOG=automatic \
 			DATA=/var/lib/vecdb/data BINDIR="$(dirname "$(command -v postgres)")" \
-			PASSFILE=/secrets/passfile
+			PASSFILE=/secrets/passfile AUTH="$run/patroni_auth"
+		fill patroni_auth
 		exec /opt/patroni/bin/patroni "$run/patroni.yml"
 		;;
 	proxy)

@@ -117,7 +117,9 @@ start_patroni()
 		NETWORK=127.0.0.1/32 DIR="$node" DATA="$node/data" BINDIR="$bindir" \
 		ETCD="$etcd_addresses" SYNC=$sync STRICT=$strict WATCHDOG=off \
 		CA="$dir/ca.crt" CERT="$node/server.crt" KEY="$node/server.key" \
-		PASSFILE="$dir/passfile"
+		PASSFILE="$dir/passfile" AUTH="$node/patroni_auth"
+	fill_template docker/ha/patroni_auth.in "$node/patroni_auth" \
+		CA="$dir/ca.crt" CERT="$node/server.crt" KEY="$node/server.key"
 	start_daemon "$node" "$patroni_dir/bin/patroni" "$node/patroni.yml"
 }
 

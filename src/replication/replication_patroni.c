@@ -401,7 +401,11 @@ run_request(PatroniRequest *request, TimestampTz deadline)
 		if (code != CURLM_OK)
 			return CURLE_FAILED_INIT;
 		if (running > 0 && GetCurrentTimestamp() >= deadline)
+		{
+			strlcpy(request->why, "There was no answer in time",
+					CURL_ERROR_SIZE);
 			return CURLE_OPERATION_TIMEDOUT;
+		}
 		if (running > 0)
 			(void) curl.multi_wait(request->multi, NULL, 0, POLL_MS, NULL);
 		look_around();
