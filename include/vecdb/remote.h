@@ -217,6 +217,9 @@ extern void vdb_remote_host_state(const char *host, int port,
 								  int *connections, int *failures,
 								  TimestampTz *retry_at);
 
+/* vdb_remote_host_is_back -- a host answers again: backends may try it at once */
+extern void vdb_remote_host_is_back(const char *host, int port);
+
 /*
  * A room below that knows more about hosts than this one orders those of a
  * group before they are tried: see vdb_replication_order_hosts()
