@@ -296,6 +296,7 @@ commit_at(List *connections)
 	{
 		RemoteConnection *c = lfirst(lc);
 
+		remote_setting_send_role(c);
 		remote_pipeline_command(c, "COMMIT", NULL, "COMMIT");
 		remote_pipeline_sync(c);
 	}
@@ -359,6 +360,7 @@ commit_two_phase(List *writers, List *readers)
 
 		snprintf(c->gid, sizeof(c->gid), "%s_%d", name, c->group);
 		sql = psprintf("PREPARE TRANSACTION '%s'", c->gid);
+		remote_setting_send_role(c);
 		c->prepared = PREPARED_SENT;
 		remote_pipeline_command(c, sql, NULL, "PREPARE TRANSACTION");
 		remote_pipeline_sync(c);
