@@ -96,6 +96,30 @@ extern void vdb_planner_set_methods(const CustomScanMethods *fanout);
 extern void vdb_planner_before_functions(void);
 
 /*
+ * vdb_planner_begin_share -- the own group's share of a statement begins, in
+ * which functions or triggers of users may write
+ *
+ * "target" is what the statement writes.  It is executed to its end; what is
+ * returned is for vdb_planner_end_share(), which an ERROR has to call, too.
+ */
+extern Oid	vdb_planner_begin_share(Oid target);
+extern void vdb_planner_end_share(Oid before);
+
+/*
+ * vdb_planner_check_nested -- refuse what a function or trigger must not write
+ * in local mode, as other groups would not
+ *
+ * "whole": by COPY or TRUNCATE.
+ */
+extern void vdb_planner_check_nested(Oid relid, bool whole);
+
+/*
+ * vdb_planner_check_copy -- refuse a COPY into a reference table whose triggers
+ * may make copies of it that differ
+ */
+extern void vdb_planner_check_copy(const VdbTable *table);
+
+/*
  * vdb_planner_group -- the group that owns the rows of a key, or 0 if there is
  * no shard that takes them
  */

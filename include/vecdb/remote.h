@@ -193,12 +193,14 @@ extern void vdb_remote_run_on(const char *host, int port, const char *sql);
  * vdb_remote_run_alone -- a statement that must be the only one of its
  * transaction, such as VACUUM, over a connection of its own
  *
- * "settings" is a query that is executed before it.  While the statement runs
- * this session holds no snapshot of its catalogs, which CREATE INDEX
- * CONCURRENTLY on the same server would wait for.
+ * "check" is a query that is executed before it.  "settings" are set then: for
+ * each its name, "=" and its value, ended by the character 1, the role last.
+ * While the statement runs this session holds no snapshot of its catalogs,
+ * which CREATE INDEX CONCURRENTLY on the same server would wait for.
  */
 extern void vdb_remote_run_alone(const char *host, int port,
-								 const char *settings, const char *sql);
+								 const char *check, const char *settings,
+								 const char *sql);
 
 /*
  * vdb_remote_begin_connect -- begin to connect to a host, as this room does
@@ -214,6 +216,9 @@ extern void vdb_remote_end_connect(PGconn *pg);
 extern void vdb_remote_host_state(const char *host, int port,
 								  int *connections, int *failures,
 								  TimestampTz *retry_at);
+
+/* vdb_remote_host_is_back -- a host answers again: backends may try it at once */
+extern void vdb_remote_host_is_back(const char *host, int port);
 
 /*
  * A room below that knows more about hosts than this one orders those of a

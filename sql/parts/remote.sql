@@ -20,6 +20,21 @@ CREATE FUNCTION vecdb.show_connections(OUT group_id integer, OUT host text,
 COMMENT ON FUNCTION vecdb.show_connections() IS
 	'connections of this session to other groups';
 
+CREATE FUNCTION vecdb.guard_session(key text)
+	RETURNS void
+	AS 'MODULE_PATHNAME', 'vecdb_guard_session'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION vecdb.guard_session(text) IS
+	'lets the role of a session of another node change with a proof of the key only; for nodes';
+REVOKE ALL ON FUNCTION vecdb.guard_session(text) FROM PUBLIC;
+
+CREATE FUNCTION vecdb.take_settings(settings text, proof text)
+	RETURNS void
+	AS 'MODULE_PATHNAME', 'vecdb_take_settings'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION vecdb.take_settings(text, text) IS
+	'sets role and settings in a session of another node, with a proof that it is that node that wants it; for nodes';
+
 CREATE VIEW vecdb.connections AS
 	SELECT group_id, host, pid, state, depth > 0 AS in_transaction, requests,
 			prepared_statements

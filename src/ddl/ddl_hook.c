@@ -18,6 +18,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -31,6 +32,7 @@
 #include "utils/syscache.h"
 
 #include "vecdb/ddl.h"
+#include "vecdb/planner.h"
 #include "vecdb/remote.h"
 #include "ddl_private.h"
 
@@ -73,6 +75,7 @@ static void call_next(const HookCall *call);
 static bool is_copy_to(Node *parse);
 static void call_next_fresh(const HookCall *call);
 static bool concerns_cluster(Node *parse, ProcessUtilityContext context);
+static void check_nested(Node *parse);
 static char *own_text(const PlannedStmt *pstmt, const char *query_string);
 static void run_shared(const HookCall *call, const DdlStatement *statement,
 					   const DdlDecision *decision);
@@ -243,8 +246,33 @@ concerns_cluster(Node *parse, ProcessUtilityContext context)
 			if (!IsTransactionState())
 				return false;
 			vdb_catalog_refresh();
-			return vdb_catalog_cluster() != NULL && !vdb_catalog_local_mode();
+			if (vdb_catalog_cluster() == NULL)
+				return false;
+			if (!vdb_catalog_local_mode())
+				return true;
+			if (context != PROCESS_UTILITY_TOPLEVEL)
+				check_nested(parse);
+			return false;
 	}
+}
+
+/*
+ * check_nested -- an ERROR if a trigger or function that runs in one group
+ * would change rows that other groups have to change as well
+ */
+static void
+check_nested(Node *parse)
+{
+	List	   *relations = NIL;
+	ListCell   *cell;
+
+	if (IsA(parse, TruncateStmt))
+		relations = ((TruncateStmt *) parse)->relations;
+	else if (IsA(parse, CopyStmt) && ((CopyStmt *) parse)->is_from)
+		relations = list_make1(((CopyStmt *) parse)->relation);
+	foreach(cell, relations)
+		vdb_planner_check_nested(RangeVarGetRelid(lfirst_node(RangeVar, cell),
+												  NoLock, true), true);
 }
 
 /*

@@ -297,7 +297,7 @@ check_identity(int group)
 }
 
 /*
- * settings_text -- what has to be set there first
+ * settings_text -- what has to be set there first, see vdb_remote_run_alone()
  */
 static char *
 settings_text(void)
@@ -310,13 +310,10 @@ settings_text(void)
 
 	initStringInfo(&text);
 	for (int i = 0; i < lengthof(names); i++)
-		appendStringInfo(&text, "%spg_catalog.set_config('%s', %s, false)",
-						 i == 0 ? "SELECT " : ", ", names[i],
-						 quote_literal_cstr(GetConfigOption(names[i], false,
-															false)));
-	appendStringInfo(&text, ", pg_catalog.set_config('role', %s, false)",
-					 quote_literal_cstr(GetUserNameFromId(GetUserId(),
-														  false)));
+		appendStringInfo(&text, "%s=%s\001", names[i],
+						 GetConfigOption(names[i], false, false));
+	appendStringInfo(&text, "role=%s\001",
+					 GetUserNameFromId(GetUserId(), false));
 	return text.data;
 }
 
@@ -335,8 +332,8 @@ run_on_group(OutsideGroup *group, const char *settings, const char *sql)
 		if (i < group->host_count - 1 && !is_primary(host))
 			continue;
 		group->touched = true;
-		vdb_remote_run_alone(host->host, host->port,
-							 psprintf("%s;%s", group->check, settings), sql);
+		vdb_remote_run_alone(host->host, host->port, group->check, settings,
+							 sql);
 		return;
 	}
 }

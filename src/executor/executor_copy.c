@@ -118,6 +118,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 {
 	CopyRun		run = {0};
 	CopyRun    *outer_run = current_run;
+	Oid			outer_target;
 	ParseState *source_pstate = make_parsestate(NULL);
 	List	   *condition;
 	uint64		result;
@@ -132,6 +133,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	check_may_copy(stmt, run.rel,
 				   CopyGetAttnums(RelationGetDescr(run.rel), run.rel,
 								  stmt->attlist));
+	vdb_planner_check_copy(run.table);
 	source_pstate->p_sourcetext = pstate ? pstate->p_sourcetext : NULL;
 	condition = prepare_condition(source_pstate, stmt, run.rel);
 	prepare_columns(&run);
@@ -154,6 +156,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	run.source = BeginCopyFrom(source_pstate, run.rel, NULL, stmt->filename,
 							   stmt->is_program, NULL, stmt->attlist,
 							   stmt->options);
+	outer_target = vdb_planner_begin_share(RelationGetRelid(run.rel));
 	PG_TRY();
 	{
 		current_run = &run;
@@ -162,6 +165,7 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	PG_FINALLY();
 	{
 		current_run = outer_run;
+		vdb_planner_end_share(outer_target);
 	}
 	PG_END_TRY();
 

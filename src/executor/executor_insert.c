@@ -77,8 +77,9 @@ static void route_row(WriteState *state, const VdbTable *table,
 					  TupleTableSlot *slot, int64 number);
 static int	find_group(WriteState *state, const VdbTable *table,
 					   TupleTableSlot *slot);
-static void add_row(WriteState *state, int group, TupleTableSlot *slot,
-					int64 number);
+static Share *add_row(WriteState *state, int group, TupleTableSlot *slot,
+					  int64 number);
+static void flush_shares(WriteState *state);
 static void flush_share(WriteState *state, Share *share);
 static void send_rows(WriteState *state, Share *share, int first, int count);
 static void set_parameter(WriteState *state, ExecutorBatch *batch, int place,
@@ -131,6 +132,7 @@ begin_write(CustomScanState *node, EState *estate, int eflags)
 										   ALLOCSET_DEFAULT_SIZES);
 	state->writer = executor_writer_create(node);
 	state->writer->role = state->plan->role;
+	state->writer->target = state->plan->relid;
 	prepare_columns(state, ExecGetResultType(source));
 }
 
@@ -225,7 +227,6 @@ write_rows(WriteState *state)
 	Tuplestorestate *store = NULL;
 	TupleTableSlot *slot;
 	int64		number = 0;
-	ListCell   *cell;
 
 	vdb_catalog_refresh();
 	table = vdb_catalog_table(state->plan->relid);
@@ -254,7 +255,26 @@ write_rows(WriteState *state)
 		}
 	}
 
-	/* others first, so that they work while the own share is executed */
+	flush_shares(state);
+}
+
+/*
+ * Send all that waits: others first, so that they work while the own share is
+ * executed.
+ *
+ * Of a reference table one group is before all others, the same for all who
+ * write: there they queue for rows that others hold, and not crosswise.
+ */
+static void
+flush_shares(WriteState *state)
+{
+	ListCell   *cell;
+
+	if (state->plan->target == VDB_WRITE_EVERYWHERE && state->shares != NIL)
+	{
+		flush_share(state, linitial(state->shares));
+		executor_writer_wait(state->writer, 0);
+	}
 	foreach(cell, state->shares)
 	{
 		if (!executor_is_own_group(((Share *) lfirst(cell))->group))
@@ -286,6 +306,7 @@ route_row(WriteState *state, const VdbTable *table, TupleTableSlot *slot,
 		  int64 number)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
+	Share	   *share = NULL;
 	ListCell   *cell;
 
 	CHECK_FOR_INTERRUPTS();
@@ -293,16 +314,25 @@ route_row(WriteState *state, const VdbTable *table, TupleTableSlot *slot,
 	switch (state->plan->target)
 	{
 		case VDB_WRITE_BY_KEY:
-			add_row(state, find_group(state, table, slot), slot, number);
+			share = add_row(state, find_group(state, table, slot), slot,
+							number);
+			if (share->count >= state->largest)
+				flush_share(state, share);
 			break;
 		case VDB_WRITE_OWNERS:
 			foreach(cell, state->owners)
-				add_row(state, lfirst_int(cell), slot,
-						foreach_current_index(cell));
+			{
+				share = add_row(state, lfirst_int(cell), slot,
+								foreach_current_index(cell));
+				if (share->count >= state->largest)
+					flush_share(state, share);
+			}
 			break;
 		case VDB_WRITE_EVERYWHERE:
 			for (int i = 0; i < cluster->group_count; i++)
-				add_row(state, cluster->groups[i].id, slot, number);
+				share = add_row(state, cluster->groups[i].id, slot, number);
+			if (share->count >= state->largest)
+				flush_shares(state);
 			break;
 	}
 }
@@ -331,8 +361,8 @@ find_group(WriteState *state, const VdbTable *table, TupleTableSlot *slot)
 	return table->shard_groups[vdb_catalog_shard(table, values, nulls)];
 }
 
-/* Put a row to those of its group, and send them if there are enough. */
-static void
+/* Put a row to those of its group. */
+static Share *
 add_row(WriteState *state, int group, TupleTableSlot *slot, int64 number)
 {
 	MemoryContext before = MemoryContextSwitchTo(state->context);
@@ -367,8 +397,7 @@ add_row(WriteState *state, int group, TupleTableSlot *slot, int64 number)
 	share->rows[share->count] = ExecCopySlotMinimalTuple(slot);
 	share->numbers[share->count++] = number;
 	MemoryContextSwitchTo(before);
-	if (share->count >= state->largest)
-		flush_share(state, share);
+	return share;
 }
 
 /* Send the rows of a group, in statements as large as there are texts for. */

@@ -34,6 +34,8 @@ typedef struct ModifyState
 	bool		done;
 } ModifyState;
 
+static void run_here(ExecutorWriter *writer, ExecutorBatch *batch,
+					 const ExecutorParams *params);
 static void keep_result(ExecutorWriter *writer, ExecutorBatch *batch,
 						PGresult *result);
 static void keep_rows(ExecutorWriter *writer, ExecutorBatch *batch,
@@ -150,8 +152,7 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
 	ExecutorParams params = {0};
-	ExecutorLocal *local;
-	TupleTableSlot *slot;
+	Oid			target;
 
 	if (!writer->wrote_here)
 		vdb_remote_local_write();
@@ -162,9 +163,31 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 	params.datums = batch->datums;
 	params.nulls = batch->nulls;
 	params.context = batch->context;
+	target = vdb_planner_begin_share(writer->target);
+	PG_TRY();
+	{
+		run_here(writer, batch, &params);
+	}
+	PG_FINALLY();
+	{
+		vdb_planner_end_share(target);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(batch->context);
+}
+
+/* The share itself, in the batch's context */
+static void
+run_here(ExecutorWriter *writer, ExecutorBatch *batch,
+		 const ExecutorParams *params)
+{
+	ExecutorLocal *local;
+	TupleTableSlot *slot;
+
 	local = batch->once ?
-		executor_local_open_once(writer->role, batch->sql, &params) :
-		executor_local_open_as(writer->role, batch->sql, &params, true);
+		executor_local_open_once(writer->role, batch->sql, params) :
+		executor_local_open_as(writer->role, batch->sql, params, true);
 	while ((slot = executor_local_next(local)) != NULL)
 	{
 		MemoryContextSwitchTo(writer->context);
@@ -175,8 +198,6 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 	if (batch->counts)
 		writer->affected += executor_local_affected(local);
 	executor_local_close(local);
-	MemoryContextSwitchTo(before);
-	MemoryContextDelete(batch->context);
 }
 
 /*
@@ -382,6 +403,7 @@ begin_modify(CustomScanState *node, EState *estate, int eflags)
 										   state->plan->param_count,
 										   &node->ss.ps);
 	state->writer = executor_writer_create(node);
+	state->writer->target = state->plan->relid;
 }
 
 static TupleTableSlot *

@@ -63,6 +63,7 @@ typedef struct ExecutorWriter
 	ExecutorColumns *columns;	/* of RETURNING, or NULL */
 	TupleDesc	desc;
 	Oid			role;			/* who writes; InvalidOid: current user */
+	Oid			target;			/* the table that is written */
 	uint64		affected;
 	bool		wrote_here;
 	/* rows returned, and the next to give out */

@@ -39,7 +39,6 @@ static bool can_insert(MergeAction *action, PlannerPlace *source,
 					   const VdbTable *table);
 static bool is_key_of(MergeAction *action, PlannerPlace *source,
 					  PlannerReader *reader, const VdbTable *table);
-static void check_volatile(Query *query, const VdbTable *table);
 static Node *extract_sublinks(Node *node, PlannerPlace *place);
 static Node *extract_sublink(SubLink *link, PlannerPlace *place);
 static Node *compute_before(SubLink *link, PlannerPlace *place);
@@ -70,7 +69,8 @@ planner_make_local(Query *query, List **values, List **tables,
 	query = planner_inline_common_tables(copyObject(query));
 	table = vdb_catalog_table(rt_fetch(query->resultRelation,
 									   query->rtable)->relid);
-	check_volatile(query, table);
+	if (table->kind == VDB_TABLE_REFERENCE)
+		planner_check_copies(query, table);
 
 	*why_not = "It joins distributed tables by other columns than their distribution key.";
 	place.query = query;
@@ -86,9 +86,12 @@ planner_make_local(Query *query, List **values, List **tables,
 	}
 	if (!is_local(query, &place))
 		return NULL;
-	return query_tree_mutator(query, extract_sublinks, (void *) &place,
-							  QTW_DONT_COPY_QUERY | QTW_IGNORE_RT_SUBQUERIES |
-							  QTW_IGNORE_CTE_SUBQUERIES);
+	query = query_tree_mutator(query, extract_sublinks, (void *) &place,
+							   QTW_DONT_COPY_QUERY | QTW_IGNORE_RT_SUBQUERIES |
+							   QTW_IGNORE_CTE_SUBQUERIES);
+	if (table->kind == VDB_TABLE_REFERENCE)
+		planner_check_alike(query, table);
+	return query;
 }
 
 /* Can each group execute a statement, but for subqueries in expressions? */
@@ -225,24 +228,6 @@ is_key_of(MergeAction *action, PlannerPlace *source, PlannerReader *reader,
 			return false;
 	}
 	return true;
-}
-
-/*
- * A reference table gets the same values in all groups, so nothing that gives
- * another value in each may remain in its statement.
- */
-static void
-check_volatile(Query *query, const VdbTable *table)
-{
-	if (table->kind != VDB_TABLE_REFERENCE ||
-		!contain_volatile_functions((Node *) query))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot use volatile functions to change reference table \"%s\"",
-					get_rel_name(table->relid)),
-			 errdetail("Each group would compute another value."),
-			 errhint("Compute the value first, and give it to the statement.")));
 }
 
 /* Compute beforehand what the groups cannot, see the head of this file. */

@@ -326,7 +326,7 @@ is_taken_out(Node *node, const PlannerParams *params)
 	}
 
 	/* What has a value of its own in each row stays. */
-	if (contain_columns_walker(node, NULL))
+	if (planner_has_columns(node))
 		return false;
 	return contain_mutable_functions(node) &&
 		!contain_volatile_functions(node) && !expression_returns_set(node) &&
@@ -356,9 +356,15 @@ is_long_constant(const Const *constant)
 }
 
 /*
- * Is there anything that differs from row to row, or that is not an ordinary
- * expression?
+ * planner_has_columns -- is there anything that differs from row to row, or
+ * that is not an ordinary expression?
  */
+bool
+planner_has_columns(Node *node)
+{
+	return contain_columns_walker(node, NULL);
+}
+
 static bool
 contain_columns_walker(Node *node, void *context)
 {

@@ -45,6 +45,8 @@ planner_guard(Query *query, bool nested)
 
 	if (nested)
 		planner_check_keys(query, table);
+	if (nested && table && table->kind == VDB_TABLE_REFERENCE)
+		planner_check_nested_copies(query, table);
 	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
 		query->commandType == CMD_DELETE)
 		return query;

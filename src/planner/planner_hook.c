@@ -101,6 +101,7 @@ vdb_planner_init(void)
 	previous_relation_info = get_relation_info_hook;
 	get_relation_info_hook = note_relation;
 	planner_mode_init();
+	planner_copies_init();
 }
 
 /*

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "tcop/pquery.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
@@ -53,7 +54,22 @@ planner_mode_init(void)
 bool
 planner_is_nested(int cursor_options)
 {
-	return ActivePortal != NULL && (cursor_options & VDB_CURSOR_OPT_SHARE) == 0;
+	if ((cursor_options & VDB_CURSOR_OPT_SHARE) != 0)
+		return false;
+	if (ActivePortal != NULL)
+		return true;
+	/* triggers that were deferred fire when there is no portal any more */
+	return planner_trigger_depth() > 0;
+}
+
+/* planner_trigger_depth -- how many triggers are being executed, one by another */
+int
+planner_trigger_depth(void)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+	return DatumGetInt32(pg_trigger_depth(fcinfo));
 }
 
 /* planner_mark_mode -- note in a plan what mode it was made in */
@@ -70,6 +86,22 @@ planner_mark_mode(PlannedStmt *stmt, int cursor_options)
 	item->hashValue = marks[local];
 	stmt->invalItems = lappend(stmt->invalItems, item);
 	kept[local] = true;
+}
+
+/* planner_has_mark -- was a plan made for a function or trigger? */
+bool
+planner_has_mark(const PlannedStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->invalItems)
+	{
+		PlanInvalItem *item = lfirst_node(PlanInvalItem, cell);
+
+		if (item->cacheId == PROCOID && item->hashValue == marks[true])
+			return true;
+	}
+	return false;
 }
 
 void

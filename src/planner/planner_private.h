@@ -37,6 +37,7 @@ typedef struct PlannerParams
  * in the text.  The query is not changed.
  */
 extern char *planner_deparse(const Query *query, List **params);
+extern bool planner_has_columns(Node *node);
 extern Node *planner_take_out(Node *node, PlannerParams *params);
 extern Node *planner_make_param(Node *node, PlannerParams *params);
 extern char *planner_text(Query *query);
@@ -56,6 +57,7 @@ extern bool planner_is_pushable(const struct PlannerShard *shard, Node *node,
 extern bool planner_is_safe_statement(Query *query);
 extern bool planner_is_trusted(Node *node);
 extern bool planner_is_transferable(Oid type);
+extern bool planner_is_user_function(Oid function);
 
 /* functions in planner_system.c */
 extern Node *planner_fix_system_columns(Node *node, Query *query, bool refuse);
@@ -334,7 +336,17 @@ extern RangeTblEntry *planner_compute_rows(const RangeTblEntry *entry,
 /* functions in planner_mode.c */
 extern void planner_mode_init(void);
 extern bool planner_is_nested(int cursor_options);
+extern int	planner_trigger_depth(void);
 extern void planner_mark_mode(PlannedStmt *stmt, int cursor_options);
+extern bool planner_has_mark(const PlannedStmt *stmt);
+
+/* functions in planner_copies.c */
+extern void planner_copies_init(void);
+extern void planner_check_copies(Query *query, const VdbTable *table);
+extern void planner_check_alike(Query *query, const VdbTable *table);
+extern void planner_check_nested_copies(Query *query, const VdbTable *table);
+extern void planner_check_triggers(const VdbTable *table, CmdType command,
+								   const OnConflictExpr *conflict);
 
 /* functions in planner_guard.c */
 extern Query *planner_guard(Query *query, bool nested);

@@ -45,7 +45,7 @@ static bool not_trusted_walker(Node *node, void *context);
 static bool is_suspect(Node *node);
 static bool is_made_by_user(Oid function, void *context);
 static bool is_reading_function(Oid function, void *context);
-static bool is_user_function(Oid function, void *context);
+static bool is_unsafe_function(Oid function, void *context);
 static bool is_extension_function(Oid function);
 
 /*
@@ -186,7 +186,7 @@ not_safe_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (check_functions_in_node(node, is_user_function, NULL))
+	if (check_functions_in_node(node, is_unsafe_function, NULL))
 		return true;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, not_safe_walker, context, 0);
@@ -202,12 +202,18 @@ is_reading_function(Oid function, void *context)
 	if (volatility == PROVOLATILE_IMMUTABLE)
 		return false;
 	return volatility == PROVOLATILE_VOLATILE ||
-		is_user_function(function, context);
+		planner_is_user_function(function);
 }
 
-/* Is a function one of users', and not immutable? */
 static bool
-is_user_function(Oid function, void *context)
+is_unsafe_function(Oid function, void *context)
+{
+	return planner_is_user_function(function);
+}
+
+/* planner_is_user_function -- one of users', and not immutable? */
+bool
+planner_is_user_function(Oid function)
 {
 	return function >= FirstNormalObjectId &&
 		func_volatile(function) != PROVOLATILE_IMMUTABLE &&

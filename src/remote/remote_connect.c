@@ -19,10 +19,12 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
@@ -62,6 +64,7 @@ typedef struct Attempt
 	TimestampTz started;		/* with this host */
 	TimestampTz deadline;		/* for this host */
 	int			budget_ms;		/* for each host */
+	bool		identified;		/* the host is the group that is meant */
 	StringInfoData why;			/* what went wrong, by host */
 } Attempt;
 
@@ -74,6 +77,7 @@ void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
 										bool opened);
 
 static MemoryContext context;
+static bool exit_registered;
 
 static void notice_end(RemoteConnection *c);
 static Attempt *begin_attempt(RemoteConnection *c, bool patient);
@@ -89,6 +93,7 @@ static void wait_for_attempts(Attempt **attempts, int count);
 static long next_deadline(Attempt **attempts, int count);
 static PGconn *start_connection(const char *host, int port, const char *who);
 static void take_ready(RemoteConnection *c);
+static void close_all(int code, Datum arg);
 VDB_NORETURN static void report_failure(RemoteConnection *c, const Attempt *a);
 static char *name_host(const VdbHost *host);
 
@@ -264,6 +269,7 @@ remote_disconnect(RemoteConnection *c)
 		pfree(c->settings);
 	c->settings = NULL;
 	c->settings_in_transaction = false;
+	c->role_taken = false;
 	c->statements_stale = false;
 	remote_statement_reset(c);
 	c->depth = 0;
@@ -530,15 +536,28 @@ advance(Attempt *a)
 	ask_identity(a);
 }
 
-/* Ask who the other node is */
+/*
+ * Ask who the other node is, and have it guard the session
+ *
+ * One flight: where the answer is an error, as of a node without vecdb, the
+ * rest is skipped.
+ */
 static void
 ask_identity(Attempt *a)
 {
 	PGconn	   *pg = a->c->pg;
+	static const Oid type = TEXTOID;
+	const char *key;
 
+	remote_guard_key(a->c->key);
+	a->c->proofs = 0;
+	a->identified = false;
+	key = remote_guard_key_text(a->c->key);
 	if (PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg) ||
 		!PQsendQueryParams(pg, remote_peer_query(), 0, NULL, NULL, NULL, NULL,
 						   0) ||
+		!PQsendQueryParams(pg, "SELECT vecdb.guard_session($1)", 1, &type,
+						   &key, NULL, NULL, 0) ||
 		!PQpipelineSync(pg))
 	{
 		fail_host(a, PQerrorMessage(pg));
@@ -572,8 +591,12 @@ read_identity(Attempt *a)
 		synced = PQresultStatus(res) == PGRES_PIPELINE_SYNC;
 		if (!synced && PQresultStatus(res) != PGRES_PIPELINE_ABORTED)
 		{
-			why = remote_peer_refuse(res, a->c->group,
-									 name_host(&a->hosts[a->host]));
+			if (!a->identified)
+				why = remote_peer_refuse(res, a->c->group,
+										 name_host(&a->hosts[a->host]));
+			else if (PQresultStatus(res) != PGRES_TUPLES_OK)
+				why = pstrdup(PQresultErrorMessage(res));
+			a->identified = true;
 			if (why)
 				synced = true;
 		}
@@ -735,9 +758,34 @@ take_ready(RemoteConnection *c)
 	PQsetNoticeReceiver(c->pg, remote_error_notice, c);
 	c->unconfirmed = 0;
 	c->ready = true;
+	if (!exit_registered)
+		on_proc_exit(close_all, (Datum) 0);
+	exit_registered = true;
 	if (vdb_remote_session_hook)
 		vdb_remote_session_hook(c->pg, c->group, true);
 	VDB_DEBUG_POINT("remote_connected");
+}
+
+/*
+ * The backend ends: say so to the other nodes
+ *
+ * They would log that the connection was reset.  What shared memory knew of
+ * the connections is gone by now, and our transaction is over.  This waits for
+ * nothing: the sockets do not block.
+ */
+static void
+close_all(int code, Datum arg)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->pg)
+			PQfinish(c->pg);
+		c->pg = NULL;
+	}
 }
 
 /* No host of a group could be connected to */

@@ -38,6 +38,7 @@ void
 vdb_remote_init(void)
 {
 	remote_setting_init();
+	remote_guard_init();
 	remote_shared_init();
 	remote_transaction_init();
 }

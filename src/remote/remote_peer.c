@@ -24,7 +24,13 @@
 static char *format_uuid(const pg_uuid_t *uuid);
 static bool is_compatible(const char *version);
 static void abandon(int code, Datum arg);
+static void take_settings(PGconn *pg, const char *settings, const char *host,
+						  int port);
 static PGresult *ask(PGconn *pg, const char *sql, const char *host, int port);
+static PGresult *ask_with(PGconn *pg, const char *sql, const char *const *values,
+						  int count, const char *host, int port);
+static PGresult *await_answer(PGconn *pg, const char *sql, const char *host,
+							  int port);
 VDB_NORETURN static void throw_and_clear(PGresult *res, const char *host,
 										 const char *sql);
 static void read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port);
@@ -191,19 +197,38 @@ vdb_remote_run_on(const char *host, int port, const char *sql)
 
 /* vdb_remote_run_alone -- see vecdb/remote.h */
 void
-vdb_remote_run_alone(const char *host, int port, const char *settings,
-					 const char *sql)
+vdb_remote_run_alone(const char *host, int port, const char *check,
+					 const char *settings, const char *sql)
 {
 	PGconn	   *pg = remote_open(host, port);
 
 	PG_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(pg));
 	{
-		PQclear(ask(pg, settings, host, port));
+		PQclear(ask(pg, check, host, port));
+		take_settings(pg, settings, host, port);
 		InvalidateCatalogSnapshot();
 		PQclear(ask(pg, sql, host, port));
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon, PointerGetDatum(pg));
 	remote_close(pg);
+}
+
+/* Guard the session, and set what is to be set, the role at last */
+static void
+take_settings(PGconn *pg, const char *settings, const char *host, int port)
+{
+	uint8		key[REMOTE_KEY_SIZE];
+	const char *digits;
+	const char *values[2];
+
+	remote_guard_key(key);
+	digits = remote_guard_key_text(key);
+	PQclear(ask_with(pg, "SELECT vecdb.guard_session($1)", &digits, 1, host,
+					 port));
+	values[0] = settings;
+	values[1] = remote_guard_proof(key, 1, settings);
+	PQclear(ask_with(pg, "SELECT vecdb.take_settings($1, $2)", values, 2, host,
+					 port));
 }
 
 /*
@@ -237,11 +262,28 @@ abandon(int code, Datum arg)
 static PGresult *
 ask(PGconn *pg, const char *sql, const char *host, int port)
 {
+	if (!PQsendQuery(pg, sql))
+		remote_error_lost(0, psprintf("%s:%d", host, port));
+	return await_answer(pg, sql, host, port);
+}
+
+/* The same of one statement with parameters, all of type text */
+static PGresult *
+ask_with(PGconn *pg, const char *sql, const char *const *values, int count,
+		 const char *host, int port)
+{
+	if (!PQsendQueryParams(pg, sql, count, NULL, values, NULL, NULL, 0))
+		remote_error_lost(0, psprintf("%s:%d", host, port));
+	return await_answer(pg, sql, host, port);
+}
+
+/* Wait for the last result of what was sent */
+static PGresult *
+await_answer(PGconn *pg, const char *sql, const char *host, int port)
+{
 	PGresult   *last = NULL;
 	PGresult   *res;
 
-	if (!PQsendQuery(pg, sql))
-		remote_error_lost(0, psprintf("%s:%d", host, port));
 	for (;;)
 	{
 		int			events;

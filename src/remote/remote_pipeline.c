@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
@@ -67,6 +68,29 @@ remote_pipeline_command(RemoteConnection *c, const char *sql,
 	step = add_step(c, STEP_COMMAND, request);
 	step->changes = true;
 	step->tag = tag;
+	c->unconfirmed++;
+}
+
+/*
+ * remote_pipeline_settings -- queue what sets a state there
+ *
+ * An error is told to the request, or kept in the connection.
+ */
+void
+remote_pipeline_settings(RemoteConnection *c, const char *state,
+						 VdbRequest *request)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID};
+	char	   *proof = remote_guard_proof(c->key, ++c->proofs, state);
+	const char *const values[] = {state, proof};
+	RemoteStep *step;
+
+	if (!PQsendQueryParams(c->pg, "SELECT vecdb.take_settings($1, $2)", 2,
+						   types, values, NULL, NULL, 0))
+		fail_to_send(c);
+	pfree(proof);
+	step = add_step(c, STEP_COMMAND, request);
+	step->changes = true;
 	c->unconfirmed++;
 }
 

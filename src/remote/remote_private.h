@@ -30,6 +30,9 @@
 /* Statements that a connection keeps prepared */
 #define REMOTE_STATEMENTS 256
 
+/* Bytes of a key; see remote_guard.c */
+#define REMOTE_KEY_SIZE 16
+
 /* Room for a name of a prepared transaction */
 #define REMOTE_GID_SIZE 200
 
@@ -97,6 +100,10 @@ typedef struct RemoteConnection
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
 	bool		settings_in_transaction;
+	Oid			role;			/* in the settings */
+	bool		role_taken;		/* may be another than that which logged in */
+	uint8		key[REMOTE_KEY_SIZE];	/* of the guarded session */
+	uint64		proofs;			/* made with the key */
 	HTAB	   *statements;
 	dlist_head	statement_order;	/* last used first */
 	bool		statements_stale;
@@ -171,8 +178,11 @@ extern int	remote_copy_buffer;
 extern int	remote_max_connections_per_host;
 
 extern void remote_setting_init(void);
-extern const char *remote_setting_state(Oid role);
-extern char *remote_setting_command(const char *state);
+extern void remote_setting_send(RemoteConnection *c, Oid role,
+								VdbRequest *request);
+extern void remote_setting_send_role(RemoteConnection *c);
+extern void remote_setting_send_none(RemoteConnection *c,
+									 VdbRequest *request);
 
 /* all connections of this backend, and requests that are not closed */
 extern dlist_head remote_connections;
@@ -194,9 +204,18 @@ extern const char *remote_peer_query(void);
 extern char *remote_peer_refuse(const PGresult *res, int group,
 								const char *host);
 
+/* functions in remote_guard.c */
+extern void remote_guard_init(void);
+extern void remote_guard_key(uint8 *key);
+extern char *remote_guard_key_text(const uint8 *key);
+extern char *remote_guard_proof(const uint8 *key, uint64 number,
+								const char *state);
+
 /* functions in remote_pipeline.c */
 extern void remote_pipeline_command(RemoteConnection *c, const char *sql,
 									VdbRequest *request, const char *tag);
+extern void remote_pipeline_settings(RemoteConnection *c, const char *state,
+									 VdbRequest *request);
 extern void remote_pipeline_statement(RemoteConnection *c,
 									  VdbRequest *request);
 extern void remote_pipeline_sync(RemoteConnection *c);

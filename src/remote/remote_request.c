@@ -114,7 +114,6 @@ static void
 send_request(VdbRequest *request)
 {
 	RemoteConnection *c = request->connection;
-	const char *state;
 
 	remote_pipeline_settle(c);
 	if (!c->ready)
@@ -136,18 +135,7 @@ send_request(VdbRequest *request)
 		if (request->statement.writes && !XactReadOnly)
 			c->wrote = true;
 	}
-	state = remote_setting_state(request->statement.role);
-	if (c->settings == NULL || strcmp(c->settings, state) != 0)
-	{
-		char	   *command = remote_setting_command(state);
-
-		remote_pipeline_command(c, command, request, NULL);
-		pfree(command);
-		if (c->settings)
-			pfree(c->settings);
-		c->settings = MemoryContextStrdup(remote_context(), state);
-		c->settings_in_transaction = true;
-	}
+	remote_setting_send(c, request->statement.role, request);
 	remote_pipeline_statement(c, request);
 	remote_pipeline_sync(c);
 	c->requests_sent++;
@@ -173,14 +161,15 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 		return request;
 	}
 	request->host = MemoryContextStrdup(request->context, c->host);
-	if (c->settings)
+	/* settings that are not known may have been undone: the role was not */
+	if (c->role_taken)
 	{
-		remote_pipeline_command(c, "RESET ROLE", request, NULL);
+		remote_setting_send_none(c, request);
 		remote_pipeline_sync(c);
-		pfree(c->settings);
-		c->settings = NULL;
 		/* this flight's end is not that of the request */
 		remote_pipeline_drain(c);
+		if (request->error == NULL)
+			c->role_taken = false;
 	}
 	if (c->ready && request->error == NULL)
 	{

@@ -41,7 +41,8 @@ static char *library_version;
 static const char *const common_settings[] = {
 	"search_path", "TimeZone", "DateStyle", "IntervalStyle",
 	"extra_float_digits", "bytea_output", "row_security", "lock_timeout",
-	"synchronous_commit", "default_text_search_config"
+	"synchronous_commit", "default_text_search_config",
+	"check_function_bodies"
 };
 
 /*
@@ -68,6 +69,7 @@ static Oid	present_role;
 static bool role_names_changed;
 
 static bool check_conninfo(char **value, void **extra, GucSource source);
+static const char *make_state(Oid role);
 static void find_settings(void);
 static void note_role_change(Datum arg, int cache, uint32 hash);
 static bool is_common_setting(const struct config_generic *record);
@@ -137,23 +139,71 @@ check_conninfo(char **value, void **extra, GucSource source)
 }
 
 /*
- * remote_setting_state -- what a statement sent now depends on
+ * remote_setting_send -- queue what sets the settings of a statement
  *
- * The role that is meant (InvalidOid: the current one), and the settings, as
- * a text that can be compared and that remote_setting_command() understands:
- * a name, "=", a value, each ended by the character 1.  Valid until the next
- * call.
+ * The role is the one that is meant, InvalidOid: the current one.  Nothing if
+ * all is there as it should be.
  */
-const char *
-remote_setting_state(Oid role)
+void
+remote_setting_send(RemoteConnection *c, Oid role, VdbRequest *request)
+{
+	const char *state;
+
+	if (!OidIsValid(role))
+		role = GetUserId();
+	state = make_state(role);
+	if (c->settings && strcmp(c->settings, state) == 0)
+		return;
+	c->role_taken = true;
+	remote_pipeline_settings(c, state, request);
+	if (c->settings)
+		pfree(c->settings);
+	c->settings = NULL;
+	c->settings = MemoryContextStrdup(remote_context(), state);
+	c->settings_in_transaction = true;
+	c->role = role;
+}
+
+/*
+ * remote_setting_send_role -- queue what sets the current role, if another is
+ * there
+ *
+ * Before the transaction ends: deferred triggers, and cursors that stay, are
+ * executed in the role of the end.  That of the last statement may have been
+ * the owner of a view or of a function.
+ */
+void
+remote_setting_send_role(RemoteConnection *c)
+{
+	if (c->settings == NULL || c->role != GetUserId())
+		remote_setting_send(c, InvalidOid, NULL);
+}
+
+/* remote_setting_send_none -- queue what sets the role that nodes log in as */
+void
+remote_setting_send_none(RemoteConnection *c, VdbRequest *request)
+{
+	remote_pipeline_settings(c, "", request);
+	if (c->settings)
+		pfree(c->settings);
+	c->settings = NULL;
+}
+
+/*
+ * What a statement sent now depends on
+ *
+ * The role that is meant and the settings, as a text that can be compared and
+ * that vecdb.take_settings() understands: a name, "=", a value, each ended by
+ * the character 1.  The role comes last.  Valid until the next call.
+ */
+static const char *
+make_state(Oid role)
 {
 	StringInfoData state;
 	bool		changed = present_state == NULL;
 
 	if (travelling_count < 0)
 		find_settings();
-	if (!OidIsValid(role))
-		role = GetUserId();
 	for (int i = 0; i < travelling_count; i++)
 		changed |= has_changed(&travelling[i]);
 	if (!changed && role == present_role && !role_names_changed)
@@ -177,33 +227,6 @@ remote_setting_state(Oid role)
 	present_role = role;
 	pfree(state.data);
 	return present_state;
-}
-
-/*
- * remote_setting_command -- the statement that sets a state
- *
- * The role comes last, since the settings before it may need more rights.
- */
-char *
-remote_setting_command(const char *state)
-{
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql,
-						   "SELECT pg_catalog.set_config('role', 'none', false)");
-	while (*state)
-	{
-		const char *equals = strchr(state, '=');
-		const char *end = strchr(equals, '\001');
-		char	   *name = pnstrdup(state, equals - state);
-		char	   *value = pnstrdup(equals + 1, end - equals - 1);
-
-		appendStringInfo(&sql, ", pg_catalog.set_config(%s, %s, false)",
-						 quote_literal_cstr(name), quote_literal_cstr(value));
-		state = end + 1;
-	}
-	return sql.data;
 }
 
 /* Remember where the settings are that can travel */

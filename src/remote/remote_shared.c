@@ -131,6 +131,13 @@ remote_shared_may_try(const char *host, int port, int *wait_ms)
 	return false;
 }
 
+/* vdb_remote_host_is_back -- see vecdb/remote.h */
+void
+vdb_remote_host_is_back(const char *host, int port)
+{
+	remote_shared_succeeded(host, port);
+}
+
 /* vdb_remote_host_state -- see vecdb/remote.h */
 void
 vdb_remote_host_state(const char *host, int port, int *connections,

@@ -295,7 +295,12 @@ commit_at(List *connections)
 	ListCell   *lc;
 
 	foreach(lc, connections)
-		send_end(lfirst(lc), "COMMIT", "COMMIT");
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		remote_setting_send_role(c);
+		send_end(c, "COMMIT", "COMMIT");
+	}
 	foreach(lc, connections)
 	{
 		RemoteConnection *c = lfirst(lc);
@@ -373,6 +378,7 @@ commit_two_phase(List *writers, List *readers)
 
 		snprintf(c->gid, sizeof(c->gid), "%s_%d", name, c->group);
 		sql = psprintf("PREPARE TRANSACTION '%s'", c->gid);
+		remote_setting_send_role(c);
 		c->prepared = PREPARED_SENT;
 		send_end(c, sql, "PREPARE TRANSACTION");
 		pfree(sql);

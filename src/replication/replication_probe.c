@@ -271,6 +271,7 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 	TimestampTz now = GetCurrentTimestamp();
 	double		ms = (now - probe->began) / 1000.0;
 	const char *why = refuse(probe, state);
+	bool		is_back = why == NULL && known->failed_at > known->seen_at;
 
 	known->is_self = state->instance == replication_shared_instance();
 	known->state = *state;
@@ -297,6 +298,9 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 					 state->timeline, highest);
 	}
 	replication_shared_write(probe->place, known);
+	/* not each time: what keeps backends out need not concern the prober */
+	if (is_back)
+		vdb_remote_host_is_back(known->host, known->port);
 	probe->complained = false;
 }
 

@@ -55,7 +55,7 @@ sub health
 
 # health of a plain cluster, once the probers have asked around
 VecdbGroups::wait_for($_, q{SELECT NOT EXISTS (SELECT FROM vecdb.health() WHERE status <> 'healthy')}, 'probers') foreach $one, $two;
-is($one->safe_psql('postgres', 'SELECT vecdb.live(), vecdb.ready()'), 't|t', 'live and ready');
+is(VecdbGroups::wait_for($one, 'SELECT vecdb.live() AND vecdb.ready()', 'ready'), 1, 'live and ready');
 is($one->safe_psql('postgres', q{SELECT string_agg(component, ' '), string_agg(DISTINCT status, ' ') FROM vecdb.health()}),
 	'node membership prober group 1 group 2 transactions recovery catalogs slots|healthy', 'all is well');
 like(health($one, 'group 2'), qr/on one host when COMMIT returns/, 'what is promised is said');

@@ -1,0 +1,259 @@
+# Do all groups have the same rows of a reference table, whatever is written?
+# What would make copies differ is refused; writers of the same rows on several
+# nodes wait for each other and nothing else happens to them.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use VecdbCluster;
+use VecdbSessions;
+
+my $cluster = VecdbCluster->new('copies', groups => 3)->start;
+
+$cluster->query(1, <<'SQL');
+CREATE TABLE kinds (id int PRIMARY KEY, name text, n float8 DEFAULT 0,
+	at timestamptz DEFAULT clock_timestamp(), s serial, u uuid DEFAULT gen_random_uuid());
+CREATE TABLE tags (id int PRIMARY KEY, kind int REFERENCES kinds ON DELETE CASCADE, name text);
+CREATE TABLE tag_notes (tag int REFERENCES tags ON DELETE CASCADE ON UPDATE CASCADE, note text);
+CREATE TABLE log (id int);
+CREATE TABLE things (id int PRIMARY KEY, kind int);
+CREATE TABLE other_things (id int PRIMARY KEY, kind int REFERENCES kinds ON DELETE CASCADE);
+SELECT vecdb.replicate_table('kinds');
+SELECT vecdb.replicate_table('tags');
+SELECT vecdb.replicate_table('tag_notes');
+SELECT vecdb.replicate_table('log');
+SELECT vecdb.distribute_table('things');
+SELECT vecdb.distribute_table('other_things');
+INSERT INTO kinds (id, name) SELECT g, 'k' || g FROM generate_series(0, 19) g;
+INSERT INTO tags SELECT g, g % 10, 't' || g FROM generate_series(1, 40) g;
+INSERT INTO tag_notes SELECT g % 40 + 1, 'n' FROM generate_series(1, 60) g;
+INSERT INTO things SELECT g, g % 10 FROM generate_series(1, 100) g;
+INSERT INTO other_things SELECT g, g % 20 FROM generate_series(1, 100) g;
+CREATE FUNCTION things_of(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM things WHERE kind = $1); END';
+CREATE FUNCTION write_tag(int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO tags VALUES ($1 + 7000, 1, 'by a function');
+	RETURN $1;
+END $$;
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE TG_ARGV[0] USING coalesce(NEW.id, OLD.id);
+	RETURN coalesce(NEW, OLD);
+END $$;
+SQL
+
+# copies are the same, as the rows themselves say
+sub alike
+{
+	my ($what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @problems;
+	foreach my $table (qw(kinds tags tag_notes log))
+	{
+		my %seen = map { $cluster->query_own($_, "SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM $table t") => 1 }
+		  $cluster->groups;
+		push @problems, $table if keys %seen > 1;
+	}
+	return is("@problems", '', "copies are the same: $what");
+}
+
+sub fine
+{
+	my ($sql, $group) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($rc, $out, $err) = $cluster->try($group // 2, $sql);
+	is($err, '', "no error: $sql");
+	return alike($sql);
+}
+
+# from each node: which groups have rows to write does not matter
+sub refused
+{
+	my ($sql, $message) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$cluster->refused($_, $sql, $message) foreach $cluster->groups;
+	return alike($sql);
+}
+
+# What is computed once for all groups.
+fine($_) foreach split /\n/, <<'SQL';
+INSERT INTO kinds (id) SELECT g FROM generate_series(20, 30) g
+INSERT INTO tags SELECT id + 1000, 1 + random() * 5, random()::text FROM things LIMIT 10
+INSERT INTO kinds (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET n = excluded.s, at = excluded.at, u = excluded.u
+UPDATE kinds SET at = now() - n * interval '1 s', n = pg_backend_pid() + id
+UPDATE kinds SET n = things_of(3) + id, name = current_setting('port') || id
+UPDATE tags SET name = x.r FROM (SELECT t.kind, row_number() OVER () AS r FROM tags t) x WHERE x.kind = tags.id
+UPDATE tags SET name = 'computed' WHERE id IN (SELECT id FROM things WHERE things_of(id) > 5)
+DELETE FROM tags WHERE id IN (SELECT id FROM tags LIMIT 5)
+DELETE FROM tags t USING (SELECT id FROM tags LIMIT 5) x WHERE t.id = x.id
+DELETE FROM tags WHERE id IN (SELECT id FROM things WHERE id < 3)
+SET extra_float_digits = -10; SET TimeZone = 'Asia/Tokyo'; UPDATE kinds SET name = n::text || at || id
+SET DateStyle = 'SQL, DMY'; SET bytea_output = escape; UPDATE kinds SET name = at::text || decode('ff0' || (id % 10), 'hex')::text
+SET default_text_search_config = simple; UPDATE kinds SET name = to_tsvector('the dogs ' || id)::text
+COPY kinds (id, name) FROM PROGRAM 'seq -f "%.0f	x" 200 210'
+SQL
+
+# What each group would compute for itself.
+my $volatile = qr/cannot use volatile functions to change reference table "kinds"/;
+my $differs = qr/cannot use functions that may differ between groups to change reference table "kinds"/;
+refused($_, $volatile) foreach split /\n/, <<'SQL';
+UPDATE kinds SET n = random()
+UPDATE kinds SET at = DEFAULT
+UPDATE kinds SET s = DEFAULT
+INSERT INTO kinds (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET n = random()
+MERGE INTO kinds k USING (VALUES (1), (101)) v (i) ON v.i = k.id WHEN NOT MATCHED THEN INSERT (id, u) VALUES (v.i, DEFAULT)
+SQL
+refused($_, $differs) foreach split /\n/, <<'SQL';
+UPDATE kinds SET n = things_of(id)
+UPDATE kinds SET n = (SELECT things_of(kinds.id))
+DELETE FROM kinds WHERE things_of(id) < 4
+INSERT INTO kinds (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET n = things_of(kinds.id)
+UPDATE kinds SET name = current_setting('po' || left('rt' || id, 2))
+UPDATE kinds SET name = age(at)::text
+SQL
+
+# Foreign keys write on all nodes alike, or rows of the node that has them.
+fine('DELETE FROM kinds WHERE id = 4; UPDATE tags SET id = id + 5000 WHERE id = 17');
+is($cluster->query(1, 'SELECT count(*) FROM tags WHERE kind = 4'), 0, 'CASCADE to a reference table');
+is($cluster->query(1, 'SELECT count(*) FROM other_things WHERE kind = 4'), 0, 'CASCADE to a distributed table');
+fine('DELETE FROM kinds WHERE id = 5', 3);
+
+# Triggers and functions of a distributed table, in statements of all sorts.
+my $alone = qr/a trigger or function cannot write reference table "\w+" where it runs in one group/;
+my %writes = (
+	'INSERT' => q{INSERT INTO log VALUES ($1)},
+	'UPDATE' => q{UPDATE tags SET name = 'fired' WHERE id > $1},
+	'DELETE' => q{DELETE FROM tags WHERE id > $1},
+	'MERGE' => q{MERGE INTO log USING (VALUES ($1)) v (i) ON v.i = log.id WHEN NOT MATCHED THEN INSERT VALUES (v.i)},
+	'ON CONFLICT' => q{INSERT INTO tags VALUES ($1) ON CONFLICT (id) DO UPDATE SET name = 'fired'});
+foreach my $time ('BEFORE', 'AFTER')
+{
+	foreach my $what (sort keys %writes)
+	{
+		my $written = $writes{$what} =~ s/'/''/gr;
+		$cluster->query(1, "CREATE TRIGGER fire $time INSERT OR UPDATE OR DELETE ON things FOR EACH ROW EXECUTE FUNCTION fire('$written')");
+		refused('INSERT INTO things SELECT g, 5 FROM generate_series(200, 230) g', $alone);
+		refused('UPDATE things SET kind = 6', $alone) if $what eq 'INSERT';
+		refused('DELETE FROM things WHERE id > 20', $alone) if $what eq 'DELETE';
+		$cluster->query(1, 'DROP TRIGGER fire ON things');
+	}
+}
+foreach my $utility ('TRUNCATE log', 'TRUNCATE things CASCADE', q{COPY log FROM PROGRAM ''echo 1''}, q{COPY things (id) FROM PROGRAM ''echo 1''})
+{
+	$cluster->query(1, "CREATE TRIGGER fire AFTER INSERT ON other_things FOR EACH ROW EXECUTE FUNCTION fire('$utility')");
+	refused('INSERT INTO other_things SELECT g, 0 FROM generate_series(200, 230) g',
+		qr/a trigger or function cannot (write reference|copy to or truncate distributed) table/);
+	$cluster->query(1, 'DROP TRIGGER fire ON other_things');
+}
+$cluster->query(1, q{CREATE TRIGGER fire AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION fire('INSERT INTO log VALUES ($1)')});
+refused("COPY things (id) FROM PROGRAM 'seq 200 230'", $alone);
+$cluster->query(1, 'DROP TRIGGER fire ON things');
+$cluster->query(1, q{CREATE CONSTRAINT TRIGGER fire AFTER INSERT ON things DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION fire('INSERT INTO log VALUES ($1)')});
+refused('INSERT INTO things SELECT g, 5 FROM generate_series(200, 230) g', $alone);
+$cluster->query(1, 'DROP TRIGGER fire ON things');
+refused('UPDATE things SET kind = write_tag(id)', $alone);
+is($cluster->query(1, 'SELECT count(*), max(id) FROM things'), '100|100', 'nothing stays of what was refused');
+
+# The client calls the same function: then it writes everywhere; and a plan that
+# it kept is not used where it must not be.
+$cluster->query(1, 'CREATE TABLE pairs (id int PRIMARY KEY)');
+$cluster->query(1, "SELECT vecdb.replicate_table('pairs')");
+$cluster->query(1, <<'SQL');
+CREATE FUNCTION log_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NEW.id); RETURN NULL; END $$;
+CREATE TRIGGER log_it AFTER INSERT ON pairs FOR EACH ROW EXECUTE FUNCTION log_it();
+CREATE TRIGGER log_it AFTER INSERT ON things FOR EACH ROW EXECUTE FUNCTION log_it();
+SQL
+fine('SELECT write_tag(id) FROM things WHERE id = 11; SELECT write_tag(id) FROM things WHERE id BETWEEN 12 AND 15');
+fine('INSERT INTO pairs SELECT generate_series(1, 20)');
+is($cluster->query(3, 'SELECT count(*) FROM log'), 20, 'a trigger of a reference table writes another one');
+fine("COPY pairs FROM PROGRAM 'seq 21 30'");
+is($cluster->query(3, 'SELECT count(*) FROM log'), 30, 'COPY too');
+foreach my $group ($cluster->groups)
+{
+	my $to = 40 + 10 * $group;
+	my ($rc, $out, $err) = $cluster->try($group, join('; ',
+			'INSERT INTO pairs SELECT generate_series(' . ($to - 9) . ", $to)",
+			'INSERT INTO things SELECT g, 5 FROM generate_series(200, 230) g',
+			'INSERT INTO pairs VALUES (' . ($to + 100) . ')'), on_error_stop => 0);
+	like($err, $alone, "a plan that was kept for a trigger of a reference table, group $group");
+}
+alike('plans that are kept');
+is($cluster->query(2, 'SELECT count(*) FROM log'), 63, 'and those of the reference table are executed');
+
+# A trigger in between that fires in one group only.
+$cluster->query(1, <<'SQL');
+DROP TRIGGER log_it ON things;
+CREATE FUNCTION log_old() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (OLD.id); RETURN NULL; END $$;
+SQL
+foreach my $time ('BEFORE', 'AFTER')
+{
+	$cluster->query(1, "CREATE TRIGGER log_old $time DELETE ON other_things FOR EACH ROW EXECUTE FUNCTION log_old()");
+	refused('DELETE FROM kinds WHERE id = 7', $alone);
+	$cluster->query(1, 'DROP TRIGGER log_old ON other_things');
+}
+
+# What a trigger that fires everywhere must not write.
+foreach my $value ('random()', 'extract(epoch FROM now())', '')
+{
+	# without a value: that of a default
+	my $write = $value ? "UPDATE kinds SET n = $value" : 'INSERT INTO kinds (id) VALUES (NEW.id + 900)';
+	$cluster->query(1, "CREATE OR REPLACE FUNCTION log_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN $write; RETURN NULL; END'");
+	refused('INSERT INTO pairs VALUES (500)',
+		qr/a trigger cannot use functions that are not immutable to change reference table "kinds"/);
+}
+$cluster->query(1, 'DROP TRIGGER log_it ON pairs');
+$cluster->query(1, <<'SQL');
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := clock_timestamp(); NEW.n := random(); RETURN NEW; END';
+CREATE FUNCTION upper_name() RETURNS trigger LANGUAGE plpgsql IMMUTABLE AS 'BEGIN NEW.name := upper(NEW.name); RETURN NEW; END';
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON kinds FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE TRIGGER upper_name BEFORE INSERT OR UPDATE ON kinds FOR EACH ROW EXECUTE FUNCTION upper_name();
+SQL
+my $fire = qr/cannot fire trigger "stamp" of reference table "kinds"/;
+refused("UPDATE kinds SET name = 'stamped'", $fire);
+refused("INSERT INTO kinds (id) VALUES (800)", $fire);
+refused("COPY kinds (id) FROM PROGRAM 'echo 800'", $fire);
+refused("INSERT INTO kinds (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET name = 'x'", $fire);
+fine('DELETE FROM kinds WHERE id = 8');
+$cluster->query(1, 'ALTER TABLE kinds DISABLE TRIGGER stamp');
+fine("UPDATE kinds SET name = 'immutable'");
+is($cluster->query(2, 'SELECT DISTINCT name FROM kinds'), 'IMMUTABLE', 'a trigger that is declared immutable');
+$cluster->query(1, 'DROP TRIGGER stamp ON kinds');
+
+is($cluster->query(1, 'SELECT count(*) FROM vecdb.check_cluster()'), 0, 'nothing to complain of');
+$cluster->node(3)->safe_psql('postgres', 'INSERT INTO log VALUES (-1)',
+	connstr => $cluster->node(3)->connstr('postgres') . " options='-c vecdb.internal=on'");
+like($cluster->query(1, "SELECT object || ': ' || problem FROM vecdb.check_cluster()"),
+	qr/^public\.log: group 3 differs from the first group/, 'but a copy that differs is found');
+$cluster->node(3)->safe_psql('postgres', 'DELETE FROM log WHERE id = -1',
+	connstr => $cluster->node(3)->connstr('postgres') . " options='-c vecdb.internal=on'");
+
+# Writers on several nodes queue: none of them meets another crosswise.
+$cluster->query(1, 'CREATE TABLE counters (id int PRIMARY KEY, n int)');
+$cluster->query(1, "SELECT vecdb.replicate_table('counters')");
+$cluster->query(1, 'INSERT INTO counters VALUES (1, 0)');
+my @statements = (
+	'UPDATE counters SET n = n + 1 WHERE id = 1',
+	'INSERT INTO counters VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = counters.n + 1',
+	'MERGE INTO counters c USING (VALUES (1)) v (i) ON v.i = c.id WHEN MATCHED THEN UPDATE SET n = c.n + 1');
+my @sessions = map { VecdbSessions->new($cluster->node($_)) } $cluster->groups;
+foreach my $sql (@statements)
+{
+	$cluster->query(1, 'UPDATE counters SET n = 0');
+	$_->send(join ";\n", ($sql) x 200) foreach @sessions;
+	my @errors = map { ($_->finish)[1] } @sessions;
+	is(join('', @errors), '', "from three nodes: $sql");
+	is($cluster->query_own($_, 'SELECT n FROM counters'), 600, "group $_ has counted all") foreach $cluster->groups;
+}
+my $inserts = join ";\n", map { "INSERT INTO counters VALUES ($_, 0) ON CONFLICT DO NOTHING" } 2 .. 200;
+$_->send($inserts) foreach @sessions;
+is(join('', map { ($_->finish)[1] } @sessions), '', 'INSERT of the same keys from three nodes');
+is($cluster->query_own($_, 'SELECT count(*), sum(n) FROM counters'), '200|600', "rows of group $_") foreach $cluster->groups;
+$_->quit foreach @sessions;
+
+is_deeply([ $cluster->crashes ], [], 'no process has crashed');
+is($cluster->prepared_left(10), 0, 'no prepared transaction is left');
+done_testing();
