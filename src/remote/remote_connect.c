@@ -723,7 +723,8 @@ start_connection(const char *host, int port, const char *who)
 	values[n++] = psprintf("%s %d:%d", who,
 						   cluster ? cluster->local_group : 0, MyProcPid);
 	keywords[n] = "options";
-	values[n++] = "-c vecdb.internal=on";
+	/* we have to hear of warnings, whatever the node is configured to say */
+	values[n++] = "-c vecdb.internal=on -c client_min_messages=notice";
 	keywords[n] = values[n] = NULL;
 
 	VDB_DEBUG_POINT("remote_connecting");

@@ -17,6 +17,7 @@ static bool is_quiet;
 
 static int	read_level(const PGresult *res);
 static bool is_fatal(const PGresult *res);
+static bool is_unreplicated(const PGresult *res);
 static void set_names(const PGresult *res);
 
 /*
@@ -73,7 +74,12 @@ remote_error_lost(int group, const char *host)
 			 errhint("Try again; if the group has failed over, its new primary is found by itself.")));
 }
 
-/* remote_error_notice -- libpq's notice receiver */
+/*
+ * remote_error_notice -- libpq's notice receiver
+ *
+ * That the end of a transaction was not waited for by a standby is told to
+ * remote_transaction.c, which knows what that means.
+ */
 void
 remote_error_notice(void *arg, const PGresult *res)
 {
@@ -85,6 +91,12 @@ remote_error_notice(void *arg, const PGresult *res)
 
 	if (is_fatal(res))
 		c->ending = true;
+	if (is_unreplicated(res) &&
+		(c->depth > 0 || c->prepared != PREPARED_NOT))
+	{
+		c->unreplicated = true;
+		return;
+	}
 	if (is_quiet || level == 0 || message == NULL)
 		return;
 	if (errstart(level, TEXTDOMAIN))
@@ -148,6 +160,21 @@ is_fatal(const PGresult *res)
 
 	return severity && (strcmp(severity, "FATAL") == 0 ||
 						strcmp(severity, "PANIC") == 0);
+}
+
+/*
+ * Does the other node say that it has not waited for its standbys?
+ *
+ * This WARNING has no SQLSTATE of its own, and its text is in the language of
+ * that node; who sends it is always the same.
+ */
+static bool
+is_unreplicated(const PGresult *res)
+{
+	const char *function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+	return function && strcmp(function, "SyncRepWaitForLSN") == 0 &&
+		read_level(res) == WARNING;
 }
 
 /* Tell which table, column or constraint an error is about */

@@ -43,12 +43,14 @@ static void after_abort(void);
 static List *find_participants(bool writers);
 static bool is_local_writer(void);
 static void commit_at(List *connections);
+static void send_end(RemoteConnection *c, const char *sql, const char *tag);
 static void await_commit(RemoteConnection *c);
 static void commit_two_phase(List *writers, List *readers);
 static void check_answer(RemoteConnection *c, const char *command);
 static void commit_prepared(int level);
 static void reach_committed(void);
 static void roll_back(int level);
+static void roll_back_prepared(RemoteConnection *c);
 static void release_savepoints(int level);
 static void roll_back_savepoints(int level);
 static void forget_requests(int level);
@@ -297,8 +299,7 @@ commit_at(List *connections)
 		RemoteConnection *c = lfirst(lc);
 
 		remote_setting_send_role(c);
-		remote_pipeline_command(c, "COMMIT", NULL, "COMMIT");
-		remote_pipeline_sync(c);
+		send_end(c, "COMMIT", "COMMIT");
 	}
 	foreach(lc, connections)
 	{
@@ -316,7 +317,24 @@ commit_at(List *connections)
 					 errhint("Look at the rows before doing it again.")));
 		check_answer(c, "COMMIT");
 		c->depth = 0;
+		if (c->unreplicated)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+					 errmsg("no standby has confirmed the commit at group %d",
+							c->group),
+					 errdetail("The wait for synchronous replication was canceled.  The transaction is committed at %s, and is lost if another host takes its place.",
+							   c->host),
+					 errhint("Look at the rows before doing it again.")));
 	}
+}
+
+/* Send what ends a transaction, or prepares that */
+static void
+send_end(RemoteConnection *c, const char *sql, const char *tag)
+{
+	c->unreplicated = false;
+	remote_pipeline_command(c, sql, NULL, tag);
+	remote_pipeline_sync(c);
 }
 
 /*
@@ -362,8 +380,7 @@ commit_two_phase(List *writers, List *readers)
 		sql = psprintf("PREPARE TRANSACTION '%s'", c->gid);
 		remote_setting_send_role(c);
 		c->prepared = PREPARED_SENT;
-		remote_pipeline_command(c, sql, NULL, "PREPARE TRANSACTION");
-		remote_pipeline_sync(c);
+		send_end(c, sql, "PREPARE TRANSACTION");
 		pfree(sql);
 	}
 	foreach(lc, writers)
@@ -374,6 +391,14 @@ commit_two_phase(List *writers, List *readers)
 		check_answer(c, "PREPARE TRANSACTION");
 		c->prepared = PREPARED_DONE;
 		c->depth = 0;
+		if (c->unreplicated)
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("no standby has confirmed what group %d has prepared",
+							c->group),
+					 errdetail("The wait for synchronous replication was canceled at %s.",
+							   c->host),
+					 errhint("The transaction is rolled back in all groups: try again.")));
 	}
 	commit_at(readers);
 	VDB_DEBUG_POINT("remote_prepared");
@@ -453,6 +478,7 @@ commit_prepared(int level)
 		RemoteConnection *c = lfirst(lc);
 		char	   *sql = psprintf("COMMIT PREPARED '%s'", c->gid);
 
+		c->unreplicated = false;
 		if (VDB_DEBUG_VALUE("remote_leave_prepared", 0) != c->group)
 			remote_pipeline_send(c, sql, "COMMIT PREPARED");
 		pfree(sql);
@@ -468,6 +494,12 @@ commit_prepared(int level)
 					 errmsg("group %d has not confirmed the commit", c->group),
 					 errdetail("The transaction is committed; \"%s\" is prepared there and will be committed when the group can be reached.",
 							   c->gid)));
+		else if (c->unreplicated)
+			ereport(WARNING,
+					(errmsg("no standby has confirmed the commit at group %d",
+							c->group),
+					 errdetail("The wait for synchronous replication was canceled.  The transaction is committed, and what it has changed in this group may be lost if another host takes the place of %s.",
+							   c->host)));
 	}
 	vdb_remote_request_recovery();
 }
@@ -526,12 +558,7 @@ roll_back(int level)
 			!c->rolled_back)
 			c->prepared = PREPARED_DONE;
 		if (c->prepared == PREPARED_DONE)
-		{
-			char	   *sql = psprintf("ROLLBACK PREPARED '%s'", c->gid);
-
-			remote_pipeline_send(c, sql, NULL);
-			pfree(sql);
-		}
+			roll_back_prepared(c);
 		else if (c->depth > 0)
 			remote_pipeline_send(c, "ROLLBACK", NULL);
 		if (c->prepared != PREPARED_NOT)
@@ -540,6 +567,31 @@ roll_back(int level)
 	}
 	remote_pipeline_await(all, false);
 	list_free(all);
+}
+
+/*
+ * Roll back what is prepared at a group
+ *
+ * That waits for standbys as a commit does.  Not so when they were waited for
+ * in vain just now: should the rollback be lost with its host, what is
+ * prepared at the next one has no record, and recovery rolls it back.
+ */
+static void
+roll_back_prepared(RemoteConnection *c)
+{
+	char	   *sql = psprintf("ROLLBACK PREPARED '%s'", c->gid);
+
+	if (c->unreplicated)
+		remote_pipeline_send(c, "SET synchronous_commit = local", NULL);
+	remote_pipeline_send(c, sql, NULL);
+	if (c->unreplicated)
+	{
+		remote_pipeline_send(c, "RESET synchronous_commit", NULL);
+		if (c->settings)
+			pfree(c->settings);
+		c->settings = NULL;
+	}
+	pfree(sql);
 }
 
 /* A subtransaction commits: its savepoints go, what was done stays */
@@ -641,6 +693,7 @@ forget_transaction(RemoteConnection *c)
 	c->lost = false;
 	c->rolled_back = false;
 	c->prepared = PREPARED_NOT;
+	c->unreplicated = false;
 	c->gid[0] = '\0';
 	if (c->failure)
 		PQclear(c->failure);

@@ -30,17 +30,20 @@ my ($first_id, $second_id) = map { $one->safe_psql('postgres',
 	"SELECT min(i) FROM generate_series(1, 1000) i WHERE vecdb.group_of('items', i) = $_") } 1, 2;
 VecdbGroups::wait_for($_, q{SELECT standbys = 2 FROM vecdb.groups WHERE group_id = 2}, 'standbys are seen') foreach $one, $two;
 
+# keys of rows that are not there yet, of group 2 and of group 1
+sub next_ids
+{
+	do { $second_id++ } until $one->safe_psql('postgres', "SELECT vecdb.group_of('items', $second_id)") == 2;
+	do { $first_id++ } until $one->safe_psql('postgres', "SELECT vecdb.group_of('items', $first_id)") == 1;
+	return ($second_id, $first_id);
+}
+
 # output, errors and seconds of a statement that writes to group 2, or to both
 sub change
 {
 	my ($level, %options) = @_;
 	my $set = "SET vecdb.write_consistency = '$level'; \\set VERBOSITY verbose\n" . ($options{set} // '') . "\n";
-	my $id = ++$second_id;
-	$id = ++$second_id until $one->safe_psql('postgres', "SELECT vecdb.group_of('items', $id)") == 2;
-	$second_id = $id;
-	my $first = ++$first_id;
-	$first = ++$first_id until $one->safe_psql('postgres', "SELECT vecdb.group_of('items', $first)") == 1;
-	$first_id = $first;
+	my ($id, $first) = next_ids();
 	my $rows = $options{both} ? "($id), ($first)" : "($id)";
 	my $began = time;
 	my ($rc, $out, $err) = ($options{node} // $one)->psql('postgres',
@@ -96,8 +99,7 @@ cmp_ok($seconds, '<', 1.5, 'one: nor for long');
 
 # what waits for a standby says what it waits for, until there is one
 my ($out, $errors) = ('', '');
-$id = ++$second_id;
-$id = ++$second_id until $one->safe_psql('postgres', "SELECT vecdb.group_of('items', $id)") == 2;
+($id) = next_ids();
 my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $one->connstr('postgres'), '-c', 'SET vecdb.write_consistency = quorum',
 	'-c', 'SET synchronous_commit = off', '-c', "INSERT INTO items VALUES ($id)", '-c', q{SELECT 'done'} ], '>', \$out, '2>', \$errors);
 VecdbGroups::wait_for($two, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}, 'quorum: a commit waits');
@@ -105,6 +107,103 @@ is($out, '', 'it has not returned');
 $standbys[0]->start;
 $session->finish;
 is("$out$errors", "done\n", 'it returns when a standby is back');
+
+# Waits for standbys that are cancelled: a commit that is on one host alone is
+# not reported as done.
+my $at_node = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name LIKE 'vecdb 1:%'};
+my $at_client = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend' AND application_name NOT LIKE 'vecdb%'};
+my $prepared = q{SELECT count(*) FROM pg_prepared_xacts};
+
+# have commits at a node wait for a standby that does not exist
+sub wait_for_nobody
+{
+	my ($node) = @_;
+	$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+	$node->reload;
+	VecdbGroups::wait_for($node, q{SELECT current_setting('synchronous_standby_names') = 'nobody' AND
+		NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state <> 'async')}, 'nobody is waited for');
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	return;
+}
+
+# begin what will wait
+sub begin
+{
+	my (@sql) = @_;
+	my %client = (out => '', err => '');
+	$client{run} = IPC::Run::start([ 'psql', '-XAt', '-d', $one->connstr('postgres'), map { ('-c', $_) } '\set VERBOSITY verbose', @sql ],
+		'>', \$client{out}, '2>', \$client{err});
+	return \%client;
+}
+
+# what a wait is ended with, once there is one
+sub end_wait
+{
+	my ($node, $waiting, $function) = @_;
+	VecdbGroups::wait_for($node, "SELECT count(*) > 0 FROM ($waiting) AS w", 'a commit waits');
+	$node->safe_psql('postgres', "SELECT $function(pid) FROM ($waiting) AS w");
+	return;
+}
+
+# group 2 has prepared while it had its standby; waits for our own commit
+($id, $first) = next_ids();
+wait_for_nobody($one);
+my $client = begin("INSERT INTO items VALUES ($id), ($first)");
+VecdbGroups::wait_for($one, "SELECT count(*) > 0 FROM ($at_client) AS w", 'our own commit waits');
+wait_for_nobody($two);
+end_wait($one, $at_client, 'pg_cancel_backend');
+end_wait($two, $at_node, 'pg_cancel_backend');
+$client->{run}->finish;
+like($client->{err}, qr/WARNING:  01000: canceling wait for synchronous replication/, 'own commit, cancelled: the server says so');
+like($client->{err}, qr/WARNING:  01000: no standby has confirmed the commit at group 2\n.*is committed, and what it has changed in this group may be lost/, 'COMMIT PREPARED, cancelled: a warning');
+unlike($client->{err}, qr/ERROR/, 'the decision was made');
+is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id IN ($id, $first)"), '2', 'it is committed');
+$one->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$one->reload;
+VecdbGroups::wait_for($one, q{SELECT current_setting('synchronous_standby_names') = ''}, 'group 1 waits for nobody');
+
+# one group was changed
+foreach my $end ([ 'pg_cancel_backend', qr/08007: no standby has confirmed the commit at group 2\nDETAIL: .*\nHINT: / ],
+	[ 'pg_terminate_backend', qr/08007: connection to group 2 was lost during COMMIT/ ])
+{
+	($id) = next_ids();
+	$client = begin("INSERT INTO items VALUES ($id)");
+	end_wait($two, $at_node, $end->[0]);
+	$client->{run}->finish;
+	like($client->{err}, qr/^ERROR:  $end->[1]/, "COMMIT, $end->[0]: it is not known");
+	is($client->{out}, '', 'it is not reported as done');
+	is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id = $id"), '1', 'the host itself has it');
+}
+($err, undef, $id) = change('server', set => q{SET statement_timeout = '2s';});
+like($err, qr/ERROR:  08007: no standby has confirmed the commit at group 2/, 'COMMIT, cancelled by its own time-out: it is not known');
+
+# two groups were changed, and nothing is decided yet
+foreach my $end ([ 'pg_cancel_backend', qr/57014: no standby has confirmed what group 2 has prepared/ ],
+	[ 'pg_terminate_backend', qr/08006: connection to group 2 was lost/ ])
+{
+	($id, $first) = next_ids();
+	$client = begin("INSERT INTO items VALUES ($id), ($first)");
+	end_wait($two, $at_node, $end->[0]);
+	$client->{run}->finish;
+	like($client->{err}, qr/^ERROR:  $end->[1]/, "PREPARE TRANSACTION, $end->[0]: an error");
+	is($client->{out}, '', 'it is not reported as done');
+	is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id IN ($id, $first)"), '0', 'all is rolled back');
+	next if $end->[0] ne 'pg_cancel_backend';
+	is($two->safe_psql('postgres', $prepared), '0', 'nothing stays prepared');
+}
+($id, $first) = next_ids();
+my $both = "INSERT INTO items VALUES ($id), ($first)";
+$client = begin(q{SET statement_timeout = '2s'}, $both, 'SET statement_timeout = 0; SET vecdb.write_consistency = one', $both);
+$client->{run}->finish;
+like($client->{err}, qr/^ERROR:  57014: (?!.*ERROR)/s, 'PREPARE TRANSACTION, cancelled by its own time-out: an error');
+is($client->{out}, "SET\nSET\nSET\nINSERT 0 2\n", 'all is rolled back, and what the session commits next is not concerned');
+
+$two->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$two->reload;
+VecdbGroups::wait_for($two, q{SELECT current_setting('synchronous_standby_names') = ''}, 'group 2 waits for nobody');
+VecdbGroups::wait_for($two, "SELECT count(*) = 0 FROM pg_prepared_xacts", 'nothing stays prepared');
+($err) = change('server', both => 1);
+is($err, '', 'without a wait, no word of it');
 
 is(scalar($cluster->crashes), 0, 'nothing crashed');
 done_testing();
