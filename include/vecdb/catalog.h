@@ -20,6 +20,7 @@
 #include "access/attnum.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "storage/lock.h"
 #include "utils/uuid.h"
 
 #define VDB_DEFAULT_SHARD_COUNT	256
@@ -164,6 +165,23 @@ extern void vdb_catalog_fix_settings(void);
  * so that the plan cache throws it away.  InvalidOid where there is no cluster.
  */
 extern Oid	vdb_catalog_oid(void);
+
+/*
+ * vdb_catalog_lock_copies -- lock a reference table against others who write it
+ *
+ * In this group, to the end of the transaction, or until the savepoint before
+ * is rolled back to.  RowExclusiveLock for those who insert rows,
+ * ShareRowExclusiveLock for those who change what they find by a condition,
+ * ShareLock for what these read.  It has nothing to do with locks of the table
+ * in these modes.  To be taken in the lowest group first, and in all others
+ * when that one has it.
+ *
+ * Returns false if this transaction had it in that mode before.
+ */
+extern bool vdb_catalog_lock_copies(Oid relid, LOCKMODE mode);
+
+/* vdb_catalog_is_copies_lock -- is it such a lock?  Field 2 is the table then */
+extern bool vdb_catalog_is_copies_lock(const LOCKTAG *tag);
 
 /*
  * vdb_catalog_place -- groups for the shards of a new table, by shard

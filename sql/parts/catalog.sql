@@ -213,6 +213,13 @@ CREATE FUNCTION vecdb.plan_placement(shard_count integer, groups integer[],
 COMMENT ON FUNCTION vecdb.plan_placement(integer, integer[], integer[]) IS
 	'the group of each shard by consistent hashing; with the groups of today, as few shards move as possible';
 
+CREATE FUNCTION vecdb.lock_copies(schema_name text, table_name text)
+	RETURNS void
+	AS 'MODULE_PATHNAME', 'vecdb_lock_copies'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION vecdb.lock_copies(text, text) IS
+	'locks a reference table against those who change it by a condition, as an INSERT does; for nodes';
+
 CREATE VIEW vecdb.groups AS
 	SELECT g.group_id, g.state, g.group_id = l.group_id AS is_local,
 		ARRAY(SELECT CASE WHEN h.host LIKE '%:%' THEN '[' || h.host || ']'

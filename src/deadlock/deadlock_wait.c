@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 
+#include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 
 #include "deadlock_private.h"
@@ -225,7 +226,12 @@ put_wait(ReturnSetInfo *rsinfo, const Waiter *waiter,
 	StringInfoData object;
 
 	initStringInfo(&object);
-	DescribeLockTag(&object, &waiting->locktag);
+	if (vdb_catalog_is_copies_lock(&waiting->locktag))
+		appendStringInfo(&object, "copies of relation %u of database %u",
+						 waiting->locktag.locktag_field2,
+						 waiting->locktag.locktag_field1);
+	else
+		DescribeLockTag(&object, &waiting->locktag);
 	values[0] = Int32GetDatum(waiter->pid);
 	values[1] = Int32GetDatum(waiting->leaderPid);
 	values[2] = Int64GetDatum(waiter->wait_id);
@@ -272,6 +278,8 @@ name_relation(const LOCKTAG *tag)
 		case LOCKTAG_TUPLE:
 			break;
 		default:
+			if (vdb_catalog_is_copies_lock(tag))
+				break;
 			return NULL;
 	}
 	if (tag->locktag_field1 != MyDatabaseId)

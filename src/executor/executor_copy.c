@@ -102,6 +102,7 @@ static List *prepare_condition(ParseState *pstate, CopyStmt *stmt,
 							   Relation rel);
 static void prepare_columns(CopyRun *run);
 static void prepare_statement(CopyRun *run);
+static void lock_copies(const CopyRun *run);
 static uint64 copy_rows(CopyRun *run);
 static int	give_own_data(void *buffer, int min_length, int max_length);
 static void make_pending(CopyRun *run);
@@ -160,6 +161,8 @@ vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt)
 	PG_TRY();
 	{
 		current_run = &run;
+		if (run.table->kind == VDB_TABLE_REFERENCE)
+			lock_copies(&run);
 		result = copy_rows(&run);
 	}
 	PG_FINALLY();
@@ -378,6 +381,31 @@ prepare_statement(CopyRun *run)
 		appendStringInfo(&sql, ") FROM STDIN (FORMAT text, ENCODING '%s')",
 						 GetDatabaseEncodingName());
 	run->sql = sql.data;
+}
+
+/*
+ * Lock the copies of a reference table, in the order of groups
+ *
+ * Rows go to all of them at once, so what an INSERT locks where its rows are
+ * written is locked before.
+ */
+static void
+lock_copies(const CopyRun *run)
+{
+	const char *schema = get_namespace_name(RelationGetNamespace(run->rel));
+	const char *name = RelationGetRelationName(run->rel);
+	char	   *sql = psprintf("SELECT vecdb.lock_copies(%s, %s)",
+							   quote_literal_cstr(schema),
+							   quote_literal_cstr(name));
+
+	for (int i = 0; i < run->stream_count; i++)
+	{
+		if (executor_is_own_group(run->streams[i].group))
+			(void) vdb_catalog_lock_copies(RelationGetRelid(run->rel),
+										   RowExclusiveLock);
+		else
+			(void) vdb_remote_execute(run->streams[i].group, sql);
+	}
 }
 
 /*

@@ -102,6 +102,9 @@ start_execution(QueryDesc *query, int eflags)
 	if (query->plannedstmt->commandType != CMD_SELECT &&
 		vdb_catalog_local_mode() && planner_has_mark(query->plannedstmt))
 		vdb_planner_check_nested(written_table(query->plannedstmt), false);
+	if (query->plannedstmt->resultRelations != NIL &&
+		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && vdb_catalog_local_mode())
+		planner_take_turn(query);
 	if (previous_start)
 		previous_start(query, eflags);
 	else
@@ -135,6 +138,9 @@ vdb_planner_check_nested(Oid relid, bool whole)
 		if (!is_reference(statement_target()) ||
 			(was_spread() && !is_cascade()))
 			refuse_alone(table);
+		/* COPY; TRUNCATE has locked the table in all groups */
+		if (whole)
+			(void) vdb_catalog_lock_copies(relid, RowExclusiveLock);
 	}
 	else if (whole)
 		refuse_alone(table);

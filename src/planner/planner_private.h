@@ -348,6 +348,9 @@ extern void planner_check_nested_copies(Query *query, const VdbTable *table);
 extern void planner_check_triggers(const VdbTable *table, CmdType command,
 								   const OnConflictExpr *conflict);
 
+/* functions in planner_turn.c */
+extern void planner_take_turn(QueryDesc *query);
+
 /* functions in planner_guard.c */
 extern Query *planner_guard(Query *query, bool nested);
 

@@ -143,9 +143,9 @@ deadlock('reads that have no transaction elsewhere', [ $b, $a ],
 # reference tables: both write all groups
 foreach my $round (1 .. 5)
 {
-	# each group may see a circle of its own here, and choose for itself
-	$a->run('BEGIN; UPDATE known SET v = v + 1 WHERE id = 1') if $round > 3;
-	$b->run('BEGIN; UPDATE known SET v = v + 1 WHERE id = 2') if $round > 3;
+	# who has inserted, and then wants to update, waits for others who have
+	$a->run("BEGIN; INSERT INTO known (id, v) VALUES (1000 + $round, 0)") if $round > 3;
+	$b->run("BEGIN; INSERT INTO known (id, v) VALUES (2000 + $round, 0)") if $round > 3;
 	$a->send('UPDATE known SET v = v + 1; COMMIT');
 	$b->send('UPDATE known SET v = v + 1; COMMIT');
 	my @errors = map { ($_->finish(30))[1] } $a, $b;

@@ -19,12 +19,16 @@ CREATE TABLE kinds (id int PRIMARY KEY, name text, n float8 DEFAULT 0,
 CREATE TABLE tags (id int PRIMARY KEY, kind int REFERENCES kinds ON DELETE CASCADE, name text);
 CREATE TABLE tag_notes (tag int REFERENCES tags ON DELETE CASCADE ON UPDATE CASCADE, note text);
 CREATE TABLE log (id int);
+CREATE TABLE races (id int PRIMARY KEY, n int DEFAULT 0);
+CREATE TABLE sums (id int PRIMARY KEY, n int);
 CREATE TABLE things (id int PRIMARY KEY, kind int);
 CREATE TABLE other_things (id int PRIMARY KEY, kind int REFERENCES kinds ON DELETE CASCADE);
 SELECT vecdb.replicate_table('kinds');
 SELECT vecdb.replicate_table('tags');
 SELECT vecdb.replicate_table('tag_notes');
 SELECT vecdb.replicate_table('log');
+SELECT vecdb.replicate_table('races');
+SELECT vecdb.replicate_table('sums');
 SELECT vecdb.distribute_table('things');
 SELECT vecdb.distribute_table('other_things');
 INSERT INTO kinds (id, name) SELECT g, 'k' || g FROM generate_series(0, 19) g;
@@ -51,7 +55,7 @@ sub alike
 	my ($what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my @problems;
-	foreach my $table (qw(kinds tags tag_notes log))
+	foreach my $table (qw(kinds tags tag_notes log races sums))
 	{
 		my %seen = map { $cluster->query_own($_, "SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM $table t") => 1 }
 		  $cluster->groups;
@@ -252,6 +256,96 @@ my $inserts = join ";\n", map { "INSERT INTO counters VALUES ($_, 0) ON CONFLICT
 $_->send($inserts) foreach @sessions;
 is(join('', map { ($_->finish)[1] } @sessions), '', 'INSERT of the same keys from three nodes');
 is($cluster->query_own($_, 'SELECT count(*), sum(n) FROM counters'), '200|600', "rows of group $_") foreach $cluster->groups;
+
+# Who finds rows by a condition sees the same transactions in all groups, while
+# others insert rows on other nodes.
+$cluster->query(1, 'INSERT INTO sums VALUES (1, 0)');
+my $key = 0;
+sub inserts
+{
+	my ($count) = @_;
+	return join ";\n", map {
+		my $insert = 'INSERT INTO races (id) VALUES (' . ++$key . ')';
+		$key % 3 == 0 ? "BEGIN; INSERT INTO things VALUES ($key + 100000, 1); $insert; COMMIT" : $insert
+	} 1 .. $count;
+}
+
+sub race
+{
+	my ($what, $sql, $count) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$sessions[2]->send(join ";\n", ($sql) x $count);
+	$sessions[$_]->send(inserts(150)) foreach 0, 1;
+	my @errors = map { ($_->finish)[1] } @sessions;
+	alike($what);
+	return @errors;
+}
+
+my %conditions = (
+	'UPDATE of all rows' => 'UPDATE races SET n = n + 1',
+	'DELETE of some' => 'DELETE FROM races WHERE id % 5 = 1',
+	'MERGE' => 'MERGE INTO races r USING (VALUES (2)) v (i) ON r.id % 5 = v.i WHEN MATCHED THEN UPDATE SET n = r.n + 1',
+	'UPDATE that reads another one' => 'UPDATE sums SET n = n + (SELECT count(*) FROM races r WHERE r.id % 2 = sums.id % 2)',
+	'ON CONFLICT that reads another one' =>
+		'INSERT INTO sums VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET n = sums.n + (SELECT count(*) FROM races r WHERE r.id > sums.id)',
+	'UPDATE, with rows of other groups' =>
+		'BEGIN; UPDATE things SET kind = kind + 1 WHERE id < 20; SAVEPOINT a; UPDATE races SET n = 7; ROLLBACK TO a; UPDATE races SET n = n + 1; COMMIT');
+is(join('', race($_, $conditions{$_}, 60)), '', "no error: $_, while others insert") foreach sort keys %conditions;
+
+foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+	my @errors = race($level, "BEGIN ISOLATION LEVEL $level; UPDATE races SET n = n + 1; COMMIT", 60);
+	is(join('', grep { /ERROR/ && !/40001/ } map { split /\n/ } @errors), '', "at $level there are serialization failures only");
+	fine("BEGIN ISOLATION LEVEL $level; UPDATE races SET n = n + 1; UPDATE sums SET n = n + (SELECT count(*) FROM races r WHERE r.id > sums.id); COMMIT");
+}
+my $copies = sub { join ";\n", map { my $from = $key + 1; $key += 5; "COPY races (id) FROM PROGRAM 'seq $from $key'" } 1 .. 40 };
+$sessions[2]->send(join ";\n", ('UPDATE races SET n = n + 1') x 60);
+$sessions[$_]->send($copies->()) foreach 0, 1;
+is(join('', map { ($_->finish)[1] } @sessions), '', 'no error: UPDATE while others COPY');
+alike('COPY');
+is($cluster->query(1, 'SELECT count(*) FROM vecdb.check_cluster()'), 0, 'nothing to complain of');
+
+# What they wait for, and until when.
+my ($one, $two, $three) = @sessions;
+my $update = 'UPDATE races SET n = n + 1';
+$two->run("BEGIN; SAVEPOINT a; $update");
+$three->send($update);
+ok($cluster->node(1)->poll_query_until('postgres',
+		'SELECT count(*) = 1 FROM vecdb.lock_waits WHERE object LIKE $$copies of relation %$$ AND relation = $$races$$ AND group_id = 1'),
+	'an UPDATE waits for another one in the lowest group, and vecdb.lock_waits says for what');
+ok(!$three->is_done, 'and waits');
+$two->run('ROLLBACK TO a');
+is(($three->finish(30))[1], '', 'until the savepoint is rolled back to');
+is(($two->run("$update; SAVEPOINT b"))[1], '', 'then it may be taken again');
+is(($two->run('INSERT INTO races (id) VALUES (-1); RELEASE b; COMMIT'))[1], '', 'and rows inserted');
+alike('savepoints');
+$two->run('BEGIN; INSERT INTO races (id) VALUES (-2)');
+is(($three->run('INSERT INTO races (id) VALUES (-3) ON CONFLICT DO NOTHING'))[1], '', 'INSERT does not wait for INSERT');
+$one->send("COPY races (id) FROM PROGRAM 'echo -4'");
+is(($one->finish(30))[1], '', 'nor COPY');
+$three->send($update);
+ok($cluster->node(1)->poll_query_until('postgres', 'SELECT count(*) = 1 FROM vecdb.lock_waits'), 'UPDATE does');
+$two->run('COMMIT');
+is(($three->finish(30))[1], '', 'until it has committed');
+is($cluster->query_own($_, 'SELECT count(*) FROM races WHERE id < 0 AND n = 0'), 0, "and sees its row in group $_") foreach $cluster->groups;
+$_->run("BEGIN; INSERT INTO races (id) VALUES ($$ * 10 + " . ($_ == $two ? 1 : 2) . ')') foreach $two, $three;
+$_->send("$update; COMMIT") foreach $two, $three;
+my @ends = map { ($_->finish(60))[1] } $two, $three;
+is(scalar(grep { /40P01: deadlock detected/ } @ends), 1, 'two that insert and then update: one is told of a deadlock') or diag(@ends);
+alike('a deadlock');
+
+# A snapshot that is older than what others did.
+$three->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM things');
+$one->run('INSERT INTO races (id) VALUES (-5)');
+like(($three->run($update))[1], qr/40001: could not serialize access due to concurrent changes of reference table "races"/,
+	'rows that the snapshot does not show');
+$three->run('ROLLBACK');
+$three->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM things');
+$one->run('UPDATE things SET kind = 3 WHERE id < 10; INSERT INTO tags VALUES (-1, 1)');
+is(($three->run("$update; COMMIT"))[1], '', 'other tables may change');
+alike('an old snapshot');
+
+$cluster->refused(2, q{SELECT vecdb.lock_copies('public', 'races')}, qr/can be called by other nodes only/);
 $_->quit foreach @sessions;
 
 is_deeply([ $cluster->crashes ], [], 'no process has crashed');
