@@ -113,7 +113,7 @@ typedef struct RemoteConnection
 	bool		wrote;
 	bool		lost;			/* connection broke within it */
 	bool		rolled_back;	/* a COMMIT was answered by ROLLBACK */
-	bool		unreplicated;	/* a wait for standbys at its end was cancelled */
+	bool		unreplicated;	/* a wait for standbys was cancelled */
 	PGresult   *failure;		/* first error that no request was told of */
 	RemotePrepared prepared;	/* stays when the connection breaks */
 	char		gid[REMOTE_GID_SIZE];
