@@ -11,6 +11,7 @@
 #ifndef PLANNER_PRIVATE_H
 #define PLANNER_PRIVATE_H
 
+#include "executor/execdesc.h"
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
