@@ -26,7 +26,8 @@ use Test::More;
 BEGIN
 {
 	my @enter = ('unshare', '--user', '--net', '--map-current-user', '--keep-caps', '--kill-child');
-	if (!$ENV{VECDB_IN_NAMESPACE})
+	# not where the file is only compiled
+	if (!$^C && !$ENV{VECDB_IN_NAMESPACE})
 	{
 		my $why = `unshare --user --net --map-current-user --keep-caps ip link add probe type bridge 2>&1`;
 		plan skip_all => "networks cannot be made here: $why" if $? != 0;
