@@ -27,15 +27,13 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
+#include "vecdb/lib_worker.h"
 
 #include "deadlock_private.h"
 
@@ -59,10 +57,6 @@ typedef struct StartedWorker
 
 static List *started;
 
-static void register_detector(void);
-static void fill_worker(BackgroundWorker *worker, const char *function,
-						const char *type);
-static void sleep_interval(void);
 static List *find_databases(void);
 static bool takes_part(PGPROC *proc);
 static bool is_session(int pid);
@@ -80,35 +74,8 @@ vdb_deadlock_init(void)
 							&deadlock_interval, 1000, 0, INT_MAX, PGC_SIGHUP,
 							GUC_UNIT_MS, NULL, NULL, NULL);
 	deadlock_shared_init();
-	register_detector();
-}
-
-/* Have the detector started with the server */
-static void
-register_detector(void)
-{
-	BackgroundWorker worker;
-
-	fill_worker(&worker, "vecdb_detector_worker", "vecdb deadlock detector");
-	worker.bgw_restart_time = 10;
-	strlcpy(worker.bgw_name, "vecdb deadlock detector", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
-}
-
-/* What both kinds of workers have in common */
-static void
-fill_worker(BackgroundWorker *worker, const char *function, const char *type)
-{
-	memset(worker, 0, sizeof(BackgroundWorker));
-	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
-		BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker->bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker->bgw_library_name, "vecdb",
-			sizeof(worker->bgw_library_name));
-	strlcpy(worker->bgw_function_name, function,
-			sizeof(worker->bgw_function_name));
-	strlcpy(worker->bgw_type, type, BGW_MAXLEN);
+	vdb_worker_register("vecdb_detector_worker", "vecdb deadlock detector",
+						BgWorkerStart_RecoveryFinished);
 }
 
 /* The detector: runs as long as the server */
@@ -119,10 +86,7 @@ vecdb_detector_worker(Datum arg)
 												  "vecdb deadlock detector",
 												  ALLOCSET_DEFAULT_SIZES);
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	vdb_worker_begin(InvalidOid);
 
 	while (!ShutdownRequestPending)
 	{
@@ -135,26 +99,9 @@ vecdb_detector_worker(Datum arg)
 				start_in_database(lfirst_oid(lc));
 		}
 		MemoryContextReset(context);
-		sleep_interval();
+		vdb_worker_sleep(deadlock_interval > 0 ? deadlock_interval : -1L);
 	}
 	proc_exit(0);
-}
-
-/* Wait for the next time to look */
-static void
-sleep_interval(void)
-{
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
-					 (deadlock_interval > 0 ? WL_TIMEOUT : 0),
-					 deadlock_interval, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
 }
 
 /* The databases in which somebody waits who may be in a deadlock over groups */
@@ -232,17 +179,13 @@ static void
 start_in_database(Oid database)
 {
 	static TimestampTz remarked;
-	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle;
 	StartedWorker *entry;
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-	fill_worker(&worker, "vecdb_deadlock_worker", "vecdb deadlock worker");
-	snprintf(worker.bgw_name, BGW_MAXLEN,
-			 "vecdb deadlock worker of database %u", database);
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	worker.bgw_notify_pid = MyProcPid;
-	if (RegisterDynamicBackgroundWorker(&worker, &handle))
+	handle = vdb_worker_start("vecdb_deadlock_worker", "vecdb deadlock worker",
+							  database);
+	if (handle)
 	{
 		entry = palloc(sizeof(StartedWorker));
 		entry->database = database;
@@ -271,10 +214,7 @@ vecdb_deadlock_worker(Datum arg)
 												  "vecdb deadlock worker",
 												  ALLOCSET_DEFAULT_SIZES);
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	vdb_worker_begin(database);
 	pgstat_report_activity(STATE_RUNNING, "looking for deadlocks over groups");
 	if (!is_member())
 		proc_exit(0);
@@ -284,7 +224,7 @@ vecdb_deadlock_worker(Datum arg)
 		deadlock_round();
 		MemoryContextReset(context);
 		if (deadlock_interval > 0)
-			sleep_interval();
+			vdb_worker_sleep(deadlock_interval);
 		MemoryContextSwitchTo(context);
 	} while (deadlock_interval > 0 &&
 			 list_member_oid(find_databases(), database));

@@ -17,28 +17,20 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_database.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "vecdb/catalog.h"
 #include "vecdb/lib_debug.h"
+#include "vecdb/lib_worker.h"
 #include "vecdb/remote_record.h"
 #include "recovery_private.h"
 
@@ -51,44 +43,21 @@ PGDLLEXPORT void vecdb_launcher_worker(Datum arg);
 PGDLLEXPORT void vecdb_recovery_worker(Datum arg);
 
 static List *choose_databases(bool all);
-static List *list_databases(void);
 static void run_in_database(Oid database);
 static void recover_here(void);
 static void log_actions(List *actions);
-static void fill_worker(BackgroundWorker *worker, const char *function,
-						const char *type);
 
 /* vdb_recovery_init -- see vecdb/recovery.h */
 void
 vdb_recovery_init(void)
 {
-	BackgroundWorker worker;
-
 	DefineCustomIntVariable("vecdb.recovery_interval",
 							"Sets how often transactions that a crash left prepared are looked for.",
 							NULL, &recovery_interval, 10, 1,
 							86400, PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
-	fill_worker(&worker, "vecdb_launcher_worker", "vecdb launcher");
-	worker.bgw_restart_time = 10;
-	strlcpy(worker.bgw_name, "vecdb launcher", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
-}
-
-/* What all our workers have in common */
-static void
-fill_worker(BackgroundWorker *worker, const char *function, const char *type)
-{
-	memset(worker, 0, sizeof(BackgroundWorker));
-	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
-		BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker->bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker->bgw_library_name, "vecdb",
-			sizeof(worker->bgw_library_name));
-	strlcpy(worker->bgw_function_name, function,
-			sizeof(worker->bgw_function_name));
-	strlcpy(worker->bgw_type, type, BGW_MAXLEN);
+	vdb_worker_register("vecdb_launcher_worker", "vecdb launcher",
+						BgWorkerStart_RecoveryFinished);
 }
 
 /* The launcher: runs as long as the server */
@@ -100,10 +69,7 @@ vecdb_launcher_worker(Datum arg)
 												  ALLOCSET_DEFAULT_SIZES);
 	int			rounds = 0;
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	vdb_worker_begin(InvalidOid);
 
 	while (!ShutdownRequestPending)
 	{
@@ -120,16 +86,7 @@ vecdb_launcher_worker(Datum arg)
 				run_in_database(lfirst_oid(lc));
 		}
 		MemoryContextReset(context);
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 recovery_interval * 1000L, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
+		vdb_worker_sleep(recovery_interval * 1000L);
 	}
 	proc_exit(0);
 }
@@ -145,7 +102,7 @@ choose_databases(bool all)
 
 	if (wanted == NIL && !all)
 		return NIL;
-	existing = list_databases();
+	existing = vdb_worker_databases();
 	foreach(lc, wanted)
 	{
 		if (list_member_oid(existing, lfirst_oid(lc)))
@@ -156,53 +113,16 @@ choose_databases(bool all)
 	return all ? existing : chosen;
 }
 
-/* All databases that can be connected to */
-static List *
-list_databases(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-	List	   *databases = NIL;
-	Relation	rel;
-	TableScanDesc scan;
-	HeapTuple	tuple;
-
-	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	rel = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(rel, 0, NULL);
-	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
-	{
-		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
-
-		if (database->datallowconn && !database->datistemplate)
-		{
-			MemoryContext old = MemoryContextSwitchTo(context);
-
-			databases = lappend_oid(databases, database->oid);
-			MemoryContextSwitchTo(old);
-		}
-	}
-	table_endscan(scan);
-	table_close(rel, AccessShareLock);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return databases;
-}
-
 /* Have a worker do a round in a database, and wait for it */
 static void
 run_in_database(Oid database)
 {
-	BackgroundWorker worker;
-	BackgroundWorkerHandle *handle;
+	BackgroundWorkerHandle *handle = vdb_worker_start("vecdb_recovery_worker",
+													  "vecdb recovery",
+													  database);
 
-	fill_worker(&worker, "vecdb_recovery_worker", "vecdb recovery");
-	snprintf(worker.bgw_name, BGW_MAXLEN, "vecdb recovery of database %u",
-			 database);
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	worker.bgw_notify_pid = MyProcPid;
 	/* without a free slot it waits for the next turn */
-	if (RegisterDynamicBackgroundWorker(&worker, &handle))
+	if (handle)
 		(void) WaitForBackgroundWorkerShutdown(handle);
 }
 
@@ -210,10 +130,7 @@ run_in_database(Oid database)
 void
 vecdb_recovery_worker(Datum arg)
 {
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
-											  InvalidOid, 0);
+	vdb_worker_begin(DatumGetObjectId(arg));
 	recover_here();
 	proc_exit(0);
 }

@@ -18,11 +18,7 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_database.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -30,12 +26,12 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
+
+#include "vecdb/lib_worker.h"
 
 #include "replication_private.h"
 
@@ -48,8 +44,6 @@ static bool is_wanted = true;
 static StringInfoData told_groups;
 static StringInfoData told_timelines;
 
-static void fill_worker(BackgroundWorker *worker, const char *function,
-						const char *type);
 static void request_all(void);
 static void start_prober(Oid database);
 static bool has_database(Oid database);
@@ -63,44 +57,20 @@ static void wait_until(TimestampTz end);
 static long next_deadline(TimestampTz end);
 static void take_events(WaitEvent *events, int count);
 static void ask_own_group(void);
-static void reload_if_asked(void);
 
 /* replication_worker_init -- have the launcher started with the server */
 void
 replication_worker_init(void)
 {
-	BackgroundWorker worker;
-
-	fill_worker(&worker, "vecdb_watcher_worker", "vecdb watcher");
-	worker.bgw_restart_time = 10;
-	strlcpy(worker.bgw_name, "vecdb watcher", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
-}
-
-/* What both kinds of worker have in common */
-static void
-fill_worker(BackgroundWorker *worker, const char *function, const char *type)
-{
-	memset(worker, 0, sizeof(BackgroundWorker));
-	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
-		BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker->bgw_start_time = BgWorkerStart_ConsistentState;
-	worker->bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker->bgw_library_name, "vecdb",
-			sizeof(worker->bgw_library_name));
-	strlcpy(worker->bgw_function_name, function,
-			sizeof(worker->bgw_function_name));
-	strlcpy(worker->bgw_type, type, BGW_MAXLEN);
+	vdb_worker_register("vecdb_watcher_worker", "vecdb watcher",
+						BgWorkerStart_ConsistentState);
 }
 
 /* The launcher: runs as long as the server */
 void
 vecdb_watcher_worker(Datum arg)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	vdb_worker_begin(InvalidOid);
 	before_shmem_exit(end_launcher, (Datum) 0);
 	replication_shared_set_launcher(true);
 
@@ -112,12 +82,7 @@ vecdb_watcher_worker(Datum arg)
 
 		while (OidIsValid(database = replication_shared_next(&wait_ms)))
 			start_prober(database);
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 wait_ms, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		reload_if_asked();
+		vdb_worker_sleep(wait_ms);
 	}
 	proc_exit(0);
 }
@@ -132,31 +97,16 @@ end_launcher(int code, Datum arg)
 static void
 request_all(void)
 {
-	Relation	rel;
-	TableScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	rel = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(rel, 0, NULL);
-	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
-	{
-		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
-
-		if (database->datallowconn && !database->datistemplate)
-			replication_shared_request(database->oid, 1);
-	}
-	table_endscan(scan);
-	table_close(rel, AccessShareLock);
-	CommitTransactionCommand();
+	foreach(lc, vdb_worker_databases())
+		replication_shared_request(lfirst_oid(lc), 1);
 }
 
 /* Start a prober; it leaves by itself where it is not wanted */
 static void
 start_prober(Oid database)
 {
-	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle;
 	pid_t		pid;
 
@@ -165,14 +115,11 @@ start_prober(Oid database)
 		replication_shared_forget(database);
 		return;
 	}
-	fill_worker(&worker, "vecdb_prober_worker", "vecdb prober");
-	snprintf(worker.bgw_name, BGW_MAXLEN, "vecdb prober of database %u",
-			 database);
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	worker.bgw_notify_pid = MyProcPid;
-	if (RegisterDynamicBackgroundWorker(&worker, &handle))
+	handle = vdb_worker_start("vecdb_prober_worker", "vecdb prober", database);
+	if (handle)
 	{
 		(void) WaitForBackgroundWorkerStartup(handle, &pid);
+		pfree(handle);
 		return;
 	}
 	ereport(LOG,
@@ -202,11 +149,7 @@ vecdb_prober_worker(Datum arg)
 												  "vecdb prober",
 												  ALLOCSET_DEFAULT_SIZES);
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
-											  InvalidOid, 0);
+	vdb_worker_begin(DatumGetObjectId(arg));
 	initStringInfo(&told_groups);
 	initStringInfo(&told_timelines);
 
@@ -215,7 +158,7 @@ vecdb_prober_worker(Datum arg)
 	{
 		wait_until(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											   replication_probe_interval));
-		reload_if_asked();
+		vdb_worker_reload();
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(context);
 	}
@@ -445,14 +388,4 @@ ask_own_group(void)
 			probe->state == PROBE_READY)
 			replication_probe_begin(probe);
 	}
-}
-
-/* Read the configuration anew if there was a SIGHUP */
-static void
-reload_if_asked(void)
-{
-	if (!ConfigReloadPending)
-		return;
-	ConfigReloadPending = false;
-	ProcessConfigFile(PGC_SIGHUP);
 }
