@@ -100,6 +100,8 @@ typedef struct RemoteConnection
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
 	bool		settings_in_transaction;
+	bool		settings_alone; /* sent without BEGIN, and not all is answered
+								 * since */
 	Oid			role;			/* in the settings */
 	bool		role_taken;		/* may be another than that which logged in */
 	uint8		key[REMOTE_KEY_SIZE];	/* of the guarded session */

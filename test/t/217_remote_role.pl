@@ -127,6 +127,35 @@ is($err, '', 'a function with such a clause can be made');
 like($out, qr/^SELECT.*alice\.call/, 'the present query');
 unlike($out, qr/take_settings|guard_session/, 'is not that before');
 
+# --- what is sent behind something that fails later ---
+
+# In a new session the flight that takes the role is a transaction of its own,
+# and is rolled back with the read that fails.
+alice(q{
+	CREATE FUNCTION alice.fail_late(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+		$$BEGIN IF i = 20000 THEN PERFORM pg_sleep(2); RAISE 'late'; END IF; RETURN i; END$$;
+	CREATE TABLE alice.seen (id int PRIMARY KEY, v text);
+	SELECT vecdb.distribute_table('alice.seen', colocate_with => 'alice.t');
+	INSERT INTO alice.seen SELECT id FROM alice.t;});
+foreach my $late (qq{OPEN b NO SCROLL FOR SELECT alice.call('rolsuper', id) FROM alice.t WHERE id = $away;
+		FETCH b INTO answer; RAISE WARNING 'second is %', answer;},
+	qq{UPDATE alice.seen SET v = alice.call('rolsuper', id) WHERE id = $away RETURNING v INTO answer;
+		RAISE WARNING 'second is %', answer;})
+{
+	($out, $err) = alice(qq{DO \$\$
+		DECLARE a refcursor; b refcursor; i int; answer text;
+		BEGIN
+			OPEN a NO SCROLL FOR SELECT alice.fail_late(g) FROM alice.t, generate_series(1, 20000) g WHERE id = $away;
+			FETCH a INTO i;
+			RAISE WARNING 'first has %', i;
+			$late
+			MOVE 30000 IN a;
+		END \$\$});
+	like($err, qr/first has 1\n/, 'a read that fails late delivers rows');
+	like($err, qr/P0001: late/, 'and fails');
+	like($err, qr/second is alice\n/, 'what was sent behind it is the user\'s');
+	unlike($err, qr/SUPER/, 'and not that of who has logged in');
+}
 
 # --- what is executed by writes, and at the end of the transaction ---
 
