@@ -43,7 +43,8 @@ extern BackgroundWorkerHandle *vdb_worker_start(const char *function,
  * vdb_worker_begin -- what a worker does first
  *
  * A daemon (InvalidOid) ends when ShutdownRequestPending says so, between its
- * turns; a worker in a database as a session does, at the next interrupt.
+ * turns; a worker in a database as a session does, at the next interrupt.  Its
+ * search_path is pg_catalog.
  */
 extern void vdb_worker_begin(Oid database);
 

@@ -85,6 +85,8 @@ vdb_worker_begin(Oid database)
 	pqsignal(SIGTERM,
 			 OidIsValid(database) ? die : SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
+	/* as superuser: whatever the database says, no operators of users */
+	SetConfigOption("search_path", "pg_catalog", PGC_SUSET, PGC_S_OVERRIDE);
 	if (OidIsValid(database))
 		BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	else

@@ -205,7 +205,8 @@ list_prepared_at(int group, List **prepared, List **actions)
 
 	if (!vdb_remote_ask(group,
 						psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
-								 " WHERE database = pg_catalog.current_database()"
+								 " WHERE database OPERATOR(pg_catalog.=)"
+								 " pg_catalog.current_database()"
 								 " AND pg_catalog.starts_with(gid, '%s')",
 								 vdb_remote_record_prefix()),
 						0, &answer))

@@ -145,11 +145,11 @@ send_request(VdbRequest *request)
  * remote_request_ask -- send SQL that has nothing to do with the transaction
  *
  * As the role that nodes log in as, outside of any transaction, which the
- * caller has seen not to be open there.  Waits; the result is in the request,
- * which the caller closes.
+ * caller has seen not to be open there.  The search_path is pg_catalog, or what
+ * "state" sets.  Waits; the result is in the request, which the caller closes.
  */
 VdbRequest *
-remote_request_ask(RemoteConnection *c, const char *sql)
+remote_request_ask(RemoteConnection *c, const char *sql, const char *state)
 {
 	VdbStatement statement = {.sql = sql,.once = true,.few_rows = true};
 	VdbRequest *request = make_request(c, &statement);
@@ -162,14 +162,15 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 	}
 	request->host = MemoryContextStrdup(request->context, c->host);
 	/* settings that are not known may have been undone: the role was not */
-	if (c->role_taken)
+	if (c->role_taken || state[0] != '\0')
 	{
-		remote_setting_send_none(c, request);
+		c->role_taken = true;
+		remote_setting_send_none(c, state, request);
 		remote_pipeline_sync(c);
 		/* this flight's end is not that of the request */
 		remote_pipeline_drain(c);
 		if (request->error == NULL)
-			c->role_taken = false;
+			c->role_taken = state[0] != '\0';
 	}
 	if (c->ready && request->error == NULL)
 	{
@@ -202,7 +203,7 @@ vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 	if (timeout_ms > 0)
 		remote_wait_deadline =
 			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
-	request = remote_request_ask(c, sql);
+	request = remote_request_ask(c, sql, "");
 	remote_wait_deadline = 0;
 	if (request->error)
 	{

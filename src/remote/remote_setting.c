@@ -182,14 +182,27 @@ remote_setting_send_role(RemoteConnection *c)
 		remote_setting_send(c, InvalidOid, NULL);
 }
 
-/* remote_setting_send_none -- queue what sets the role that nodes log in as */
+/*
+ * remote_setting_send_none -- queue what sets the role that nodes log in as
+ *
+ * The search_path is pg_catalog, or as "state" says.
+ */
 void
-remote_setting_send_none(RemoteConnection *c, VdbRequest *request)
+remote_setting_send_none(RemoteConnection *c, const char *state,
+						 VdbRequest *request)
 {
-	remote_pipeline_settings(c, "", request);
+	remote_pipeline_settings(c, state, request);
 	if (c->settings)
 		pfree(c->settings);
 	c->settings = NULL;
+}
+
+/* remote_setting_path -- a state without a role, with our search_path */
+char *
+remote_setting_path(void)
+{
+	return psprintf("search_path=%s\001",
+					GetConfigOption("search_path", false, false));
 }
 
 /*

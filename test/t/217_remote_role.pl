@@ -232,6 +232,49 @@ is($out, 60, 'parallel workers work as the user');
 unlike($err, qr/worker is SUPER/, 'a function with a clause in a parallel worker');
 like($err, $denied, 'is refused');
 
+# --- operators of users are none of what nodes do themselves ---
+
+# The query for deadlocks multiplies a numeric by an integer, for which this
+# one fits better than any of PostgreSQL's.
+foreach my $group ($cluster->groups)
+{
+	$cluster->query_own($group, q{GRANT CREATE ON SCHEMA public TO alice; SET ROLE alice;
+		CREATE FUNCTION public.times(numeric, int) RETURNS numeric LANGUAGE plpgsql AS
+			$$BEGIN RAISE LOG 'operator is %', alice.rolsuper(); RETURN 1; END$$;
+		CREATE OPERATOR public.* (LEFTARG = numeric, RIGHTARG = int, FUNCTION = public.times);});
+}
+my @logs = map { -s $cluster->node($_)->logfile } $cluster->groups;
+my @sessions = map { $cluster->node(1)->background_psql('postgres') } 1 .. 2;
+$sessions[0]->query_safe("BEGIN; UPDATE secret SET v = v WHERE id = $hidden");
+$sessions[1]->query_until(qr/^go$/m, "\\echo go\nUPDATE secret SET v = v WHERE id = $hidden;\n");
+my $asked = q{SELECT coalesce(max(query_start), '-infinity') FROM pg_stat_activity
+	WHERE application_name ~ '^vecdb 2:' AND query ~ 'local_lock_waits'};
+# more than once, as a round asks its own group, which is 2, at the end
+foreach (1 .. 3)
+{
+	my $last = $cluster->query(1, $asked);
+	$cluster->node(1)->poll_query_until('postgres', "SELECT ($asked) > '$last'")
+		or die 'nobody looks for deadlocks';
+}
+is($cluster->query(1, 'SELECT count(*) > 0 FROM vecdb.lock_waits'), 't', 'a wait is seen');
+$sessions[0]->query_safe('ROLLBACK');
+$_->quit foreach @sessions;
+foreach my $group ($cluster->groups)
+{
+	unlike(substr(slurp_file($cluster->node($group)->logfile), $logs[$group - 1]),
+		qr/operator is/, "an operator of a user is not called by group $group");
+}
+is($cluster->query(1, q{SELECT 1.0 * 2}), '1', 'but by who has it in his path');
+$cluster->query_own($_, 'DROP OPERATOR public.* (numeric, int)') foreach $cluster->groups;
+
+# SQL for a group runs with the path of who has sent it, in both ways
+foreach my $in_transaction ('true', 'false')
+{
+	is($cluster->query(1, qq{SET search_path = alice, public;
+		SELECT vecdb.run_on_group(2, 'SELECT current_schemas(false)', $in_transaction)}),
+		'{alice,public}', "the path of SQL for a group ($in_transaction)");
+}
+
 # --- what nodes do themselves goes on ---
 
 $cluster->query(1, q{
