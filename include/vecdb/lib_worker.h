@@ -51,7 +51,8 @@ extern void vdb_worker_begin(Oid database);
 /*
  * vdb_worker_sleep -- wait until the latch is set, or for some milliseconds
  *
- * -1 waits for the latch alone.  Takes in a changed configuration.
+ * -1 waits for the latch alone.  Returns at once when a daemon is to end.  Takes
+ * in a changed configuration.
  */
 extern void vdb_worker_sleep(long timeout_ms);
 
