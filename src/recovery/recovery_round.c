@@ -49,6 +49,9 @@
 #include "vecdb/remote_record.h"
 #include "recovery_private.h"
 
+/* How long a group has time to answer */
+#define ANSWER_MS 10000
+
 /* Something prepared at a group */
 typedef struct PreparedEntry
 {
@@ -209,7 +212,7 @@ list_prepared_at(int group, List **prepared, List **actions)
 								 " pg_catalog.current_database()"
 								 " AND pg_catalog.starts_with(gid, '%s')",
 								 vdb_remote_record_prefix()),
-						0, &answer))
+						ANSWER_MS, &answer))
 	{
 		add_action(actions, group, NULL, "not reached", answer.why);
 		return false;
@@ -311,7 +314,7 @@ finish(PreparedEntry *entry, bool commit, List **actions)
 					   psprintf("%s PREPARED %s",
 								commit ? "COMMIT" : "ROLLBACK",
 								quote_literal_cstr(entry->gid)),
-					   0, &answer))
+					   ANSWER_MS, &answer))
 	{
 		add_action(actions, entry->group, entry->gid,
 				   commit ? "committed" : "rolled back", NULL);
