@@ -8,7 +8,9 @@
  * hosts.  Hosts are written by the prober of their database only, one at a
  * time, when it has heard something; everybody reads copies.
  *
- * When a table is full, what does not fit is not known, and the log says so.
+ * When a table is full, what does not fit is not known, and the log says so,
+ * once for each process that has noticed.  A database that is gone, or in no
+ * cluster any more, gives its places back.
  *
  * IDENTIFICATION
  *	  src/replication/replication_shared.c
@@ -64,6 +66,8 @@ static Size memory_size(void);
 static void attach(void *memory, bool is_new, LWLock *lock);
 static SharedDatabase *find_database(Oid database, bool add);
 static SharedGroup *find_group(int group, bool add);
+static void forget(Oid database);
+static void warn_full(const char *what, int limit);
 static void mark_host(ReplicationHost *host, TimestampTz now);
 static void mark_leaders(ReplicationHost *hosts, int count);
 
@@ -143,6 +147,8 @@ replication_shared_request(Oid database, int tries)
 			SetLatch(shared->launcher);
 	}
 	LWLockRelease(shared->lock);
+	if (entry == NULL)
+		warn_full("databases", REPLICATION_MAX_DATABASES);
 }
 
 /*
@@ -195,8 +201,45 @@ replication_shared_forget(Oid database)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry = find_database(database, false);
 	if (entry && entry->prober == 0)
+	{
 		entry->oid = InvalidOid;
+		forget(database);
+	}
 	LWLockRelease(shared->lock);
+}
+
+/* Give back the places of a database's groups and hosts; the lock is held */
+static void
+forget(Oid database)
+{
+	for (int i = 0; i < shared->group_count; i++)
+	{
+		if (shared->groups[i].database == database)
+			shared->groups[i--] = shared->groups[--shared->group_count];
+	}
+	for (int i = 0; i < shared->host_end; i++)
+	{
+		if (shared->hosts[i].database == database)
+			shared->hosts[i].database = InvalidOid;
+	}
+}
+
+/* Say that a table is full, once for each; the lock is not held */
+static void
+warn_full(const char *what, int limit)
+{
+	static const char *warned[3];
+	int			i = 0;
+
+	while (warned[i] && strcmp(warned[i], what) != 0)
+		i++;
+	if (warned[i])
+		return;
+	warned[i] = what;
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("not all %s of this server's clusters are watched", what),
+			 errdetail("A server can watch %d %s.", limit, what)));
 }
 
 /*
@@ -225,6 +268,8 @@ replication_shared_begin_prober(void)
 		}
 	}
 	LWLockRelease(shared->lock);
+	if (entry == NULL)
+		warn_full("databases", REPLICATION_MAX_DATABASES);
 	return granted;
 }
 
@@ -242,11 +287,8 @@ replication_shared_end_prober(bool again)
 		entry->tries = again ? REPLICATION_TRIES : 0;
 		entry->next_try = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  1000);
-		for (int i = 0; i < shared->group_count && !again; i++)
-		{
-			if (shared->groups[i].database == MyDatabaseId)
-				shared->groups[i--] = shared->groups[--shared->group_count];
-		}
+		if (!again)
+			forget(MyDatabaseId);
 	}
 	LWLockRelease(shared->lock);
 }
@@ -348,6 +390,8 @@ replication_shared_saw(int group, TimeLineID timeline)
 		timeline = entry->timeline;
 	}
 	LWLockRelease(shared->lock);
+	if (entry == NULL)
+		warn_full("groups", REPLICATION_MAX_GROUPS);
 	return timeline;
 }
 
@@ -358,24 +402,28 @@ replication_shared_saw(int group, TimeLineID timeline)
 void
 replication_shared_timelines(StringInfo groups, StringInfo timelines)
 {
-	const char *comma = "";
+	SharedGroup known[REPLICATION_MAX_GROUPS];
+	int			count = 0;
 
+	/* no memory is allocated under the lock */
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < shared->group_count; i++)
+	{
+		if (shared->groups[i].database == MyDatabaseId)
+			known[count++] = shared->groups[i];
+	}
+	LWLockRelease(shared->lock);
 	resetStringInfo(groups);
 	resetStringInfo(timelines);
 	appendStringInfoChar(groups, '{');
 	appendStringInfoChar(timelines, '{');
-	LWLockAcquire(shared->lock, LW_SHARED);
-	for (int i = 0; i < shared->group_count; i++)
+	for (int i = 0; i < count; i++)
 	{
-		SharedGroup *entry = &shared->groups[i];
+		const char *comma = i > 0 ? "," : "";
 
-		if (entry->database != MyDatabaseId)
-			continue;
-		appendStringInfo(groups, "%s%d", comma, entry->group);
-		appendStringInfo(timelines, "%s%u", comma, entry->timeline);
-		comma = ",";
+		appendStringInfo(groups, "%s%d", comma, known[i].group);
+		appendStringInfo(timelines, "%s%u", comma, known[i].timeline);
 	}
-	LWLockRelease(shared->lock);
 	appendStringInfoChar(groups, '}');
 	appendStringInfoChar(timelines, '}');
 }
@@ -409,7 +457,6 @@ find_group(int group, bool add)
 int
 replication_shared_place(int group, const VdbHost *host)
 {
-	static bool warned = false;
 	int			place = 0;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
@@ -431,14 +478,7 @@ replication_shared_place(int group, const VdbHost *host)
 	LWLockRelease(shared->lock);
 	if (place < REPLICATION_MAX_HOSTS)
 		return place;
-	if (!warned)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("host \"%s:%d\" is not watched, nor are others",
-						host->host, host->port),
-				 errdetail("A server can watch %d hosts.",
-						   REPLICATION_MAX_HOSTS)));
-	warned = true;
+	warn_full("hosts", REPLICATION_MAX_HOSTS);
 	return -1;
 }
 
