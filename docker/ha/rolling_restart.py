@@ -4,7 +4,8 @@
     rolling_restart.py [OPTION]... URL...
 
 URL is Patroni's REST API of a host of the group, such as
-https://10.0.0.5:8008; several, for the case that one does not answer.
+https://10.0.0.5:8008, or of several: each has to answer.  The other hosts are
+found from there.
 
 Hosts that do not run come first, then standbys, then the leader, after the
 lead was given to another host.  Each has to be back, streaming, synchronous
@@ -378,11 +379,16 @@ class Roll:
         self.done.add(name)
 
     def check(self):
-        """What is wrong with the options, before anything is done."""
+        """Refuse what is wrong with the options, before anything is done."""
         if self.options.version and not self.options.connect:
             raise Refused("--version wants --connect, since vecdb's version is asked for in SQL.")
         if self.options.timeout < 1:
             raise Refused("--timeout wants a number of seconds from 1 on.")
+        # a host that is gone for long is in no list of Patroni's
+        for url in self.options.urls:
+            status, text = self.patroni.ask(url.rstrip("/"), "/patroni")
+            if status == 0:
+                raise Refused(f"{url} does not answer: {text}")
 
     def run(self):
         self.check()
