@@ -64,8 +64,8 @@ with --ha only, where a host is both its Patroni and its PostgreSQL:
   kill etcd/N             one of three etcd; stop and start, too
 
 DIRECTORY is VECDB_LOCAL_DIR, or else ~/.local/state/vecdb-local; for root
-/var/lib/vecdb-local.  PG_CONFIG names another PostgreSQL; a cluster remembers
-the one that it was made with.
+/var/lib/vecdb-local.  PG_CONFIG names the PostgreSQL of a new cluster, which
+remembers it.
 END
 }
 
@@ -73,8 +73,12 @@ END
 
 check_programs()
 {
-	if [ -z "$pg_config_given" ] && [ -r "$dir/pg_config" ]; then
-		PG_CONFIG=$(cat "$dir/pg_config")
+	# what was given is for a new cluster, or when that one is gone
+	if [ -r "$dir/pg_config" ]; then
+		remembered=$(cat "$dir/pg_config")
+		if [ -z "$pg_config_given" ] || command -v "$remembered" >/dev/null; then
+			PG_CONFIG=$remembered
+		fi
 	fi
 	bindir=$("$PG_CONFIG" --bindir 2>/dev/null) ||
 		die "There is no \"$PG_CONFIG\".  Install PostgreSQL (make deps), or name

@@ -359,7 +359,7 @@ class Roll:
     def roll_member(self, member):
         """Restart one host, which may have the lead."""
         name = member.name
-        self.await_state(f"{name} cannot be taken away", SETTLE,
+        self.await_state(f"{name} cannot be taken away", min(SETTLE, self.options.timeout),
                          lambda group: group.objection(group.member(name)))
         group = Group(self.patroni)
         if group.leader.name == name:

@@ -22,6 +22,9 @@ use Time::HiRes qw(sleep time);
 
 my @clusters;
 
+# so that END is reached
+$SIG{TERM} = $SIG{INT} = sub { die "interrupted\n" };
+
 sub new
 {
 	my ($class) = @_;

@@ -86,8 +86,9 @@ sub roll
 }
 
 # The primary of group 2 gets rows that no standby has, and crashes; damage is
-# done to it before its Patroni takes notice.  Returns its number, and the size
-# of its log before.
+# done to it before its Patroni takes notice, to its data directory, of which
+# the WAL before a file is not needed for its own recovery.  Returns its number,
+# and the size of its log before.
 sub crash_ahead
 {
 	my ($damage) = @_;
@@ -101,12 +102,14 @@ sub crash_ahead
 	$cluster->query($connection, q{
 		SET synchronous_commit = local;
 		CREATE TABLE ahead AS SELECT g FROM generate_series(1, 1000) g;
-		SELECT pg_switch_wal();});
+		SELECT pg_switch_wal();
+		CHECKPOINT;});
+	my $needed = $cluster->query($connection, 'SELECT redo_wal_file FROM pg_control_checkpoint()');
 	# the postmaster first, so that it cannot begin anything
 	my @others = split /\n/, $cluster->query($connection, 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
 	kill 'KILL', $primary{pid};
 	kill 'KILL', $_ foreach @others, @senders;
-	$damage->("$home/data");
+	$damage->("$home/data", $needed);
 	kill 'CONT', $patroni;
 	return ($host, $size);
 }
@@ -217,22 +220,25 @@ like($log, qr/running pg_rewind from/, '... rewound');
 unlike($log, qr/bootstrap from/, '... and not copied');
 is($cluster->query_soon($cluster->host_of(2, $host) . $internal, q{SELECT to_regclass('ahead') IS NULL}), 't', 'what it had alone is gone');
 
-meanwhile('the same, and it loses its WAL', 60, sub {
-	($host, $size) = crash_ahead(sub { my ($data) = @_; unlink glob "$data/pg_wal/0*"; });
+meanwhile('the same, and it lacks the WAL to go back', 60, sub {
+	($host, $size) = crash_ahead(sub {
+		my ($data, $needed) = @_;
+		unlink grep { m!/([0-9A-F]{24})$! && $1 lt $needed } glob "$data/pg_wal/*";
+	});
 });
 ok($cluster->wait_whole(120, 2), 'it comes back');
 $log = substr slurp_file("$place/group2/host$host/daemon.log"), $size;
-like($log, qr/bootstrap from/, '... as a copy');
+like($log, qr/running pg_rewind from.*bootstrap from/s, '... as a copy, since it could not be rewound');
 is($cluster->query_soon($cluster->host_of(2, $host) . $internal, q{SELECT to_regclass('ahead') IS NULL}), 't', 'what it had alone is gone');
 
+# a standby that cannot start any more, which Patroni does not know how to mend
 my %hosts = $cluster->hosts(2);
 ($host) = grep { $hosts{$_}{role} eq 'standby' } sort keys %hosts;
-my $data = "$place/group2/host$host/data";
 $cluster->refused(qr/wants one host/, 'rebuild', 2);
-append_to_file("$data/mark", '');
-$output = $cluster->must('rebuild', "2/$host");
-like($output, qr/has a new copy/, 'a host is made anew by hand');
-ok(!-e "$data/mark", '... indeed');
+kill 'KILL', $hosts{$host}{pid};
+unlink glob "$place/group2/host$host/data/pg_wal/0*";
+like($cluster->must('rebuild', "2/$host"), qr/has a new copy/, 'it is made anew by hand');
+ok($cluster->wait_whole(60, 2), '... and follows');
 
 $cluster->stop_clients;
 my ($lost, $unexpected) = $cluster->compare_rows($writes);

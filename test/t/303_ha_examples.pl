@@ -84,7 +84,7 @@ SKIP:
 	chomp(my $bindir = `pg_config --bindir`);
 	my $config = filled('patroni.yml.in', GROUP => 1, PORT => PostgreSQL::Test::Cluster::get_free_port(),
 		API_PORT => PostgreSQL::Test::Cluster::get_free_port(), NETWORK => '127.0.0.1/32',
-		DATA => "$dir/data", BINDIR => $bindir, ETCD => '127.0.0.1:2379', SYNC => 'quorum',
+		DATA => "$dir/data", ADDRESS => '192.0.2.1', BINDIR => $bindir, ETCD => '127.0.0.1:2379', SYNC => 'quorum',
 		STRICT => 'true', WATCHDOG => 'off', PASSFILE => "$dir/passfile", AUTH => "$dir/auth");
 	# nobody is at etcd's address, which it tries, and there is no data yet
 	my (undef, $output) = $local->run("$patroni/bin/patroni", '--validate-config', $config);
