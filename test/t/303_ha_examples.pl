@@ -156,7 +156,7 @@ SKIP:
 		my ($what, $pattern, $alter, @arguments) = @_;
 		local $Test::Builder::Level = $Test::Builder::Level + 1;
 		$put->($alter);
-		my ($rc, $output) = $roll->(@arguments, $url);
+		my ($rc, $output) = $roll->('--timeout', 1, @arguments, $url);
 		is($rc, 1, "$what: refused");
 		like($output, $pattern, '... with the reason');
 		is($asked->(), '', '... and nothing is done');
