@@ -382,6 +382,8 @@ class Roll:
         """Refuse what is wrong with the options, before anything is done."""
         if self.options.version and not self.options.connect:
             raise Refused("--version wants --connect, since vecdb's version is asked for in SQL.")
+        if self.options.through and not self.options.connect:
+            raise Refused("--through wants --connect, to ask a host for the number of its group.")
         if self.options.timeout < 1:
             raise Refused("--timeout wants a number of seconds from 1 on.")
         # a host that is gone for long is in no list of Patroni's

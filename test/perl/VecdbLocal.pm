@@ -228,7 +228,13 @@ sub stop_clients
 {
 	my ($self) = @_;
 	append_to_file("$self->{dir}/stop", '');
-	$_->{process}->finish foreach @{ $self->{clients} };
+	foreach my $client (@{ $self->{clients} })
+	{
+		my %messages;
+		$client->{process}->finish;
+		$messages{$_}++ foreach slurp_file("$self->{dir}/$client->{name}.journal") =~ /^# (.*)/mg;
+		note("$client->{name}: $messages{$_} x $_") foreach sort keys %messages;
+	}
 	return;
 }
 

@@ -183,6 +183,7 @@ SKIP:
 	$refuses->('no JSON', qr/answers, but not as Patroni does/, sub { $_[0]{cluster} = 'what' ; $_[0]{refuse}{cluster} = [ 200, 'what' ] });
 	$refuses->('an error', qr/No Patroni of the group can be asked.*broken/s, sub { $_[0]{refuse}{cluster} = [ 500, 'broken' ] });
 	$refuses->('a version, without SQL', qr/--version wants --connect/, sub { }, '--version', '1');
+	$refuses->('another node, without SQL', qr/--through wants --connect/, sub { }, '--through', 'port=1');
 	$refuses->('no file', qr/nothing cannot be read/, sub { }, '--auth', "$dir/nothing");
 	append_to_file("$dir/auth", "# comment\ncolor = red\n");
 	$refuses->('a file that is something else', qr/Line 2 of .* is not understood/, sub { }, '--auth', "$dir/auth");
