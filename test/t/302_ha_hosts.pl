@@ -166,11 +166,6 @@ like($output, qr/certificate verify failed/, '... which is said');
 ($rc, $output) = roll('--since', '2000-01-01', @urls);
 is($rc, 0, 'hosts that were started later are left alone');
 like($output, qr/all hosts are left alone/, '... which is said');
-$cluster->must('pause', 1);
-($rc, $output) = roll(@urls);
-is($rc, 1, 'in maintenance nothing is restarted');
-like($output, qr/vecdb-g1 is in maintenance/, '... which is said');
-$cluster->must('resume', 1);
 is(join(' ', on_hosts(1, 'SELECT pg_postmaster_start_time()')), join(' ', @starts), 'no server was restarted by any of these');
 
 # as after an interruption, one is upgraded already
