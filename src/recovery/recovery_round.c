@@ -49,6 +49,9 @@
 #include "vecdb/remote_record.h"
 #include "recovery_private.h"
 
+/* How long a group has time to answer */
+#define ANSWER_MS 10000
+
 /* Something prepared at a group */
 typedef struct PreparedEntry
 {
@@ -205,10 +208,11 @@ list_prepared_at(int group, List **prepared, List **actions)
 
 	if (!vdb_remote_ask(group,
 						psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
-								 " WHERE database = pg_catalog.current_database()"
+								 " WHERE database OPERATOR(pg_catalog.=)"
+								 " pg_catalog.current_database()"
 								 " AND pg_catalog.starts_with(gid, '%s')",
 								 vdb_remote_record_prefix()),
-						0, &answer))
+						ANSWER_MS, &answer))
 	{
 		add_action(actions, group, NULL, "not reached", answer.why);
 		return false;
@@ -310,7 +314,7 @@ finish(PreparedEntry *entry, bool commit, List **actions)
 					   psprintf("%s PREPARED %s",
 								commit ? "COMMIT" : "ROLLBACK",
 								quote_literal_cstr(entry->gid)),
-					   0, &answer))
+					   ANSWER_MS, &answer))
 	{
 		add_action(actions, entry->group, entry->gid,
 				   commit ? "committed" : "rolled back", NULL);
