@@ -33,6 +33,7 @@
 
 #include "planner_private.h"
 
+static void lock_cascade(List *written);
 static List *find_references(const PlannedStmt *stmt, bool written);
 static bool only_inserts(const PlannedStmt *stmt);
 static void check_snapshot(QueryDesc *query, List *relids);
@@ -50,6 +51,7 @@ static void renew_snapshot(QueryDesc *query);
  *
  * INSERT		RowExclusiveLock, which does not conflict with itself: what it
  *				does depends on no snapshot, and unique indexes make it wait
+ * foreign keys	the same
  * others		ShareRowExclusiveLock, which conflicts with all three
  * what they read	ShareLock
  */
@@ -63,12 +65,13 @@ planner_take_turn(QueryDesc *query)
 	bool		inserts = only_inserts(stmt);
 	ListCell   *cell;
 
-	/*
-	 * Foreign keys need no turn: no row can come to refer to one that they
-	 * change, in no group, and those that did are locked in the lowest first.
-	 */
-	if (written == NIL || InNoForceRLSOperation())
+	if (written == NIL)
 		return;
+	if (InNoForceRLSOperation())
+	{
+		lock_cascade(written);
+		return;
+	}
 	all = list_concat_unique_oid(list_copy(written),
 								 find_references(stmt, false));
 	list_sort(all, list_oid_cmp);
@@ -88,6 +91,24 @@ planner_take_turn(QueryDesc *query)
 		renew_snapshot(query);
 	else if (locked != NIL)
 		check_snapshot(query, locked);
+}
+
+/*
+ * Lock what a foreign key writes, as an INSERT does
+ *
+ * It needs no turn itself, and no other snapshot: no row can come to refer to
+ * one that it changes, in no group, and those that did are locked in the lowest
+ * first.  But who looks for rows must not see in one group what it has done,
+ * and in another one not yet.
+ */
+static void
+lock_cascade(List *written)
+{
+	ListCell   *cell;
+
+	list_sort(written, list_oid_cmp);
+	foreach(cell, written)
+		(void) vdb_catalog_lock_copies(lfirst_oid(cell), RowExclusiveLock);
 }
 
 /* The reference tables that a plan writes, or all that are in it */
