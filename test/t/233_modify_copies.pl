@@ -379,6 +379,23 @@ foreach my $group (1, 2)
 	  if $group == 1;
 }
 
+# A trigger of a reference table that inserts what it reads of the same one.
+$cluster->query(1, <<'SQL');
+DELETE FROM log;
+CREATE FUNCTION number_it() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO log SELECT count(*) + 1 FROM log;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER number_it AFTER INSERT ON pairs FOR EACH ROW EXECUTE FUNCTION number_it();
+SQL
+half_committed('INSERT of what was read', "INSERT INTO pairs VALUES (1000 + $_)", "INSERT INTO pairs VALUES (1010 + $_)", $_) foreach 1, 2;
+$sessions[$_]->send(join ";\n", map { "INSERT INTO pairs VALUES ($_)" } 2000 + 100 * $_ .. 2030 + 100 * $_) foreach 0 .. 2;
+is(join('', map { ($_->finish)[1] } @sessions), '', 'no error: such triggers on three nodes');
+alike('triggers that insert what they read');
+is($cluster->query(1, 'SELECT count(*) - count(DISTINCT id) FROM log'), 0, 'each has seen those before');
+$cluster->query(1, 'DROP TRIGGER number_it ON pairs');
+
 # Many of them, and rows that refer to others.
 $cluster->query(1, <<'SQL');
 INSERT INTO kinds (id) SELECT g FROM generate_series(1000, 1200) g;
