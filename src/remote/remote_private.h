@@ -119,6 +119,32 @@ typedef struct RemoteConnection
 	char		gid[REMOTE_GID_SIZE];
 } RemoteConnection;
 
+typedef enum RemoteAttemptState
+{
+	ATTEMPT_CONNECTING,			/* PQconnectPoll() has the word */
+	ATTEMPT_ASKING,				/* who are you? */
+	ATTEMPT_SUCCEEDED,
+	ATTEMPT_FAILED
+} RemoteAttemptState;
+
+/* An attempt to connect to one group, or to one host that need not be member */
+typedef struct RemoteAttempt
+{
+	RemoteAttemptState state;
+	RemoteConnection *c;		/* pg is the connection being made */
+	VdbHost    *hosts;			/* in the order in which they are tried */
+	int		   *numbers;		/* their numbers in the catalog */
+	int			host_count;
+	int			host;			/* now tried; -1 before the first */
+	bool		patient;		/* try also hosts that did not answer lately */
+	PostgresPollingStatusType polling;
+	TimestampTz started;		/* with this host */
+	TimestampTz deadline;		/* for this host */
+	int			budget_ms;		/* for each host */
+	bool		identified;		/* the host is the group that is meant */
+	StringInfoData why;			/* what went wrong, by host */
+} RemoteAttempt;
+
 /* Results that arrived before somebody asked for them; see remote_rows.c */
 typedef struct RemoteRows
 {
@@ -198,6 +224,15 @@ extern bool remote_try_connect(RemoteConnection *c, char **why);
 extern void remote_disconnect(RemoteConnection *c);
 extern PGconn *remote_open(const char *host, int port);
 extern void remote_close(PGconn *pg);
+extern void remote_connect_take(RemoteConnection *c);
+
+/* functions in remote_attempt.c */
+extern RemoteAttempt *remote_attempt_begin(RemoteConnection *c, bool patient);
+extern RemoteAttempt *remote_attempt_begin_at(RemoteConnection *c,
+											  const char *host, int port);
+extern void remote_attempt_run(RemoteAttempt **attempts, int count);
+extern PGconn *remote_attempt_start(const char *host, int port,
+									const char *who);
 
 /* functions in remote_peer.c */
 extern const char *remote_peer_query(void);
@@ -228,9 +263,6 @@ extern bool remote_pipeline_wait_quietly(RemoteConnection *c);
 extern void remote_pipeline_drain(RemoteConnection *c);
 extern void remote_pipeline_settle(RemoteConnection *c);
 extern void remote_pipeline_forget(VdbRequest *request);
-extern bool remote_pipeline_send(RemoteConnection *c, const char *sql,
-								 const char *tag);
-extern void remote_pipeline_await(List *connections, bool cancel);
 extern void remote_pipeline_lost(RemoteConnection *c);
 
 /* functions in remote_statement.c */
@@ -262,7 +294,12 @@ extern int	remote_error_sqlstate(const PGresult *res);
 extern void remote_error_notice(void *arg, const PGresult *res);
 extern void remote_error_quiet(bool quiet);
 
-/* functions in remote_cancel.c */
+/* functions in remote_end.c */
+extern char *remote_record_name(void);
+extern void remote_record_insert(const char *name);
+extern bool remote_pipeline_send(RemoteConnection *c, const char *sql,
+								 const char *tag);
+extern void remote_pipeline_await(List *connections, bool cancel);
 extern struct RemoteCancel *remote_cancel_begin(PGconn *pg);
 extern bool remote_cancel_is_over(struct RemoteCancel *cancel);
 extern void remote_cancel_end(struct RemoteCancel *cancel);
@@ -276,10 +313,6 @@ extern void remote_transaction_begin(RemoteConnection *c,
 									 VdbRequest *request);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
 extern void remote_transaction_check(const RemoteConnection *c);
-
-/* functions in remote_record.c */
-extern char *remote_record_name(void);
-extern void remote_record_insert(const char *name);
 
 /* functions in remote_shared.c */
 extern void remote_shared_init(void);
