@@ -35,6 +35,7 @@ void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
 static MemoryContext context;
 static bool exit_registered;
 
+static RemoteAttempt *try_all(List *connections, bool patient);
 static void notice_end(RemoteConnection *c);
 static void close_all(int code, Datum arg);
 VDB_NORETURN static void report_failure(RemoteConnection *c,
@@ -104,7 +105,7 @@ remote_connection(int group)
 bool
 remote_is_connected(RemoteConnection *c, bool writes)
 {
-	if (!c->ready || c->lost)
+	if (!c->ready || c->lost || remote_fence_is_up(c))
 		return false;
 	if (c->depth > 0 || !dlist_is_empty(&c->steps))
 		return true;
@@ -118,7 +119,8 @@ remote_is_connected(RemoteConnection *c, bool writes)
  * remote_connect -- see that a connection is connected
  *
  * A connection that was idle and has been closed by the other side is made
- * again.  An ERROR if that cannot be done within vecdb.connect_timeout.
+ * again.  An ERROR if that cannot be done within vecdb.connect_timeout, or,
+ * where a group has no leader just now, vecdb.failover_timeout.
  */
 void
 remote_connect(RemoteConnection *c)
@@ -134,7 +136,24 @@ remote_connect(RemoteConnection *c)
 void
 remote_connect_all(List *connections, bool patient)
 {
+	RemoteWait	wait = {0};
+	RemoteAttempt *failed;
+
+	while ((failed = try_all(connections, patient)) != NULL)
+	{
+		if (!remote_fence_await(failed->c->group, &wait))
+			report_failure(failed->c, failed);
+		/* what did not answer lately may lead by now */
+		patient = true;
+	}
+}
+
+/* Try to connect to several groups, once; returns one that failed, or NULL */
+static RemoteAttempt *
+try_all(List *connections, bool patient)
+{
 	RemoteAttempt **attempts = palloc(sizeof(RemoteAttempt *) * list_length(connections));
+	RemoteAttempt *failed = NULL;
 	int			count = 0;
 	ListCell   *lc;
 
@@ -143,16 +162,23 @@ remote_connect_all(List *connections, bool patient)
 		RemoteConnection *c = lfirst(lc);
 
 		remote_transaction_check(c);
+		remote_fence_pass(c);
 		notice_end(c);
+	}
+	foreach(lc, connections)
+	{
+		RemoteConnection *c = lfirst(lc);
+
 		if (!c->ready)
 			attempts[count++] = remote_attempt_begin(c, patient);
 	}
 	remote_attempt_run(attempts, count);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && failed == NULL; i++)
 	{
 		if (attempts[i]->state != ATTEMPT_SUCCEEDED)
-			report_failure(attempts[i]->c, attempts[i]);
+			failed = attempts[i];
 	}
+	return failed;
 }
 
 /* Close a connection that the other side has closed while it was idle */
@@ -207,6 +233,7 @@ remote_disconnect(RemoteConnection *c)
 	c->unflushed = false;
 	c->ending = false;
 	c->heard = 0;
+	c->timeline = 0;
 	c->copy = NULL;
 	if (c->settings)
 		pfree(c->settings);

@@ -268,8 +268,12 @@ try_again(VdbRequest *request)
 		if (state == NULL || where == NULL || strcmp(state, "0A000") != 0 ||
 			strcmp(where, "RevalidateCachedQuery") != 0)
 		{
-			/* a server that is being stopped says so before it goes */
-			if (!request->lost || state == NULL || strncmp(state, "57P", 3) != 0)
+			/*
+			 * A server that is being stopped says so before it goes, and an
+			 * outdated primary that it is one.
+			 */
+			if (!request->lost || state == NULL ||
+				(strncmp(state, "57P", 3) != 0 && strcmp(state, "57VD1") != 0))
 				return false;
 		}
 		else if (c->statements)
