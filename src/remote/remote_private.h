@@ -28,6 +28,9 @@
 /* How long cleaning up, which cannot be interrupted, waits for other nodes */
 #define REMOTE_CLEANUP_MS 5000
 
+/* Who waits for an answer looks so often whether it can still come */
+#define REMOTE_LOOK_MS 1000
+
 /* Statements that a connection keeps prepared */
 #define REMOTE_STATEMENTS 256
 
