@@ -45,6 +45,12 @@ static const char *const common_settings[] = {
 	"check_function_bodies"
 };
 
+/* Of this room and others, and of this node only */
+static const char *const resident_settings[] = {
+	"vecdb.allow_outdated", "vecdb.debug_points", "vecdb.failover_timeout",
+	"vecdb.hold_timeout", "vecdb.internal"
+};
+
 /*
  * A setting that travels.  Those of vecdb itself do when they are set in the
  * session, and from then on, so that a RESET is seen.
@@ -294,9 +300,11 @@ is_own_setting(const struct config_generic *record)
 {
 	if (record->context != PGC_USERSET && record->context != PGC_SUSET)
 		return false;
-	if (strcmp(record->name, "vecdb.debug_points") == 0 ||
-		strcmp(record->name, "vecdb.internal") == 0)
-		return false;
+	for (int i = 0; i < lengthof(resident_settings); i++)
+	{
+		if (strcmp(record->name, resident_settings[i]) == 0)
+			return false;
+	}
 	return strncmp(record->name, "vecdb.", 6) == 0 ||
 		strncmp(record->name, "hnsw.", 5) == 0 ||
 		strncmp(record->name, "ivfflat.", 8) == 0;
