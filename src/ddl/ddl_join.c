@@ -157,8 +157,11 @@ claim(const char *host, int port, int group)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfo(&text, "%sCREATE EXTENSION IF NOT EXISTS vecdb;",
-					 clash_checks());
+	appendStringInfo(&text, "%sCREATE EXTENSION IF NOT EXISTS vecdb SCHEMA %s;",
+					 clash_checks(),
+					 ddl_value("SELECT quote_ident(nspname) FROM pg_namespace n,"
+							   " pg_extension WHERE n.oid = extnamespace"
+							   " AND extname = 'vecdb'"));
 	ddl_catalog_deletes(&statements);
 	foreach(cell, statements)
 		appendStringInfo(&text, "%s;", (char *) lfirst(cell));
