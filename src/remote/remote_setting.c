@@ -45,6 +45,13 @@ static const char *const common_settings[] = {
 	"check_function_bodies"
 };
 
+/* Of this node alone: where its statements go, and how it is tested */
+static const char *const own_affairs[] = {
+	"vecdb.debug_points", "vecdb.internal", "vecdb.read_from",
+	"vecdb.max_lag", "vecdb.read_lease", "vecdb.replay_timeout",
+	"vecdb.session_token", "vecdb.load_balance"
+};
+
 /*
  * A setting that travels.  Those of vecdb itself do when they are set in the
  * session, and from then on, so that a RESET is seen.
@@ -278,9 +285,11 @@ is_own_setting(const struct config_generic *record)
 {
 	if (record->context != PGC_USERSET && record->context != PGC_SUSET)
 		return false;
-	if (strcmp(record->name, "vecdb.debug_points") == 0 ||
-		strcmp(record->name, "vecdb.internal") == 0)
-		return false;
+	for (int i = 0; i < lengthof(own_affairs); i++)
+	{
+		if (strcmp(record->name, own_affairs[i]) == 0)
+			return false;
+	}
 	return strncmp(record->name, "vecdb.", 6) == 0 ||
 		strncmp(record->name, "hnsw.", 5) == 0 ||
 		strncmp(record->name, "ivfflat.", 8) == 0;
