@@ -18,9 +18,9 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "storage/spin.h"
+
+#include "vecdb/lib_shared.h"
 
 #include "remote_private.h"
 
@@ -65,51 +65,40 @@ static int	held[MAX_HOSTS];
 static int	working[MAX_HOSTS];
 static bool exit_registered;
 
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
-
-static void request_memory(void);
-static void set_up_memory(void);
+static Size memory_size(void);
+static void attach(void *memory, bool is_new, LWLock *lock);
 static SharedHost *find_host(const char *name, bool add);
 static void clear_unused(SharedHost *entry);
 static SharedDatabase *find_database(Oid database);
 static void release_all(int code, Datum arg);
 
+static VdbSharedArea area =
+{
+	.name = "vecdb remote",.size = memory_size,.attach = attach
+};
+
 /* remote_shared_init -- ask for the memory; while libraries are preloaded */
 void
 remote_shared_init(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = set_up_memory;
+	vdb_shared_register(&area);
+}
+
+static Size
+memory_size(void)
+{
+	return sizeof(RemoteShared);
 }
 
 static void
-request_memory(void)
+attach(void *memory, bool is_new, LWLock *lock)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(RemoteShared)));
-}
-
-static void
-set_up_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("vecdb remote", sizeof(RemoteShared), &found);
-	if (!found)
-	{
-		memset(shared, 0, sizeof(RemoteShared));
-		SpinLockInit(&shared->mutex);
-		for (int i = 0; i < MAX_HOSTS; i++)
-			pg_atomic_init_u32(&shared->hosts[i].in_flight, 0);
-	}
-	LWLockRelease(AddinShmemInitLock);
+	shared = memory;
+	if (!is_new)
+		return;
+	SpinLockInit(&shared->mutex);
+	for (int i = 0; i < MAX_HOSTS; i++)
+		pg_atomic_init_u32(&shared->hosts[i].in_flight, 0);
 }
 
 /*

@@ -22,7 +22,8 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
+
+#include "vecdb/lib_shared.h"
 
 #include "replication_private.h"
 
@@ -62,54 +63,42 @@ typedef struct ReplicationShared
 
 static ReplicationShared *shared;
 
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
-
-static void request_memory(void);
-static void set_up_memory(void);
+static Size memory_size(void);
+static void attach(void *memory, bool is_new, LWLock *lock);
 static SharedDatabase *find_database(Oid database, bool add);
 static SharedGroup *find_group(int group, bool add);
 static void mark_host(ReplicationHost *host, TimestampTz now);
 static void mark_leaders(ReplicationHost *hosts, int count);
 
+static VdbSharedArea area =
+{
+	.name = "vecdb replication",.size = memory_size,.attach = attach,
+	.has_lock = true
+};
+
 /* replication_shared_init -- ask for the memory; while libraries are preloaded */
 void
 replication_shared_init(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = set_up_memory;
+	vdb_shared_register(&area);
+}
+
+static Size
+memory_size(void)
+{
+	return sizeof(ReplicationShared);
 }
 
 static void
-request_memory(void)
+attach(void *memory, bool is_new, LWLock *lock)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(ReplicationShared)));
-	RequestNamedLWLockTranche("vecdb replication", 1);
-}
-
-static void
-set_up_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("vecdb replication", sizeof(ReplicationShared),
-							 &found);
-	if (!found)
-	{
-		memset(shared, 0, sizeof(ReplicationShared));
-		pg_atomic_init_u64(&shared->lease, 0);
-		shared->lock = &GetNamedLWLockTranche("vecdb replication")->lock;
-		if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
-			shared->instance = (uint64) GetCurrentTimestamp();
-	}
-	LWLockRelease(AddinShmemInitLock);
+	shared = memory;
+	if (!is_new)
+		return;
+	shared->lock = lock;
+	pg_atomic_init_u64(&shared->lease, 0);
+	if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
+		shared->instance = (uint64) GetCurrentTimestamp();
 }
 
 /* replication_shared_exists -- is there any: is the library preloaded? */
