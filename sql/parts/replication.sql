@@ -27,6 +27,21 @@ REVOKE ALL ON FUNCTION vecdb.node_state(integer[], integer[]) FROM PUBLIC;
 COMMENT ON FUNCTION vecdb.node_state(integer[], integer[]) IS
 	'what this node says of itself to other nodes, which tell it the timelines of groups that they have seen';
 
+CREATE FUNCTION vecdb.hold_group(group_id integer, milliseconds integer)
+	RETURNS void
+	AS 'MODULE_PATHNAME', 'vecdb_hold_group'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vecdb.hold_group(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.hold_group(integer, integer) IS
+	'other nodes say that requests to a group are to wait for that long, as its leader is changed; 0: no more';
+
+CREATE FUNCTION vecdb.await_standbys(timeout integer) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'vecdb_await_standbys'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vecdb.await_standbys(integer) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.await_standbys(integer) IS
+	'whether the synchronous standbys of this primary have what it has written; waits for it for so many milliseconds';
+
 CREATE FUNCTION vecdb.has_prober() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'vecdb_has_prober'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;

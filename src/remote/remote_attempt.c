@@ -282,7 +282,7 @@ ask_identity(RemoteAttempt *a)
 	a->identified = false;
 	key = remote_guard_key_text(a->c->key);
 	if (PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg) ||
-		!PQsendQueryParams(pg, remote_peer_query(), 0, NULL, NULL, NULL, NULL,
+		!PQsendQueryParams(pg, remote_peer_query(a->c->group), 0, NULL, NULL, NULL, NULL,
 						   0) ||
 		!PQsendQueryParams(pg, "SELECT vecdb.guard_session($1)", 1, &type,
 						   &key, NULL, NULL, 0) ||
@@ -320,8 +320,12 @@ read_identity(RemoteAttempt *a)
 		if (!synced && PQresultStatus(res) != PGRES_PIPELINE_ABORTED)
 		{
 			if (!a->identified)
+			{
 				why = remote_peer_refuse(res, a->c->group,
 										 name_host(&a->hosts[a->host]));
+				if (why == NULL)
+					remote_fence_note(a->c, remote_peer_timeline(res));
+			}
 			else if (PQresultStatus(res) != PGRES_TUPLES_OK)
 				why = pstrdup(PQresultErrorMessage(res));
 			a->identified = true;

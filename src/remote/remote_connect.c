@@ -49,6 +49,7 @@ static char *name_target(const RemoteConnection *c);
 static bool is_listed(const List *texts, const char *text);
 static void reserve(RemoteConnection *c, const char *check);
 static RemoteConnection *take_reserved(int group, List **tried, char **check);
+static RemoteAttempt *try_all(List *connections, bool patient);
 static void notice_end(RemoteConnection *c);
 static void close_all(int code, Datum arg);
 VDB_NORETURN static void report_failure(RemoteConnection *c,
@@ -170,6 +171,7 @@ remote_choose(int group, VdbReadFrom level, List **tried, char **check)
 {
 	StringInfoData why;
 	bool		first = *tried == NIL;
+	List	   *hosts;
 	RemoteConnection *c;
 	ListCell   *lc;
 
@@ -177,7 +179,8 @@ remote_choose(int group, VdbReadFrom level, List **tried, char **check)
 	if (first && (c = take_reserved(group, tried, check)) != NULL)
 		return c;
 	initStringInfo(&why);
-	foreach(lc, choose_hosts(group, level, &why))
+	hosts = choose_hosts(group, level, &why);
+	foreach(lc, hosts)
 	{
 		VdbReadHost *host = lfirst(lc);
 		char	   *failure;
@@ -188,8 +191,17 @@ remote_choose(int group, VdbReadFrom level, List **tried, char **check)
 		*tried = lappend(*tried, name_target(c));
 		*check = host->check;
 		remote_transaction_check(c);
-		if (remote_is_connected(c, false) ||
-			remote_try_connect(c, false, &failure))
+		if (remote_is_connected(c, false))
+			return c;
+		if (host->host == NULL && lnext(hosts, lc) == NULL)
+		{
+			/* nobody else can answer: wait for it, if there is none now */
+			remote_connect(c);
+			return c;
+		}
+		if (remote_fence_is_up(c))
+			continue;
+		if (remote_try_connect(c, false, &failure))
 			return c;
 		appendStringInfo(&why, "%s%s", why.len > 0 ? "\n" : "", failure);
 	}
@@ -277,7 +289,7 @@ remote_reserve(const int *groups, int count, VdbReadFrom level)
 		c = find_host(groups[i], linitial(hosts));
 		reserve(c, ((VdbReadHost *) linitial(hosts))->check);
 		remote_transaction_check(c);
-		if (remote_is_connected(c, false))
+		if (remote_is_connected(c, false) || remote_fence_is_up(c))
 			continue;
 		notice_end(c);
 		if (!c->ready)
@@ -367,7 +379,7 @@ remote_note_commits(RemoteConnection *c)
 bool
 remote_is_connected(RemoteConnection *c, bool writes)
 {
-	if (!c->ready || c->lost)
+	if (!c->ready || c->lost || remote_fence_is_up(c))
 		return false;
 	if (c->depth > 0 || !dlist_is_empty(&c->steps))
 		return true;
@@ -381,7 +393,8 @@ remote_is_connected(RemoteConnection *c, bool writes)
  * remote_connect -- see that a connection is connected
  *
  * A connection that was idle and has been closed by the other side is made
- * again.  An ERROR if that cannot be done within vecdb.connect_timeout.
+ * again.  An ERROR if that cannot be done within vecdb.connect_timeout, or,
+ * where a group has no leader just now, vecdb.failover_timeout.
  */
 void
 remote_connect(RemoteConnection *c)
@@ -397,7 +410,24 @@ remote_connect(RemoteConnection *c)
 void
 remote_connect_all(List *connections, bool patient)
 {
+	RemoteWait	wait = {0};
+	RemoteAttempt *failed;
+
+	while ((failed = try_all(connections, patient)) != NULL)
+	{
+		if (!remote_fence_await(failed->c->group, &wait))
+			report_failure(failed->c, failed);
+		/* what did not answer lately may lead by now */
+		patient = true;
+	}
+}
+
+/* Try to connect to several groups, once; returns one that failed, or NULL */
+static RemoteAttempt *
+try_all(List *connections, bool patient)
+{
 	RemoteAttempt **attempts = palloc(sizeof(RemoteAttempt *) * list_length(connections));
+	RemoteAttempt *failed = NULL;
 	int			count = 0;
 	ListCell   *lc;
 
@@ -406,16 +436,23 @@ remote_connect_all(List *connections, bool patient)
 		RemoteConnection *c = lfirst(lc);
 
 		remote_transaction_check(c);
+		remote_fence_pass(c);
 		notice_end(c);
+	}
+	foreach(lc, connections)
+	{
+		RemoteConnection *c = lfirst(lc);
+
 		if (!c->ready)
 			attempts[count++] = remote_attempt_begin(c, patient);
 	}
 	remote_attempt_run(attempts, count);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && failed == NULL; i++)
 	{
 		if (attempts[i]->state != ATTEMPT_SUCCEEDED)
-			report_failure(attempts[i]->c, attempts[i]);
+			failed = attempts[i];
 	}
+	return failed;
 }
 
 /* Close a connection that the other side has closed while it was idle */
@@ -475,6 +512,7 @@ remote_disconnect(RemoteConnection *c)
 	c->unflushed = false;
 	c->ending = false;
 	c->heard = 0;
+	c->timeline = 0;
 	c->copy = NULL;
 	if (c->settings)
 		pfree(c->settings);

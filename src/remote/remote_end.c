@@ -4,10 +4,10 @@
  *	  What ends of transactions need: names, commit records, waiting that
  *	  throws nothing, and stopping what other nodes do.
  *
- * A transaction is called vecdb_CLUSTER_GROUP_PID_XID: the first digits of the
- * cluster's id, our group, process, and transaction with its epoch.  What is
- * prepared at another group is called the same with "_" and that group's
- * number.  The record is a row of vecdb.catalog_commit with the name; it is
+ * A transaction is called vecdb_CLUSTER_GROUP_PIDtTIMELINE_XID: the first
+ * digits of the cluster's id, our group, process, timeline, and transaction
+ * with its epoch.  What is prepared at another group is called the same with
+ * "_" and that group's number.  The record is a row of vecdb.catalog_commit with the name; it is
  * there if and only if the transaction has committed.
  *
  * At the end what was sent has to be answered, or the connection is closed.
@@ -32,6 +32,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
@@ -67,7 +68,8 @@ vdb_remote_record_prefix(void)
 char *
 remote_record_name(void)
 {
-	return psprintf("%s%d_" UINT64_FORMAT, vdb_remote_record_prefix(), MyProcPid,
+	return psprintf("%s%dt%u_" UINT64_FORMAT, vdb_remote_record_prefix(),
+					MyProcPid, GetWALInsertionTimeLine(),
 					U64FromFullTransactionId(GetTopFullTransactionId()));
 }
 

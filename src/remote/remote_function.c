@@ -41,6 +41,7 @@ vdb_remote_init(void)
 	remote_setting_init();
 	remote_guard_init();
 	remote_shared_init();
+	remote_fence_init();
 	remote_transaction_init();
 }
 

@@ -22,10 +22,14 @@
 #include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 #include "vecdb/remote.h"
+#include "vecdb/remote_fence.h"
 #include "vecdb/remote_record.h"
 
 /* How long cleaning up, which cannot be interrupted, waits for other nodes */
 #define REMOTE_CLEANUP_MS 5000
+
+/* Who waits for an answer looks so often whether it can still come */
+#define REMOTE_LOOK_MS 1000
 
 /* Statements that a connection keeps prepared */
 #define REMOTE_STATEMENTS 256
@@ -69,6 +73,9 @@ typedef struct RemoteStep
 	uint64		statement;		/* STEP_PREPARE: key */
 } RemoteStep;
 
+/* What is known of a group as a whole; see remote_fence.c */
+typedef struct RemoteFence RemoteFence;
+
 /* Where a transaction at another group is in two-phase commit */
 typedef enum RemotePrepared
 {
@@ -93,10 +100,12 @@ typedef struct RemoteConnection
 	int			last_good;		/* number of the host that was connected to */
 	PGconn	   *pg;				/* NULL: not connected */
 	bool		ready;			/* connected, and known to be the group */
+	RemoteFence *fence;			/* of the group, in shared memory, or NULL */
 	uint64		requests_sent;
 
 	/* the rest is of the present connection only */
 	int			place;			/* of the host in shared memory, or -1 */
+	TimeLineID	timeline;		/* of the primary there; 0: not known */
 	WaitEventSet *events;
 	uint32		waits_for;		/* of the socket, in events */
 	dlist_head	steps;			/* in the order of sending */
@@ -225,6 +234,26 @@ extern void remote_setting_send_none(RemoteConnection *c,
 extern dlist_head remote_connections;
 extern dlist_head remote_requests;
 
+/* Waiting for a group to have a leader; zero before the first time */
+typedef struct RemoteWait
+{
+	TimestampTz deadline;
+	bool		tried;			/* the present leader */
+	uint32		changes;		/* of leaders, when it was */
+} RemoteWait;
+
+/* functions in remote_fence.c */
+extern int	remote_failover_timeout;
+extern void remote_fence_init(void);
+extern void remote_fence_note(RemoteConnection *c, TimeLineID timeline);
+extern bool remote_fence_is_up(const RemoteConnection *c);
+extern bool remote_fence_is_outdated(const RemoteConnection *c);
+extern void remote_fence_pass(RemoteConnection *c);
+extern bool remote_fence_await(int group, RemoteWait *wait);
+
+/* functions in remote_standby.c */
+extern bool remote_standby_has_commit(void);
+
 /* functions in remote_connect.c */
 extern bool remote_is_connected(RemoteConnection *c, bool writes);
 extern MemoryContext remote_context(void);
@@ -250,12 +279,14 @@ extern PGconn *remote_attempt_start(const char *host, int port,
 									const char *who);
 
 /* functions in remote_peer.c */
-extern const char *remote_peer_query(void);
+extern char *remote_peer_query(int group);
 extern char *remote_peer_refuse(const PGresult *res, int group,
 								const char *host);
+extern TimeLineID remote_peer_timeline(const PGresult *res);
 
 /* functions in remote_guard.c */
 extern void remote_guard_init(void);
+extern bool remote_guard_is_up(void);
 extern void remote_guard_key(uint8 *key);
 extern char *remote_guard_key_text(const uint8 *key);
 extern char *remote_guard_proof(const uint8 *key, uint64 number,

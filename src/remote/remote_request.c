@@ -55,6 +55,7 @@ static void choose_sockets(VdbRequest *const *requests, int count);
 static bool is_set_for(RemoteConnection *const *connections, int count);
 static void make_set(RemoteConnection *const *connections, int count);
 static void wait_for_sockets(void);
+static void drop_outdated(void);
 
 /* vdb_remote_connect -- see vecdb/remote.h */
 void
@@ -287,10 +288,14 @@ try_again(VdbRequest *request)
 		if (state == NULL || where == NULL || strcmp(state, "0A000") != 0 ||
 			strcmp(where, "RevalidateCachedQuery") != 0)
 		{
-			/* a server that is being stopped says so before it goes */
+			/*
+			 * A server that is being stopped says so before it goes, and an
+			 * outdated primary that it is one.
+			 */
 			if (!may_read_elsewhere(request, state) &&
 				(!request->lost || state == NULL ||
-				 strncmp(state, "57P", 3) != 0))
+				 (strncmp(state, "57P", 3) != 0 &&
+				  strcmp(state, "57VD1") != 0)))
 				return false;
 		}
 		else if (c->statements)
@@ -530,14 +535,35 @@ wait_for_sockets(void)
 			ModifyWaitEvent(awaited_set, awaited[i].place, wanted, NULL);
 		awaited[i].wanted = wanted;
 	}
-	occurred = WaitEventSetWait(awaited_set, -1L, events, MAX_EVENTS,
-								PG_WAIT_EXTENSION);
+	occurred = WaitEventSetWait(awaited_set, REMOTE_LOOK_MS, events,
+								MAX_EVENTS, PG_WAIT_EXTENSION);
+	if (occurred == 0)
+		drop_outdated();
 	for (int i = 0; i < occurred; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		if (events[i].user_data)
 			remote_pipeline_absorb(events[i].user_data);
+	}
+}
+
+/*
+ * None of those that are waited for has anything to say
+ *
+ * A primary that has got a successor meanwhile may never have.
+ */
+static void
+drop_outdated(void)
+{
+	for (int i = 0; i < awaited_count; i++)
+	{
+		/* this throws the set away */
+		if (remote_fence_is_outdated(awaited[i].connection))
+		{
+			remote_pipeline_lost(awaited[i].connection);
+			return;
+		}
 	}
 }
 

@@ -36,6 +36,8 @@
 #include "storage/spin.h"
 #include "utils/wait_event.h"
 
+#include "vecdb/remote_fence.h"
+
 #include "replication_private.h"
 
 /* From one look at what standbys have confirmed to the next */
@@ -61,7 +63,7 @@ replication_lease_check(int lease_ms, int wait_ms)
 
 	if (RecoveryInProgress())
 		refuse_lease("It is a standby.");
-	if (vdb_replication_is_fenced())
+	if (vdb_remote_is_fenced())
 		refuse_lease("It has a successor.");
 	if (lease_ms > 0 && replication_shared_lease() != 0 &&
 		began - replication_shared_lease() <= (int64) lease_ms * 1000)
