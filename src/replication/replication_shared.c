@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -46,6 +47,8 @@ typedef struct SharedDatabase
 
 typedef struct ReplicationShared
 {
+	pg_atomic_uint64 lease;		/* when the last began, microseconds of a
+								 * clock that only goes forward; 0: never */
 	LWLock	   *lock;			/* for all below */
 	uint64		instance;		/* tells this start of the server from others */
 	Latch	   *launcher;		/* NULL: does not run */
@@ -90,6 +93,7 @@ attach(void *memory, bool is_new, LWLock *lock)
 	if (!is_new)
 		return;
 	shared->lock = lock;
+	pg_atomic_init_u64(&shared->lease, 0);
 	if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
 		shared->instance = (uint64) GetCurrentTimestamp();
 }
@@ -99,6 +103,25 @@ bool
 replication_shared_exists(void)
 {
 	return shared != NULL;
+}
+
+/* replication_shared_lease -- when that of this server began; 0: never */
+int64
+replication_shared_lease(void)
+{
+	return (int64) pg_atomic_read_u64(&shared->lease);
+}
+
+/* replication_shared_set_lease -- one that began then was granted */
+void
+replication_shared_set_lease(int64 began)
+{
+	uint64		last = pg_atomic_read_u64(&shared->lease);
+
+	while (last < (uint64) began &&
+		   !pg_atomic_compare_exchange_u64(&shared->lease, &last,
+										   (uint64) began))
+		;
 }
 
 /* replication_shared_instance -- which start of which server this is */
