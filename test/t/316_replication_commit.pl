@@ -34,6 +34,8 @@ sub add_standby
 	$leaders[1]->safe_psql('postgres', sprintf("SELECT vecdb.add_host(%d, '%s', %d)", $group, $standby->host, $standby->port));
 	wait_for_standby($leader, "'$name'");
 	VecdbGroups::wait_for($leader, q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'}, 'a synchronous standby');
+	# records of what was done to add it
+	$leaders[1]->safe_psql('postgres', 'SELECT * FROM vecdb.recover_transactions()');
 	return $standby;
 }
 
