@@ -113,6 +113,7 @@ extern void executor_local_close(ExecutorLocal *local);
  */
 extern List *executor_groups(const VdbPlan *plan,
 							 const ExecutorParams *params);
+extern int	executor_here(const List *groups, VdbReadFrom level);
 extern List *executor_owner_groups(const VdbTable *table);
 extern _Noreturn void executor_report_ordinary(Oid relid);
 

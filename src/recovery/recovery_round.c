@@ -14,8 +14,9 @@
  *	 5. list what is prepared again, and delete the records of step 3 that
  *		nothing prepared belongs to
  *
- * A transaction of step 1 that is not running at step 2 has ended before step
- * 3, so that its record is seen there if it has committed.  A record of step 3
+ * A transaction runs until its backend has told the other groups, too.  One of
+ * step 1 that is not running at step 2 has ended before step 3, so that its
+ * record is seen there if it has committed.  A record of step 3
  * was written when all groups had prepared, so that a group where nothing of
  * its name is prepared at step 5 has committed it.
  *
@@ -35,6 +36,7 @@
 #include "catalog/indexing.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -269,10 +271,14 @@ list_prepared_at(int group, bool await, List **prepared, List **actions)
  *
  * One of a primary before us is not, whatever its number; it was left behind
  * by the failover.  One of a primary after us is not ours to judge.
+ *
+ * The lock on its number is held until the end of its commit, when other
+ * groups have been told to commit; it is not in progress any more by then.
  */
 static bool
 is_running(const char *name)
 {
+	LOCKTAG		tag;
 	const char *digits = strrchr(name, '_');
 	FullTransactionId next = ReadNextFullTransactionId();
 	TimeLineID	timeline;
@@ -287,7 +293,13 @@ is_running(const char *name)
 	/* nothing that runs is as old as half the circle of transaction numbers */
 	if (xid + PG_INT32_MAX < U64FromFullTransactionId(next))
 		return false;
-	return TransactionIdIsInProgress((TransactionId) xid);
+	if (TransactionIdIsInProgress((TransactionId) xid))
+		return true;
+	SET_LOCKTAG_TRANSACTION(tag, (TransactionId) xid);
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&tag, ShareLock, false);
+	return false;
 }
 
 /* The timeline in the name of a transaction; 0: none, it is an old one */

@@ -45,10 +45,12 @@ static const char *const common_settings[] = {
 	"check_function_bodies"
 };
 
-/* Of this room and others, and of this node only */
-static const char *const resident_settings[] = {
+/* Of this node alone: where its statements go, and how it is tested */
+static const char *const own_affairs[] = {
 	"vecdb.allow_outdated", "vecdb.debug_points", "vecdb.failover_timeout",
-	"vecdb.hold_timeout", "vecdb.internal"
+	"vecdb.hold_timeout", "vecdb.internal", "vecdb.read_from",
+	"vecdb.max_lag", "vecdb.read_lease", "vecdb.replay_timeout",
+	"vecdb.session_token", "vecdb.load_balance"
 };
 
 /*
@@ -284,9 +286,9 @@ is_own_setting(const struct config_generic *record)
 {
 	if (record->context != PGC_USERSET && record->context != PGC_SUSET)
 		return false;
-	for (int i = 0; i < lengthof(resident_settings); i++)
+	for (int i = 0; i < lengthof(own_affairs); i++)
 	{
-		if (strcmp(record->name, resident_settings[i]) == 0)
+		if (strcmp(record->name, own_affairs[i]) == 0)
 			return false;
 	}
 	return strncmp(record->name, "vecdb.", 6) == 0 ||

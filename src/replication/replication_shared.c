@@ -17,10 +17,12 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
+
+#include "vecdb/lib_shared.h"
 
 #include "replication_private.h"
 
@@ -42,6 +44,8 @@ typedef struct SharedDatabase
 
 typedef struct ReplicationShared
 {
+	pg_atomic_uint64 lease;		/* when the last began, microseconds of a
+								 * clock that only goes forward; 0: never */
 	LWLock	   *lock;			/* for all below */
 	uint64		instance;		/* tells this start of the server from others */
 	Latch	   *launcher;		/* NULL: does not run */
@@ -52,52 +56,41 @@ typedef struct ReplicationShared
 
 static ReplicationShared *shared;
 
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
-
-static void request_memory(void);
-static void set_up_memory(void);
+static Size memory_size(void);
+static void attach(void *memory, bool is_new, LWLock *lock);
 static SharedDatabase *find_database(Oid database, bool add);
 static void mark_host(ReplicationHost *host, TimestampTz now);
 static void mark_leaders(ReplicationHost *hosts, int count);
+
+static VdbSharedArea area =
+{
+	.name = "vecdb replication",.size = memory_size,.attach = attach,
+	.has_lock = true
+};
 
 /* replication_shared_init -- ask for the memory; while libraries are preloaded */
 void
 replication_shared_init(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = set_up_memory;
+	vdb_shared_register(&area);
+}
+
+static Size
+memory_size(void)
+{
+	return sizeof(ReplicationShared);
 }
 
 static void
-request_memory(void)
+attach(void *memory, bool is_new, LWLock *lock)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(ReplicationShared)));
-	RequestNamedLWLockTranche("vecdb replication", 1);
-}
-
-static void
-set_up_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("vecdb replication", sizeof(ReplicationShared),
-							 &found);
-	if (!found)
-	{
-		memset(shared, 0, sizeof(ReplicationShared));
-		shared->lock = &GetNamedLWLockTranche("vecdb replication")->lock;
-		if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
-			shared->instance = (uint64) GetCurrentTimestamp();
-	}
-	LWLockRelease(AddinShmemInitLock);
+	shared = memory;
+	if (!is_new)
+		return;
+	shared->lock = lock;
+	pg_atomic_init_u64(&shared->lease, 0);
+	if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
+		shared->instance = (uint64) GetCurrentTimestamp();
 }
 
 /* replication_shared_exists -- is there any: is the library preloaded? */
@@ -105,6 +98,25 @@ bool
 replication_shared_exists(void)
 {
 	return shared != NULL;
+}
+
+/* replication_shared_lease -- when that of this server began; 0: never */
+int64
+replication_shared_lease(void)
+{
+	return (int64) pg_atomic_read_u64(&shared->lease);
+}
+
+/* replication_shared_set_lease -- one that began then was granted */
+void
+replication_shared_set_lease(int64 began)
+{
+	uint64		last = pg_atomic_read_u64(&shared->lease);
+
+	while (last < (uint64) began &&
+		   !pg_atomic_compare_exchange_u64(&shared->lease, &last,
+										   (uint64) began))
+		;
 }
 
 /* replication_shared_instance -- which start of which server this is */
