@@ -61,7 +61,7 @@ replication_lease_check(int lease_ms, int wait_ms)
 
 	if (RecoveryInProgress())
 		refuse_lease("It is a standby.");
-	if (vdb_replication_is_fenced())
+	if (vdb_remote_is_fenced())
 		refuse_lease("It has a successor.");
 	if (lease_ms > 0 && replication_shared_lease() != 0 &&
 		began - replication_shared_lease() <= (int64) lease_ms * 1000)

