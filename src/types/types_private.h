@@ -41,6 +41,7 @@ extern void types_scan_begin(TypesScanner *scanner, const char *type_name,
 extern void types_scan_end(TypesScanner *scanner, const char *detail);
 extern bool types_scan_char(TypesScanner *scanner, char wanted);
 extern int	types_scan_count(const TypesScanner *scanner);
+extern int	types_scan_run(TypesScanner *scanner, float *values, int room);
 extern float types_scan_float(TypesScanner *scanner);
 extern int32 types_scan_integer(TypesScanner *scanner);
 extern _Noreturn void types_report_syntax(const TypesScanner *scanner,
