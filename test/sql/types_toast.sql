@@ -45,6 +45,29 @@ SELECT count(*) FROM different;
 INSERT INTO toasted SELECT * FROM expected WHERE id % 2 = 0 ORDER BY id DESC;
 SELECT count(*) FROM different;
 
+-- a distance is computed once where it stands twice, though not from one
+-- statement to the next, nor when a value is another one
+SELECT (SELECT v FROM expected WHERE id = 2) AS one, (SELECT v FROM expected WHERE id = 8) AS two \gset
+SELECT pg_temp.pages(format('SELECT v <=> %1$L, v <=> %1$L FROM toasted WHERE vector_dims(v) = 1536', :'one')) <
+	pg_temp.pages(format('SELECT v <=> %1$L, v <-> %1$L FROM toasted WHERE vector_dims(v) = 1536', :'one')) AS fewer;
+SELECT id, v <-> :'one' = :'one' <-> v AS symmetric, v <-> :'one' = 0 AS one, v <-> :'two' = 0 AS two,
+	v <#> :'one' = - inner_product(v, :'one') AS product, v <=> :'one' = cosine_distance(v, :'one') AS cosine
+FROM toasted WHERE id IN (2, 8) ORDER BY id;
+UPDATE toasted SET v = :'two' WHERE id = 2;
+SELECT id, v <-> :'one' = 0 AS one, v <-> :'two' = 0 AS two FROM toasted WHERE id IN (2, 8) ORDER BY id;
+UPDATE toasted SET v = :'one' WHERE id = 2;
+SELECT id, v <-> :'one' = 0 AS one, v <-> :'two' = 0 AS two FROM toasted WHERE id IN (2, 8) ORDER BY id;
+DO $$
+DECLARE
+	a vector = (SELECT v + v FROM expected WHERE id = 2);
+BEGIN
+	ASSERT (SELECT v <-> a FROM toasted WHERE id = 2) > 0;
+	UPDATE toasted SET v = a WHERE id = 2;
+	ASSERT (SELECT v <-> a FROM toasted WHERE id = 2) = 0;
+	UPDATE toasted SET v = (SELECT v FROM expected WHERE id = 2) WHERE id = 2;
+	ASSERT (SELECT v <-> a FROM toasted WHERE id = 2) > 0;
+END $$;
+
 -- the end of the table cut off, and the table written anew: chunks move, and
 -- the numbers of values stay
 DELETE FROM toasted WHERE id > 30;
