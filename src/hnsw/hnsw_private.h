@@ -192,6 +192,17 @@ typedef struct HnswLead
 	int			layer;
 } HnswLead;
 
+/* Some neighbours of a record, and how far from the query they seem to be */
+typedef struct HnswEstimates
+{
+	uint16		places[2 * VDB_HNSW_MAX_M]; /* in the record's arrays, set by
+											 * who asks for estimates */
+	float		estimates[2 * VDB_HNSW_MAX_M];
+	/* scratch: their codes, one behind the other, and sums over them */
+	uint8		codes[2 * VDB_HNSW_MAX_M * VDB_HNSW_MAX_CODE_SIZE];
+	int32		sums[2 * VDB_HNSW_MAX_M];
+} HnswEstimates;
+
 /*
  * One search through one layer.  May be resumed for further results.
  *
@@ -241,8 +252,7 @@ typedef struct HnswSearch
 	uint32		lead_space;
 	HnswRecord	record;			/* the one being looked at */
 	VdbHnswRef	neighbours[2 * VDB_HNSW_MAX_M]; /* scratch, for one record */
-	int32		sums[2 * VDB_HNSW_MAX_M];
-	float		estimates[2 * VDB_HNSW_MAX_M];
+	HnswEstimates unmet;		/* likewise */
 	MemoryContext context;		/* of the caller: for copied values */
 	MemoryContext own_context;	/* of all the rest, and of this struct */
 	struct HnswSearchLoan *loan;	/* NULL while nobody has the search */
@@ -404,6 +414,9 @@ extern float hnsw_known_l2_squared(const HnswIndex *index, const void *a,
 extern void hnsw_estimate(const HnswIndex *index, const HnswQuery *query,
 						  float distance, const HnswRecord *record,
 						  int32 *sums, float *estimates);
+extern void hnsw_estimate_some(const HnswIndex *index, const HnswQuery *query,
+							   float distance, const HnswRecord *record,
+							   int count, HnswEstimates *estimates);
 extern void hnsw_edge_distances(const HnswIndex *index,
 								const HnswRecord *record, int32 *sums,
 								float *distances);
