@@ -18,6 +18,7 @@
 #include "access/amapi.h"
 #include "access/generic_xlog.h"
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 #include "storage/bufmgr.h"
@@ -457,6 +458,10 @@ extern bool hnsw_lock_list(HnswIndex *index, VdbHnswRef ref, int layer,
 extern void hnsw_unlock_record(HnswRecord *record);
 extern void hnsw_remember_buffers(void);
 extern void hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref);
+extern void hnsw_prefetch_row_place(Relation heap, const ItemPointerData *tid);
+extern void hnsw_prefetch_row(Relation heap, const ItemPointerData *tid);
+extern void hnsw_hold_row(Relation heap, IndexFetchHeapData *fetch,
+						  const ItemPointerData *tid);
 extern void hnsw_advise_record(const HnswIndex *index, VdbHnswRef ref);
 extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,
 							   int layer, HnswRecord *record);
