@@ -23,10 +23,10 @@
  * lower bound and asks the executor to compute the distance from the row and
  * to put rows in order (xs_recheckorderby), as GiST does.
  *
- * No lock is kept between rows, nor a pin of the index.  A heap row may be removed by VACUUM
- * and its place be reused after we copied the TID, but then it was not
- * visible to our snapshot before and its successor is not either; so only
- * MVCC snapshots will do.
+ * No lock is kept between rows, nor a pin of the index.  A heap row may be
+ * removed by VACUUM and its place be reused after we copied the TID, but then
+ * it was not visible to our snapshot before and its successor is not either;
+ * so only MVCC snapshots will do.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_scan.c
