@@ -19,12 +19,28 @@ CREATE FUNCTION vecdb.node_state(groups integer[], timelines integer[],
 		OUT system_identifier text, OUT in_recovery boolean,
 		OUT streaming boolean, OUT timeline integer, OUT flushed pg_lsn,
 		OUT replayed pg_lsn, OUT sync_required integer,
-		OUT sync_standbys integer, OUT epoch bigint, OUT patroni_url text)
+		OUT sync_standbys integer, OUT epoch bigint, OUT patroni_url text,
+		OUT zone text)
 	AS 'MODULE_PATHNAME', 'vecdb_node_state'
 	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION vecdb.node_state(integer[], integer[]) FROM PUBLIC;
 COMMENT ON FUNCTION vecdb.node_state(integer[], integer[]) IS
 	'what this node says of itself to other nodes, which tell it the timelines of groups that they have seen';
+
+CREATE FUNCTION vecdb.hold_group(group_id integer, milliseconds integer)
+	RETURNS void
+	AS 'MODULE_PATHNAME', 'vecdb_hold_group'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vecdb.hold_group(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.hold_group(integer, integer) IS
+	'other nodes say that requests to a group are to wait for that long, as its leader is changed; 0: no more';
+
+CREATE FUNCTION vecdb.await_standbys(timeout integer) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'vecdb_await_standbys'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vecdb.await_standbys(integer) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.await_standbys(integer) IS
+	'whether the synchronous standbys of this primary have what it has written; waits for it for so many milliseconds';
 
 CREATE FUNCTION vecdb.has_prober() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'vecdb_has_prober'
@@ -40,7 +56,7 @@ CREATE FUNCTION vecdb.show_hosts(OUT group_id integer, OUT host text,
 		OUT sync_standbys integer, OUT epoch bigint,
 		OUT system_identifier text, OUT last_seen timestamptz,
 		OUT connections integer, OUT failures integer, OUT breaker text,
-		OUT error text)
+		OUT error text, OUT in_flight integer, OUT zone text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'vecdb_show_hosts'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
@@ -53,7 +69,7 @@ CREATE VIEW vecdb.hosts AS
 		coalesce(h.state, 'unknown') AS state,
 		h.role, coalesce(h.is_leader, false) AS is_leader, h.timeline,
 		h.streaming, h.flushed, h.replayed, h.lag_bytes, h.lag, h.latency,
-		h.connections, h.breaker, h.last_seen, h.error
+		h.connections, h.in_flight, h.zone, h.breaker, h.last_seen, h.error
 	FROM vecdb.catalog_host c
 		LEFT JOIN vecdb.show_hosts() h USING (group_id, host, port);
 COMMENT ON VIEW vecdb.hosts IS
@@ -77,6 +93,9 @@ COMMENT ON COLUMN vecdb.hosts.latency IS
 	'moving average of the time in which it answers';
 COMMENT ON COLUMN vecdb.hosts.connections IS
 	'connections of all sessions of this server to it';
+COMMENT ON COLUMN vecdb.hosts.in_flight IS
+	'statements of all sessions of this server that it works on';
+COMMENT ON COLUMN vecdb.hosts.zone IS 'its setting vecdb.zone';
 COMMENT ON COLUMN vecdb.hosts.breaker IS
 	'closed; open: sessions leave it alone for a while, as it did not answer; half open: the next one tries';
 COMMENT ON COLUMN vecdb.hosts.last_seen IS 'when it answered last';
@@ -135,6 +154,19 @@ COMMENT ON COLUMN vecdb.groups.writes_allowed IS
 	'whether a commit would return: there is a leader, and the standbys that it waits for';
 
 GRANT SELECT ON vecdb.hosts TO PUBLIC;
+
+CREATE PROCEDURE vecdb.begin_read(replayed pg_lsn, wait_ms integer,
+		lease_ms integer)
+	AS 'MODULE_PATHNAME', 'vecdb_begin_read'
+	LANGUAGE C;
+COMMENT ON PROCEDURE vecdb.begin_read(pg_lsn, integer, integer) IS
+	'for nodes: fails if this server must not answer what follows';
+
+CREATE FUNCTION vecdb.session_token() RETURNS text
+	AS 'MODULE_PATHNAME', 'vecdb_session_token'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vecdb.session_token() IS
+	'what this session has committed, as a value for the setting vecdb.session_token in another one';
 
 CREATE FUNCTION vecdb.timeline_history(OUT timeline integer, OUT history text)
 	AS 'MODULE_PATHNAME', 'vecdb_timeline_history'
@@ -375,3 +407,29 @@ CREATE FUNCTION vecdb.ready() RETURNS boolean
 	SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION vecdb.ready() IS
 	'whether this server does what it promises: it is no outdated primary, and its group has a leader and the standbys that commits wait for';
+
+CREATE VIEW vecdb.clones AS
+	SELECT a.client_addr AS address, a.application_name, p.phase,
+		p.backup_streamed AS copied, p.backup_total AS total,
+		round(100.0 * p.backup_streamed / nullif(p.backup_total, 0), 1)
+			AS percent,
+		p.tablespaces_streamed AS tablespaces_copied, p.tablespaces_total,
+		a.backend_start AS began
+	FROM pg_stat_progress_basebackup p
+		LEFT JOIN pg_stat_activity a USING (pid);
+COMMENT ON VIEW vecdb.clones IS
+	'copies of this server that are being made: of new hosts of its group, hosts that are rebuilt, and backups';
+COMMENT ON COLUMN vecdb.clones.address IS
+	'where to, to members of pg_monitor; null: by a Unix socket';
+COMMENT ON COLUMN vecdb.clones.application_name IS
+	'what the program that receives it calls itself';
+COMMENT ON COLUMN vecdb.clones.phase IS
+	'as in pg_stat_progress_basebackup; it begins with a checkpoint, and ends with WAL';
+COMMENT ON COLUMN vecdb.clones.copied IS 'bytes';
+COMMENT ON COLUMN vecdb.clones.total IS
+	'bytes, estimated; null while that is being done';
+COMMENT ON COLUMN vecdb.clones.percent IS 'of these bytes';
+COMMENT ON COLUMN vecdb.clones.tablespaces_copied IS 'how many are copied';
+COMMENT ON COLUMN vecdb.clones.tablespaces_total IS 'of so many';
+COMMENT ON COLUMN vecdb.clones.began IS 'when the copy was asked for';
+GRANT SELECT ON vecdb.clones TO PUBLIC;

@@ -19,11 +19,11 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
 
 #include "vecdb/catalog.h"
+#include "vecdb/lib_shared.h"
 #include "vecdb/remote.h"
 
 #include "deadlock_private.h"
@@ -48,13 +48,10 @@ static bool exit_registered;
 /* By place in sessions of our slot: whose they are */
 static const PGconn *connections[MAX_SESSIONS];
 
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
 static emit_log_hook_type previous_log_hook;
 
 static Size memory_size(void);
-static void request_memory(void);
-static void set_up_memory(void);
+static void attach(void *memory, bool is_new, LWLock *lock);
 static DeadlockSlot *slot_of(const PGPROC *proc);
 static void note_session(const PGconn *pg, int group, bool opened);
 static int	find_group(const PGconn *pg);
@@ -62,14 +59,16 @@ static void forget_all(int code, Datum arg);
 static void complete_error(ErrorData *edata);
 static void at_transaction(XactEvent event, void *arg);
 
+static VdbSharedArea area =
+{
+	.name = "vecdb deadlock",.size = memory_size,.attach = attach
+};
+
 /* deadlock_shared_init -- memory and hooks; while libraries are preloaded */
 void
 deadlock_shared_init(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = set_up_memory;
+	vdb_shared_register(&area);
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = complete_error;
 	vdb_remote_session_hook = note_session;
@@ -79,33 +78,17 @@ deadlock_shared_init(void)
 static Size
 memory_size(void)
 {
-	return MAXALIGN(mul_size(sizeof(DeadlockSlot), MaxBackends));
+	return mul_size(sizeof(DeadlockSlot), MaxBackends);
 }
 
 static void
-request_memory(void)
+attach(void *memory, bool is_new, LWLock *lock)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(memory_size());
-}
-
-static void
-set_up_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	slots = ShmemInitStruct("vecdb deadlock", memory_size(), &found);
-	if (!found)
-	{
-		memset(slots, 0, memory_size());
-		for (int i = 0; i < MaxBackends; i++)
-			SpinLockInit(&slots[i].mutex);
-	}
-	LWLockRelease(AddinShmemInitLock);
+	slots = memory;
+	if (!is_new)
+		return;
+	for (int i = 0; i < MaxBackends; i++)
+		SpinLockInit(&slots[i].mutex);
 }
 
 /* The slot of a backend; NULL for processes that are none */

@@ -39,6 +39,13 @@ planner_prune(VdbPlan *plan, List *quals, List *keys, Relids relids)
 	bool		constant = true;
 
 	plan->target = VDB_TARGET_ALL;
+	if (!OidIsValid(plan->relid))
+	{
+		/* reference tables: each group has them */
+		plan->target = VDB_TARGET_GROUPS;
+		plan->groups = list_make1_int(vdb_catalog_cluster()->local_group);
+		return NIL;
+	}
 	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
 		list_length(keys) != table->key_count)
 		return NIL;
@@ -265,4 +272,16 @@ match_clause(Node *clause, List *variables, Oid type, Relids relids)
 		contain_volatile_functions(value))
 		return NULL;
 	return planner_as_key(value, type);
+}
+
+/* planner_make_column -- a column of a table of the range table */
+Var *
+planner_make_column(Oid relid, Index entry, AttrNumber attno)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
+	return makeVar(entry, attno, type, typmod, collation, 0);
 }

@@ -45,7 +45,10 @@ dlist_head	remote_requests = DLIST_STATIC_INIT(remote_requests);
 static VdbRequest *make_request(RemoteConnection *c,
 								const VdbStatement *statement);
 static void send_request(VdbRequest *request);
+static void await_answers(RemoteConnection *c);
 static bool try_again(VdbRequest *request);
+static bool may_read_elsewhere(const VdbRequest *request, const char *state);
+static bool choose_again(VdbRequest *request);
 VDB_NORETURN static void throw_error(VdbRequest *request);
 static bool has_news(const VdbRequest *request);
 static int	find_ready(VdbRequest *const *requests, int count);
@@ -53,13 +56,19 @@ static void choose_sockets(VdbRequest *const *requests, int count);
 static bool is_set_for(RemoteConnection *const *connections, int count);
 static void make_set(RemoteConnection *const *connections, int count);
 static void wait_for_sockets(void);
+static void drop_outdated(void);
 
 /* vdb_remote_connect -- see vecdb/remote.h */
 void
-vdb_remote_connect(const int *groups, int count)
+vdb_remote_connect(const int *groups, int count, VdbReadFrom read_from)
 {
 	List	   *connections = NIL;
 
+	if (read_from != VDB_READ_LEADER)
+	{
+		remote_reserve(groups, count, read_from);
+		return;
+	}
 	for (int i = 0; i < count; i++)
 	{
 		RemoteConnection *c = remote_connection(groups[i]);
@@ -77,13 +86,23 @@ vdb_remote_connect(const int *groups, int count)
 VdbRequest *
 vdb_remote_send(int group, const VdbStatement *statement)
 {
-	RemoteConnection *c = remote_connection(group);
+	RemoteConnection *c;
 	VdbRequest *request;
+	List	   *tried = NIL;
+	char	   *check = NULL;
 
-	remote_transaction_check(c);
-	if (!remote_is_connected(c, statement->writes))
-		remote_connect(c);
+	if (statement->read_from != VDB_READ_LEADER)
+		c = remote_choose(group, statement->read_from, &tried, &check);
+	else
+	{
+		c = remote_connection(group);
+		remote_transaction_check(c);
+		if (!remote_is_connected(c, statement->writes))
+			remote_connect(c);
+	}
 	request = make_request(c, statement);
+	request->tried = tried;
+	request->check = check;
 	send_request(request);
 	return request;
 }
@@ -136,6 +155,8 @@ send_request(VdbRequest *request)
 			c->wrote = true;
 	}
 	remote_setting_send(c, request->statement.role, request);
+	if (request->check)
+		remote_pipeline_check(c, request->check, request);
 	remote_pipeline_statement(c, request);
 	remote_pipeline_sync(c);
 	c->requests_sent++;
@@ -145,15 +166,18 @@ send_request(VdbRequest *request)
  * remote_request_ask -- send SQL that has nothing to do with the transaction
  *
  * As the role that nodes log in as, outside of any transaction, which the
- * caller has seen not to be open there.  Waits; the result is in the request,
- * which the caller closes.
+ * caller has seen not to be open there.  The search_path is pg_catalog, or what
+ * "state" sets.  Waits; the result is in the request, which the caller closes.
  */
 VdbRequest *
-remote_request_ask(RemoteConnection *c, const char *sql)
+remote_request_ask(RemoteConnection *c, const char *sql, const char *state)
 {
 	VdbStatement statement = {.sql = sql,.once = true,.few_rows = true};
 	VdbRequest *request = make_request(c, &statement);
 
+	/* what is under way may be of a group that is silent */
+	if (remote_wait_deadline != 0)
+		await_answers(c);
 	remote_pipeline_settle(c);
 	if (!c->ready)
 	{
@@ -162,14 +186,15 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 	}
 	request->host = MemoryContextStrdup(request->context, c->host);
 	/* settings that are not known may have been undone: the role was not */
-	if (c->role_taken)
+	if (c->role_taken || state[0] != '\0')
 	{
-		remote_setting_send_none(c, request);
+		c->role_taken = true;
+		remote_setting_send_none(c, state, request);
 		remote_pipeline_sync(c);
 		/* this flight's end is not that of the request */
-		remote_pipeline_drain(c);
+		await_answers(c);
 		if (request->error == NULL)
-			c->role_taken = false;
+			c->role_taken = state[0] != '\0';
 	}
 	if (c->ready && request->error == NULL)
 	{
@@ -177,12 +202,27 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 		remote_pipeline_statement(c, request);
 		remote_pipeline_sync(c);
 	}
-	while (!request->done && !request->lost)
-	{
-		if (!remote_pipeline_take(c))
-			remote_pipeline_wait(c);
-	}
+	await_answers(c);
 	return request;
+}
+
+/*
+ * Wait until all that was sent is answered
+ *
+ * If there is a deadline, and it is over, the connection is closed: requests
+ * are lost.
+ */
+static void
+await_answers(RemoteConnection *c)
+{
+	while (c->pg && !dlist_is_empty(&c->steps))
+	{
+		if (remote_pipeline_take(c))
+			continue;
+		if (!remote_pipeline_wait_quietly(c))
+			remote_pipeline_lost(c);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /* vdb_remote_ask -- see vecdb/remote.h */
@@ -191,18 +231,18 @@ vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 {
 	RemoteConnection *c = remote_connection(group);
 	VdbRequest *request;
+	TimestampTz deadline;
 
 	memset(answer, 0, sizeof(VdbAnswer));
-	if (!remote_try_connect(c, &answer->why))
+	if (!remote_try_connect(c, true, &answer->why))
 	{
 		answer->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 		return false;
 	}
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	/* the end of the transaction takes it back after an ERROR */
-	if (timeout_ms > 0)
-		remote_wait_deadline =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
-	request = remote_request_ask(c, sql);
+	remote_wait_deadline = deadline;
+	request = remote_request_ask(c, sql, "");
 	remote_wait_deadline = 0;
 	if (request->error)
 	{
@@ -212,7 +252,9 @@ vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 	else if (request->lost)
 	{
 		answer->sqlstate = ERRCODE_CONNECTION_FAILURE;
-		answer->why = pstrdup("the connection was lost");
+		answer->why = GetCurrentTimestamp() < deadline ?
+			pstrdup("the connection was lost") :
+			psprintf("no answer within %d ms", timeout_ms);
 	}
 	else
 		answer->rows = remote_rows_get(request);
@@ -268,8 +310,14 @@ try_again(VdbRequest *request)
 		if (state == NULL || where == NULL || strcmp(state, "0A000") != 0 ||
 			strcmp(where, "RevalidateCachedQuery") != 0)
 		{
-			/* a server that is being stopped says so before it goes */
-			if (!request->lost || state == NULL || strncmp(state, "57P", 3) != 0)
+			/*
+			 * A server that is being stopped says so before it goes, and an
+			 * outdated primary that it is one.
+			 */
+			if (!may_read_elsewhere(request, state) &&
+				(!request->lost || state == NULL ||
+				 (strncmp(state, "57P", 3) != 0 &&
+				  strcmp(state, "57VD1") != 0)))
 				return false;
 		}
 		else if (c->statements)
@@ -278,6 +326,9 @@ try_again(VdbRequest *request)
 	if (request->in_transaction || request->statement.writes ||
 		request->delivered || request->again || c->depth > 0 || c->lost)
 		return false;
+	if (request->statement.read_from != VDB_READ_LEADER &&
+		!choose_again(request))
+		return false;
 	if (request->error)
 		PQclear(request->error);
 	request->error = NULL;
@@ -285,9 +336,37 @@ try_again(VdbRequest *request)
 	request->done = false;
 	request->lost = false;
 	request->again = true;
-	remote_connect(c);
+	if (request->statement.read_from == VDB_READ_LEADER)
+		remote_connect(c);
 	send_request(request);
 	return true;
+}
+
+/*
+ * Does an error say that this host cannot answer, when another one may?
+ *
+ * It is not fit, or it stops what is in the way of replay.
+ */
+static bool
+may_read_elsewhere(const VdbRequest *request, const char *state)
+{
+	return request->tried && state &&
+		(strcmp(state, VDB_UNFIT_STATE) == 0 || strcmp(state, "40001") == 0);
+}
+
+/* Have a request read at another host; false if there is none */
+static bool
+choose_again(VdbRequest *request)
+{
+	MemoryContext old = MemoryContextSwitchTo(request->context);
+	RemoteConnection *c = remote_choose(request->connection->group,
+										request->statement.read_from,
+										&request->tried, &request->check);
+
+	MemoryContextSwitchTo(old);
+	if (c)
+		request->connection = c;
+	return c != NULL;
 }
 
 /* Throw why a request failed */
@@ -478,14 +557,35 @@ wait_for_sockets(void)
 			ModifyWaitEvent(awaited_set, awaited[i].place, wanted, NULL);
 		awaited[i].wanted = wanted;
 	}
-	occurred = WaitEventSetWait(awaited_set, -1L, events, MAX_EVENTS,
-								PG_WAIT_EXTENSION);
+	occurred = WaitEventSetWait(awaited_set, REMOTE_LOOK_MS, events,
+								MAX_EVENTS, PG_WAIT_EXTENSION);
+	if (occurred == 0)
+		drop_outdated();
 	for (int i = 0; i < occurred; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		if (events[i].user_data)
 			remote_pipeline_absorb(events[i].user_data);
+	}
+}
+
+/*
+ * None of those that are waited for has anything to say
+ *
+ * A primary that has got a successor meanwhile may never have.
+ */
+static void
+drop_outdated(void)
+{
+	for (int i = 0; i < awaited_count; i++)
+	{
+		/* this throws the set away */
+		if (remote_fence_is_outdated(awaited[i].connection))
+		{
+			remote_pipeline_lost(awaited[i].connection);
+			return;
+		}
 	}
 }
 
@@ -589,7 +689,7 @@ vdb_remote_execute_all(const char *sql)
 		if (cluster->groups[i].id != cluster->local_group)
 			groups[count++] = cluster->groups[i].id;
 	}
-	vdb_remote_connect(groups, count);
+	vdb_remote_connect(groups, count, VDB_READ_LEADER);
 	for (int i = 0; i < count; i++)
 		requests = lappend(requests, vdb_remote_send(groups[i], &statement));
 	foreach(lc, requests)

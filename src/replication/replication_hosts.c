@@ -20,7 +20,7 @@
 
 #include "replication_private.h"
 
-#define HOST_COLUMNS 23
+#define HOST_COLUMNS 25
 
 static int	rank_host(ReplicationHost *known);
 static ReplicationHost *find_known(ReplicationHost *hosts, int count,
@@ -38,6 +38,7 @@ void
 replication_hosts_init(void)
 {
 	vdb_remote_order_hosts = vdb_replication_order_hosts;
+	vdb_remote_want_leader = replication_shared_nudge;
 }
 
 /* vdb_replication_order_hosts -- see vecdb/replication.h */
@@ -70,7 +71,7 @@ vdb_replication_order_hosts(int group, VdbHost *hosts, int *numbers,
 							 "%s%s: is an outdated primary, on timeline %u when the group is on %u",
 							 refused->len > 0 ? "\n" : "",
 							 replication_hosts_name(h), h->state.timeline,
-							 replication_shared_saw(group, 0));
+							 vdb_remote_saw_timeline(group, 0));
 			continue;
 		}
 		/* insert it behind those of its rank */
@@ -104,15 +105,6 @@ rank_host(ReplicationHost *known)
 	if (!known->is_up)
 		return 2;
 	return known->state.in_recovery ? 3 : 1;
-}
-
-/* vdb_replication_saw -- see vecdb/replication.h */
-TimeLineID
-vdb_replication_saw(int group, TimeLineID timeline)
-{
-	if (!replication_shared_exists())
-		return timeline;
-	return replication_shared_saw(group, timeline);
 }
 
 static ReplicationHost *
@@ -209,9 +201,10 @@ put_host(ReturnSetInfo *rsinfo, ReplicationHost *h)
 	int			connections;
 	int			failures;
 	TimestampTz retry_at;
+	uint32		in_flight;
 
 	vdb_remote_host_state(h->host, h->port, &connections, &failures,
-						  &retry_at);
+						  &retry_at, &in_flight);
 	/* what it said, if it ever did */
 	for (int i = 5; i <= 18; i++)
 		nulls[i] = h->seen_at == 0;
@@ -246,6 +239,9 @@ put_host(ReturnSetInfo *rsinfo, ReplicationHost *h)
 	/* may name users and files */
 	nulls[22] = h->error[0] == '\0' ||
 		!has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	values[23] = Int32GetDatum((int32) in_flight);
+	values[24] = CStringGetTextDatum(h->state.zone);
+	nulls[24] = h->state.zone[0] == '\0';
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

@@ -67,6 +67,7 @@ replication_self_read(ReplicationState *state)
 	}
 	strlcpy(state->patroni_url, replication_patroni_url,
 			REPLICATION_URL_SIZE);
+	strlcpy(state->zone, replication_zone, REPLICATION_ZONE_SIZE);
 }
 
 /*
@@ -85,20 +86,6 @@ replication_self_is_in_the_way(void)
 		return true;
 	LockRelease(&tag, RowExclusiveLock, false);
 	return false;
-}
-
-/* vdb_replication_is_fenced -- see vecdb/replication.h */
-bool
-vdb_replication_is_fenced(void)
-{
-	const VdbCluster *cluster = vdb_catalog_cluster();
-	TimeLineID	timeline;
-
-	if (cluster == NULL || !replication_shared_exists() ||
-		RecoveryInProgress())
-		return false;
-	(void) GetFlushRecPtr(&timeline);
-	return timeline < replication_shared_saw(cluster->local_group, 0);
 }
 
 /*
@@ -149,7 +136,7 @@ take_timelines(ArrayType *groups, ArrayType *timelines)
 	if (vdb_catalog_cluster() == NULL)
 		return;
 	for (int i = 0; i < count; i++)
-		(void) replication_shared_saw(group[i], (TimeLineID) timeline[i]);
+		(void) vdb_remote_saw_timeline(group[i], (TimeLineID) timeline[i]);
 }
 
 /* The row that the function returns */
@@ -157,8 +144,8 @@ static Datum
 form_row(FunctionCallInfo fcinfo, const ReplicationState *state)
 {
 	TupleDesc	desc;
-	Datum		values[13] = {0};
-	bool		nulls[13] = {0};
+	Datum		values[14] = {0};
+	bool		nulls[14] = {0};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -178,6 +165,7 @@ form_row(FunctionCallInfo fcinfo, const ReplicationState *state)
 	values[10] = Int32GetDatum(state->sync_standbys);
 	values[11] = Int64GetDatum(state->epoch);
 	values[12] = CStringGetTextDatum(state->patroni_url);
+	values[13] = CStringGetTextDatum(state->zone);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values,
 											 nulls));
 }

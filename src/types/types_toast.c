@@ -15,9 +15,11 @@
  * for the first time, it guesses by others: numbers of values and places of
  * their chunks grow together as rows are stored.  Both are no more than
  * guesses: a chunk says of which value it is and which of its chunks, and the
- * number of a value is not given to another while a chunk of it is in the
- * table.  Whenever anything is not as expected, PostgreSQL's own index of the
- * chunks is asked, or its own function does it all.
+ * number of a value is not given to another while the table has a chunk of it
+ * that is not dead, nor before 2^32 others were given.  So a dead chunk could
+ * be taken for that of another value only if VACUUM did not come by in all
+ * that time.  Whenever anything is not as expected, PostgreSQL's own index of
+ * the chunks is asked, or its own function does it all.
  *
  * IDENTIFICATION
  *	  src/types/types_toast.c
@@ -47,8 +49,12 @@
 
 #include "types_private.h"
 
-/* Places to remember first chunks at, 20 bytes each; a power of two */
-#define PLACES	(64 * 1024)
+/*
+ * Places to remember first chunks at, 20 bytes each: a backend begins with few
+ * and doubles them when values take the places of others.  Powers of two.
+ */
+#define FIRST_PLACES	1024
+#define MOST_PLACES		(64 * 1024)
 
 /*
  * How often a page is looked up although it is known where it should be: only
@@ -109,6 +115,8 @@ typedef struct ChunkReader
 } ChunkReader;
 
 static ChunkPlace *places = NULL;
+static uint32 place_count = 0;
+static uint32 collisions = 0;	/* since there are so many places */
 static uint32 turn = 0;
 static ChunkAnchor anchors[ANCHORS];
 static ChunkLayout layouts[LAYOUTS];
@@ -120,6 +128,8 @@ static bool find_on_page(const ChunkReader *reader, OffsetNumber *offno,
 						 Oid *other);
 static ChunkAnchor *get_anchor(Oid file, Oid value);
 static void learn_layout(const ChunkPlace *place);
+static ChunkPlace *find_place(Oid file, Oid value);
+static void make_places(uint32 count);
 static bool find_first_chunk(Relation toast, Oid value, ChunkPlace *place);
 static bool read_chunks(ChunkReader *reader, OffsetNumber offno);
 static bool read_chunk(ChunkReader *reader, OffsetNumber offno);
@@ -210,25 +220,32 @@ fetch_chunks(Relation toast, Oid value, char *to, Size size)
 	return false;
 }
 
-/* What is remembered of a value, or nothing, in the place where it will be */
+/*
+ * What is remembered of a value, or nothing, in the place where it will be
+ *
+ * Valid until the next call.
+ */
 static ChunkPlace *
 get_place(Relation toast, Oid value)
 {
 	Oid			file = VDB_RELATION_FILE(toast);
-	uint64		hash = ((uint64) file << 32 | value) *
-	UINT64CONST(0x9E3779B97F4A7C15);
 	ChunkPlace *place;
 
 	if (places == NULL)
-		places = MemoryContextAllocZero(TopMemoryContext,
-										sizeof(ChunkPlace) * PLACES);
-	place = &places[(hash >> 32) % PLACES];
-	if (place->file != file || place->value != value)
+		make_places(FIRST_PLACES);
+	place = find_place(file, value);
+	if (place->file == file && place->value == value)
+		return place;
+
+	if (place->offno != InvalidOffsetNumber &&
+		++collisions >= place_count / 8 && place_count < MOST_PLACES)
 	{
-		place->file = file;
-		place->value = value;
-		place->offno = InvalidOffsetNumber;
+		make_places(place_count * 2);
+		place = find_place(file, value);
 	}
+	place->file = file;
+	place->value = value;
+	place->offno = InvalidOffsetNumber;
 	return place;
 }
 
@@ -352,6 +369,37 @@ learn_layout(const ChunkPlace *place)
 		layout->base = now;
 	}
 	*get_anchor(now.file, now.value) = now;
+}
+
+/* The place that a value shares with others */
+static ChunkPlace *
+find_place(Oid file, Oid value)
+{
+	uint64		hash = ((uint64) file << 32 | value) *
+	UINT64CONST(0x9E3779B97F4A7C15);
+
+	return &places[(hash >> 32) & (place_count - 1)];
+}
+
+/* Have so many places, twice as many as before, and put there what is known. */
+static void
+make_places(uint32 count)
+{
+	ChunkPlace *old = places;
+	uint32		old_count = place_count;
+
+	places = MemoryContextAllocZero(TopMemoryContext,
+									sizeof(ChunkPlace) * count);
+	place_count = count;
+	collisions = 0;
+	for (uint32 i = 0; i < old_count; i++)
+	{
+		/* nobody else comes there: it has one more bit of the hash value */
+		if (old[i].offno != InvalidOffsetNumber)
+			*find_place(old[i].file, old[i].value) = old[i];
+	}
+	if (old != NULL)
+		pfree(old);
 }
 
 /* Look for the first chunk as PostgreSQL does */

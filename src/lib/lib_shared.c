@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * lib_shared.c
+ *	  Areas of the server's shared memory.
+ *
+ * IDENTIFICATION
+ *	  src/lib/lib_shared.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#include "vecdb/lib_shared.h"
+
+static slist_head areas = SLIST_STATIC_INIT(areas);
+
+static shmem_request_hook_type previous_request_hook;
+static shmem_startup_hook_type previous_startup_hook;
+
+static void request_areas(void);
+static void set_up_areas(void);
+
+/* vdb_shared_register -- see vecdb/lib_shared.h */
+void
+vdb_shared_register(VdbSharedArea *area)
+{
+	if (slist_is_empty(&areas))
+	{
+		previous_request_hook = shmem_request_hook;
+		shmem_request_hook = request_areas;
+		previous_startup_hook = shmem_startup_hook;
+		shmem_startup_hook = set_up_areas;
+	}
+	slist_push_head(&areas, &area->node);
+}
+
+static void
+request_areas(void)
+{
+	slist_iter	iter;
+
+	if (previous_request_hook)
+		previous_request_hook();
+	slist_foreach(iter, &areas)
+	{
+		VdbSharedArea *area = slist_container(VdbSharedArea, node, iter.cur);
+
+		RequestAddinShmemSpace(MAXALIGN(area->size()));
+		if (area->has_lock)
+			RequestNamedLWLockTranche(area->name, 1);
+	}
+}
+
+static void
+set_up_areas(void)
+{
+	slist_iter	iter;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	slist_foreach(iter, &areas)
+	{
+		VdbSharedArea *area = slist_container(VdbSharedArea, node, iter.cur);
+		Size		size = area->size();
+		bool		found;
+		void	   *memory = ShmemInitStruct(area->name, size, &found);
+
+		if (!found)
+			memset(memory, 0, size);
+		area->attach(memory, !found, area->has_lock ?
+					 &GetNamedLWLockTranche(area->name)->lock : NULL);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
