@@ -326,7 +326,8 @@ take_reserved(int group, List **tried, char **check)
 			c->reserved_at != GetCurrentStatementStartTimestamp())
 			continue;
 		c->reserved_at = 0;
-		if (!remote_is_connected(c, false))
+		/* remote_reserve() has looked at its socket */
+		if (!c->ready || c->lost || remote_fence_is_up(c))
 			return NULL;
 		*tried = list_make1(name_target(c));
 		*check = c->reserved_check ? pstrdup(c->reserved_check) : NULL;
