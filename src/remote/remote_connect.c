@@ -432,7 +432,8 @@ remote_connect_all(List *connections, bool patient)
 
 	while ((failed = try_all(connections, patient)) != NULL)
 	{
-		if (!remote_fence_await(failed->c->group, &wait))
+		if (failed->c->target.host != NULL ||
+			!remote_fence_await(failed->c->group, &wait))
 			report_failure(failed->c, failed);
 		/* what did not answer lately may lead by now */
 		patient = true;
@@ -491,6 +492,7 @@ remote_try_connect(RemoteConnection *c, bool patient, char **why)
 	RemoteAttempt *a;
 
 	remote_transaction_check(c);
+	remote_fence_drop(c);
 	notice_end(c);
 	if (c->ready)
 		return true;

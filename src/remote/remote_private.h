@@ -252,6 +252,7 @@ extern void remote_fence_init(void);
 extern void remote_fence_note(RemoteConnection *c, TimeLineID timeline);
 extern bool remote_fence_is_up(const RemoteConnection *c);
 extern bool remote_fence_is_outdated(const RemoteConnection *c);
+extern void remote_fence_drop(RemoteConnection *c);
 extern void remote_fence_pass(RemoteConnection *c);
 extern bool remote_fence_await(int group, RemoteWait *wait);
 
