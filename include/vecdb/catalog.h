@@ -180,11 +180,11 @@ extern Oid	vdb_catalog_oid(void);
  * vdb_catalog_lock_copies -- lock a reference table against others who write it
  *
  * In this group, to the end of the transaction, or until the savepoint before
- * is rolled back to.  RowExclusiveLock for those who insert rows,
- * ShareRowExclusiveLock for those who change what they find by a condition,
- * ShareLock for what these read.  It has nothing to do with locks of the table
- * in these modes.  To be taken in the lowest group first, and in all others
- * when that one has it.
+ * is rolled back to.  RowExclusiveLock for those who insert rows, and for
+ * foreign keys that cascade; ShareRowExclusiveLock for those who change what
+ * they find by a condition, ShareLock for what these read.  It has nothing to
+ * do with locks of the table in these modes.  To be taken in the lowest group
+ * first, and in all others when that one has it.
  *
  * Returns false if this transaction had it in that mode before.
  */

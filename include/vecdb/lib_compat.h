@@ -301,4 +301,14 @@ vdb_lock_transaction(const LockInstanceData *instance)
 #define vdb_backend_entry(place) pgstat_fetch_stat_local_beentry(place)
 #endif
 
+/*
+ * 15.4: datconnlimit of a database that a DROP DATABASE was interrupted in.
+ * Minor versions before that never set it.
+ */
+#ifdef DATCONNLIMIT_INVALID_DB
+#define VDB_INVALID_DATABASE DATCONNLIMIT_INVALID_DB
+#else
+#define VDB_INVALID_DATABASE (-2)
+#endif
+
 #endif							/* VECDB_LIB_COMPAT_H */

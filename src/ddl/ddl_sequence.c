@@ -63,7 +63,7 @@ static bool is_part(int64 low, int64 high, int64 width, int groups);
 static void find_part(Oid relid, Oid sequence, int group, SequencePart *part);
 static bool is_divided(Oid sequence);
 static FormData_pg_sequence read_sequence(Oid sequence);
-static int64 part_width(int bytes, int *groups);
+static int64 part_width(int bytes, int *groups, int64 *limit);
 static void read_position(Oid sequence, int64 increment, int64 *next);
 static List *other_sequences(Oid relid);
 
@@ -136,9 +136,7 @@ find_part(Oid relid, Oid sequence, int group, SequencePart *part)
 	bool		divided;
 
 	bytes = narrowest_type(relid, sequence, form.seqtypid);
-	width = part_width(bytes, &groups);
-	limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ? PG_INT32_MAX :
-		PG_INT64_MAX;
+	width = part_width(bytes, &groups, &limit);
 	divided = is_part(form.seqmin, form.seqmax, width, groups);
 
 	if (form.seqincrement < 0 ||
@@ -207,7 +205,8 @@ is_divided(Oid sequence)
 	for (int bytes = 2; bytes <= 8; bytes *= 2)
 	{
 		int			groups;
-		int64		width = part_width(bytes, &groups);
+		int64		limit;
+		int64		width = part_width(bytes, &groups, &limit);
 
 		if (is_part(form.seqmin, form.seqmax, width, groups) &&
 			(form.seqmin - 1) / width + 1 ==
@@ -232,17 +231,16 @@ read_sequence(Oid sequence)
 }
 
 /*
- * part_width -- how many values each group gets, and how many groups can get
- * a part, of a sequence of so many bytes
+ * part_width -- how many values each group gets, how many groups can get a
+ * part, and what the highest value is, of a sequence of so many bytes
  */
 static int64
-part_width(int bytes, int *groups)
+part_width(int bytes, int *groups, int64 *limit)
 {
-	int64		limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ?
-	PG_INT32_MAX : PG_INT64_MAX;
-
 	*groups = bytes == 2 ? 8 : bytes == 4 ? 32 : VDB_MAX_GROUPS;
-	return limit / *groups;
+	*limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ? PG_INT32_MAX :
+		PG_INT64_MAX;
+	return *limit / *groups;
 }
 
 /*

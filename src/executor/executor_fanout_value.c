@@ -22,20 +22,21 @@
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/float.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "vecdb/executor.h"
 #include "executor_private.h"
 
 static Datum receive_value(const ExecutorColumns *columns, int column,
 						   char *data, int length);
 
-/*
- * executor_type_is_binary -- do values of a type travel in binary form?
- */
+/* vdb_executor_type_is_binary -- see vecdb/executor.h */
 bool
-executor_type_is_binary(Oid type)
+vdb_executor_type_is_binary(Oid type)
 {
 	HeapTuple	tuple;
 	Form_pg_type form;
@@ -59,7 +60,7 @@ executor_type_is_binary(Oid type)
 		result = false;
 	else if (OidIsValid(form->typelem) && form->typlen == -1 &&
 			 (form->typelem >= FirstNormalObjectId ||
-			  !executor_type_is_binary(form->typelem)))
+			  !vdb_executor_type_is_binary(form->typelem)))
 		result = false;
 	else if (type == RECORDARRAYOID)
 		result = false;
@@ -70,6 +71,34 @@ executor_type_is_binary(Oid type)
 		result = false;
 	ReleaseSysCache(tuple);
 	return result;
+}
+
+/*
+ * executor_begin_text -- print values for other groups to store
+ *
+ * With all digits, of which extra_float_digits may leave some out: the own
+ * group stores the value as it is.  Returns what executor_end_text() takes; an
+ * error ends it as well.
+ */
+int
+executor_begin_text(void)
+{
+	int			nest_level;
+
+	if (extra_float_digits >= 1)
+		return 0;
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("extra_float_digits", "1", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
+}
+
+/* executor_end_text -- print values as the session wants them again */
+void
+executor_end_text(int nest_level)
+{
+	if (nest_level > 0)
+		AtEOXact_GUC(true, nest_level);
 }
 
 /*
@@ -105,7 +134,7 @@ executor_params_create(List *exprs, int count, PlanState *parent)
 		bool		varlena;
 
 		params->types[i] = exprType((Node *) lfirst(cell));
-		params->formats[i] = executor_type_is_binary(params->types[i]) ? 1 : 0;
+		params->formats[i] = vdb_executor_type_is_binary(params->types[i]) ? 1 : 0;
 		if (i >= count)
 			continue;
 		if (params->formats[i])
@@ -156,6 +185,7 @@ void
 executor_params_encode(ExecutorParams *params)
 {
 	MemoryContext old = MemoryContextSwitchTo(params->context);
+	int			nest_level = executor_begin_text();
 
 	for (int i = 0; i < params->count; i++)
 	{
@@ -176,6 +206,7 @@ executor_params_encode(ExecutorParams *params)
 			params->lengths[i] = (int) strlen(params->values[i]);
 		}
 	}
+	executor_end_text(nest_level);
 	MemoryContextSwitchTo(old);
 }
 
@@ -194,7 +225,7 @@ executor_columns_create(TupleDesc desc)
 	columns->binary = true;
 	for (int i = 0; i < desc->natts && columns->binary; i++)
 		columns->binary =
-			executor_type_is_binary(TupleDescAttr(desc, i)->atttypid);
+			vdb_executor_type_is_binary(TupleDescAttr(desc, i)->atttypid);
 
 	columns->input = palloc(desc->natts * sizeof(FmgrInfo));
 	columns->ioparams = palloc(desc->natts * sizeof(Oid));

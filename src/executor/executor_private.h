@@ -45,7 +45,8 @@ typedef struct ExecutorParams
 	int		   *lengths;
 } ExecutorParams;
 
-extern bool executor_type_is_binary(Oid type);
+extern int	executor_begin_text(void);
+extern void executor_end_text(int nest_level);
 extern ExecutorParams *executor_params_create(List *exprs, int count,
 											  PlanState *parent);
 extern void executor_params_evaluate(ExecutorParams *params,

@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "vecdb/lib_compat.h"
 #include "vecdb/lib_worker.h"
 
 /* From the end of a daemon that failed to the next start, in seconds */
@@ -85,6 +86,8 @@ vdb_worker_begin(Oid database)
 	pqsignal(SIGTERM,
 			 OidIsValid(database) ? die : SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
+	/* as superuser: whatever the database says, no operators of users */
+	SetConfigOption("search_path", "pg_catalog", PGC_SUSET, PGC_S_OVERRIDE);
 	if (OidIsValid(database))
 		BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	else
@@ -95,10 +98,12 @@ vdb_worker_begin(Oid database)
 void
 vdb_worker_sleep(long timeout_ms)
 {
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
-					 (timeout_ms >= 0 ? WL_TIMEOUT : 0),
-					 timeout_ms, PG_WAIT_EXTENSION);
+	/* who waits for a worker to start or end takes the latch for its own */
+	if (!ShutdownRequestPending)
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
+						 (timeout_ms >= 0 ? WL_TIMEOUT : 0),
+						 timeout_ms, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 	vdb_worker_reload();
@@ -132,7 +137,9 @@ vdb_worker_databases(void)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (database->datallowconn && !database->datistemplate)
+		/* one that a DROP DATABASE left half done cannot be connected to */
+		if (database->datallowconn && !database->datistemplate &&
+			database->datconnlimit != VDB_INVALID_DATABASE)
 		{
 			MemoryContext old = MemoryContextSwitchTo(context);
 

@@ -51,6 +51,9 @@
 #include "vecdb/remote_record.h"
 #include "recovery_private.h"
 
+/* How long a group has time to answer, in milliseconds */
+#define ANSWER_MS 10000
+
 /* For as long a group's synchronous standbys are waited for */
 #define AWAIT_MS 1000
 
@@ -229,7 +232,8 @@ list_prepared_at(int group, bool await, List **prepared, List **actions)
 	VdbAnswer	answer;
 	bool		complete = true;
 	char	   *sql = psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
-							   " WHERE database = pg_catalog.current_database()"
+							   " WHERE database OPERATOR(pg_catalog.=)"
+							   " pg_catalog.current_database()"
 							   " AND pg_catalog.starts_with(gid, '%s')",
 							   vdb_remote_record_prefix());
 
@@ -237,7 +241,7 @@ list_prepared_at(int group, bool await, List **prepared, List **actions)
 	if (await)
 		sql = psprintf("%s UNION ALL SELECT NULL"
 					   " WHERE NOT vecdb.await_standbys(%d)", sql, AWAIT_MS);
-	if (!vdb_remote_ask(group, sql, 0, &answer))
+	if (!vdb_remote_ask(group, sql, ANSWER_MS, &answer))
 	{
 		add_action(actions, group, NULL, "not reached", answer.why);
 		return false;
@@ -269,11 +273,10 @@ list_prepared_at(int group, bool await, List **prepared, List **actions)
 /*
  * Is the transaction of that name still running here?
  *
- * One of a primary before us is not, whatever its number; it was left behind
- * by the failover.  One of a primary after us is not ours to judge.
- *
  * The lock on its number is held until the end of its commit, when other
  * groups have been told to commit; it is not in progress any more by then.
+ * One of a primary before us is not running, whatever its number; it was left
+ * behind by the failover.  One of a primary after us is not ours to judge.
  */
 static bool
 is_running(const char *name)
@@ -364,7 +367,7 @@ finish(PreparedEntry *entry, bool commit, List **actions)
 					   psprintf("%s PREPARED %s",
 								commit ? "COMMIT" : "ROLLBACK",
 								quote_literal_cstr(entry->gid)),
-					   0, &answer))
+					   ANSWER_MS, &answer))
 	{
 		add_action(actions, entry->group, entry->gid,
 				   commit ? "committed" : "rolled back", NULL);

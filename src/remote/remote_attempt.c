@@ -457,8 +457,13 @@ remote_attempt_start(const char *host, int port, const char *who)
 	values[n++] = psprintf("%s %d:%d", who,
 						   cluster ? cluster->local_group : 0, MyProcPid);
 	keywords[n] = "options";
-	/* we have to hear of warnings, whatever the node is configured to say */
-	values[n++] = "-c vecdb.internal=on -c client_min_messages=notice";
+
+	/*
+	 * We have to hear of warnings, whatever the node is configured to say,
+	 * and what we ask as superuser must find no operators of users.
+	 */
+	values[n++] = "-c vecdb.internal=on -c client_min_messages=notice"
+		" -c search_path=pg_catalog";
 	keywords[n] = values[n] = NULL;
 
 	VDB_DEBUG_POINT("remote_connecting");

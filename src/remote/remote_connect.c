@@ -40,7 +40,6 @@ void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
 static MemoryContext context;
 static bool exit_registered;
 
-static RemoteAttempt *try_all(List *connections, bool patient);
 static const VdbCluster *check_group(int group);
 static RemoteConnection *find_connection(int group, const char *host,
 										 int port);
@@ -50,6 +49,7 @@ static char *name_target(const RemoteConnection *c);
 static bool is_listed(const List *texts, const char *text);
 static void reserve(RemoteConnection *c, const char *check);
 static RemoteConnection *take_reserved(int group, List **tried, char **check);
+static RemoteAttempt *try_all(List *connections, bool patient);
 static void notice_end(RemoteConnection *c);
 static void close_all(int code, Datum arg);
 VDB_NORETURN static void report_failure(RemoteConnection *c,
@@ -171,6 +171,7 @@ remote_choose(int group, VdbReadFrom level, List **tried, char **check)
 {
 	StringInfoData why;
 	bool		first = *tried == NIL;
+	List	   *hosts;
 	RemoteConnection *c;
 	ListCell   *lc;
 
@@ -178,7 +179,8 @@ remote_choose(int group, VdbReadFrom level, List **tried, char **check)
 	if (first && (c = take_reserved(group, tried, check)) != NULL)
 		return c;
 	initStringInfo(&why);
-	foreach(lc, choose_hosts(group, level, &why))
+	hosts = choose_hosts(group, level, &why);
+	foreach(lc, hosts)
 	{
 		VdbReadHost *host = lfirst(lc);
 		char	   *failure;
@@ -189,8 +191,17 @@ remote_choose(int group, VdbReadFrom level, List **tried, char **check)
 		*tried = lappend(*tried, name_target(c));
 		*check = host->check;
 		remote_transaction_check(c);
-		if (remote_is_connected(c, false) ||
-			remote_try_connect(c, false, &failure))
+		if (remote_is_connected(c, false))
+			return c;
+		if (host->host == NULL && lnext(hosts, lc) == NULL)
+		{
+			/* nobody else can answer: wait for it, if there is none now */
+			remote_connect(c);
+			return c;
+		}
+		if (remote_fence_is_up(c))
+			continue;
+		if (remote_try_connect(c, false, &failure))
 			return c;
 		appendStringInfo(&why, "%s%s", why.len > 0 ? "\n" : "", failure);
 	}
@@ -278,7 +289,7 @@ remote_reserve(const int *groups, int count, VdbReadFrom level)
 		c = find_host(groups[i], linitial(hosts));
 		reserve(c, ((VdbReadHost *) linitial(hosts))->check);
 		remote_transaction_check(c);
-		if (remote_is_connected(c, false))
+		if (remote_is_connected(c, false) || remote_fence_is_up(c))
 			continue;
 		notice_end(c);
 		if (!c->ready)

@@ -82,6 +82,7 @@ static RemoteFence *find_group(int group, bool add);
 static bool is_current(const RemoteFence *fence);
 static bool is_held(RemoteFence *fence);
 static bool prefers_less(void);
+static void warn_full(void);
 static void set_flag(int group, TimeLineID timeline);
 
 static VdbSharedArea area =
@@ -178,7 +179,11 @@ vdb_remote_saw_timeline(int group, TimeLineID timeline)
 	uint32		highest;
 
 	if (fence == NULL)
+	{
+		if (timeline > 0 && shared)
+			warn_full();
 		return timeline;
+	}
 	highest = pg_atomic_read_u32(&fence->timeline);
 	while (highest < timeline)
 	{
@@ -191,6 +196,21 @@ vdb_remote_saw_timeline(int group, TimeLineID timeline)
 		}
 	}
 	return highest;
+}
+
+/* Say once that no place is left for a group */
+static void
+warn_full(void)
+{
+	static bool warned;
+
+	if (!warned)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("not all groups of this server's clusters are watched"),
+				 errdetail("A server can watch %d groups.",
+						   MAX_GROUPS)));
+	warned = true;
 }
 
 /* Should this server ask itself from now on whether it has a successor? */
@@ -231,12 +251,12 @@ vdb_remote_list_timelines(StringInfo groups, StringInfo timelines)
 
 /* vdb_remote_forget_groups -- see vecdb/remote_fence.h */
 void
-vdb_remote_forget_groups(void)
+vdb_remote_forget_groups(Oid database)
 {
 	SpinLockAcquire(&shared->mutex);
 	for (int i = 0; i < shared->end; i++)
 	{
-		if (shared->groups[i].database == MyDatabaseId)
+		if (shared->groups[i].database == database)
 			shared->groups[i].database = InvalidOid;
 	}
 	SpinLockRelease(&shared->mutex);

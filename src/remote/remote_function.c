@@ -141,7 +141,7 @@ run_outside(ReturnSetInfo *rsinfo, int group, const char *sql)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot leave the transaction that is open at group %d",
 						group)));
-	request = remote_request_ask(c, sql);
+	request = remote_request_ask(c, sql, remote_setting_path());
 	if (request->error)
 		remote_error_throw(request->error, group, request->host, sql);
 	if (request->lost)

@@ -357,12 +357,13 @@ vecdb_take_settings(PG_FUNCTION_ARGS)
  * Set a state, as remote_setting_state() makes it; it is cut to pieces
  *
  * The role is none first, since settings may need more rights than it has, and
- * comes last.
+ * comes last.  What is sent as none finds PostgreSQL's own operators only.
  */
 static void
 set_all(char *state)
 {
 	set_one("role", "none");
+	set_one("search_path", "pg_catalog");
 	while (*state)
 	{
 		char	   *equals = strchr(state, '=');

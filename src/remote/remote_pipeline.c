@@ -328,6 +328,7 @@ finish_step(RemoteConnection *c, RemoteStep *step)
 	if (dlist_is_empty(&c->steps))
 	{
 		c->heard = GetCurrentStatementStartTimestamp();
+		c->settings_alone = false;
 		if (PQtransactionStatus(c->pg) == PQTRANS_IDLE)
 			c->settings_in_transaction = false;
 	}

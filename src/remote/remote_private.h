@@ -104,8 +104,8 @@ typedef struct RemoteConnection
 	uint64		requests_sent;
 
 	/* the rest is of the present connection only */
-	TimeLineID	timeline;		/* of the primary there; 0: not known */
 	int			place;			/* of the host in shared memory, or -1 */
+	TimeLineID	timeline;		/* of the primary there; 0: not known */
 	WaitEventSet *events;
 	uint32		waits_for;		/* of the socket, in events */
 	dlist_head	steps;			/* in the order of sending */
@@ -118,8 +118,11 @@ typedef struct RemoteConnection
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
 	bool		settings_in_transaction;
+	bool		settings_alone; /* sent without BEGIN, and not all is answered
+								 * since */
 	Oid			role;			/* in the settings */
-	bool		role_taken;		/* may be another than that which logged in */
+	bool		role_taken;		/* role, or search_path, may be others than at
+								 * the login */
 	uint8		key[REMOTE_KEY_SIZE];	/* of the guarded session */
 	uint64		proofs;			/* made with the key */
 	HTAB	   *statements;
@@ -227,8 +230,9 @@ extern void remote_setting_init(void);
 extern void remote_setting_send(RemoteConnection *c, Oid role,
 								VdbRequest *request);
 extern void remote_setting_send_role(RemoteConnection *c);
-extern void remote_setting_send_none(RemoteConnection *c,
+extern void remote_setting_send_none(RemoteConnection *c, const char *state,
 									 VdbRequest *request);
+extern char *remote_setting_path(void);
 
 /* all connections of this backend, and requests that are not closed */
 extern dlist_head remote_connections;
@@ -329,7 +333,8 @@ extern void remote_request_deliver(VdbRequest *request, PGresult *res);
 extern void remote_request_finish(VdbRequest *request);
 extern void remote_request_forget(void *arg);
 extern void remote_request_forget_sockets(void);
-extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql);
+extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql,
+									  const char *state);
 
 /* functions in remote_rows.c */
 extern void remote_rows_put(VdbRequest *request, PGresult *res);

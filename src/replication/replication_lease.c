@@ -36,6 +36,8 @@
 #include "storage/spin.h"
 #include "utils/wait_event.h"
 
+#include "vecdb/remote_fence.h"
+
 #include "replication_private.h"
 
 /* From one look at what standbys have confirmed to the next */

@@ -400,7 +400,7 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 	else
 	{
 		TimeLineID	highest = vdb_remote_saw_timeline(probe->group,
-													 state->timeline);
+													  state->timeline);
 
 		if (state->in_recovery)
 			replication_lag_measure(known);

@@ -82,9 +82,10 @@ vecdb_watcher_worker(Datum arg)
 	while (!ShutdownRequestPending)
 	{
 		Oid			database;
-		long		wait_ms;
+		long		wait_ms = 0;
 
-		while (OidIsValid(database = replication_shared_next(&wait_ms)))
+		while (!ShutdownRequestPending &&
+			   OidIsValid(database = replication_shared_next(&wait_ms)))
 			start_prober(database);
 		vdb_worker_sleep(wait_ms);
 	}
