@@ -25,6 +25,11 @@ from session import Failure, ask
 ROUND_SECONDS = 600
 BACK_SECONDS = 150
 SETTLE_SECONDS = 60
+# By how many seconds a read may be older than what was acknowledged before it
+# began.  "leader": until each node has noticed the new one.  "direct", whose
+# client asks a server that may have a successor, is counted only, and so is a
+# bank's sum.
+STALE_LIMITS = {"leader": 10, "leased": 0}
 
 
 def be_init():
@@ -183,25 +188,38 @@ class World:
         """Everything that the cluster promises, when nothing is written."""
         began = time.monotonic()
         self.pause()
+        self.log(f"all clients wait after {time.monotonic() - began:.1f} s", aloud=False)
         lab, history = self.lab, self.history
-        wrong = checkers.check_cluster(lab)
-        found, figures = checkers.check_rows(lab, history)
-        wrong += found
-        for check, arguments in ((checkers.check_bank, (2,)), (checkers.check_lists, ())):
-            found, more = check(lab, history, *arguments)
+        wrong, figures, parts = [], collections.Counter(), []
+        for name, check, arguments in (
+                ("cluster", checkers.check_cluster, (lab,)),
+                ("rows", checkers.check_rows, (lab, history)),
+                ("bank", checkers.check_bank, (lab, history, 2)),
+                ("lists", checkers.check_lists, (lab, history)),
+                ("registers", checkers.check_registers, (lab, history, self.register_keys)),
+                ("members", checkers.check_members, (lab, history)),
+                ("going on", checkers.check_going_on, (lab,))):
+            since = time.monotonic()
+            found, more = check(*arguments)
             wrong += found
-            figures["lost"] += more["lost"]
-        wrong += checkers.check_registers(lab, history, self.register_keys)
-        wrong += checkers.check_members(lab, history)
-        wrong += checkers.check_going_on(lab)
+            figures.update(more)
+            parts.append(f"{name} {time.monotonic() - since:.1f} s")
+        for level, limit in STALE_LIMITS.items():
+            found = [seconds for seconds in history.stale[level] if seconds > limit]
+            if found:
+                wrong.append(f"{len(found)} reads at level {level} were up to "
+                             f"{max(found):.1f} s old, and {limit} s are allowed")
         wrong += history.wrong
         history.wrong = []
         self.report.rounds.append(figures)
         self.report.wrong += wrong
+        self.report.stale.append({level: (len(found), max(found))
+                                  for level, found in history.stale.items() if found})
+        history.stale.clear()
         for text in wrong:
             self.log(f"WRONG: {text}")
         self.log(f"checked in {time.monotonic() - began:.0f} s: {figures['acknowledged']} rows "
-                 f"acknowledged, {figures['lost']} lost")
+                 f"acknowledged, {figures['lost']} lost ({', '.join(parts)})")
 
     def tidy(self):
         """Forget all but the last rows, so that a run of hours stays small."""

@@ -168,7 +168,7 @@ class SetWriter(Client):
     """Rows of one group, through libpq's list of its hosts."""
 
     kind = "insert"
-    interval = 0.05
+    interval = 0.1
     seconds = 3
 
     def entry(self):

@@ -33,6 +33,7 @@ class Report:
         self.rounds = []
         self.wrong = []
         self.stuck = []
+        self.stale = []         # by round: {level: (how many, longest)}
 
     def add_fault(self, fault, alone, gaps, seconds):
         self.faults.append({"kind": fault.kind, "group": fault.group, "alone": alone,
@@ -59,8 +60,15 @@ class Report:
                    for name, values in gaps.items()}}
         return table
 
+    def _all_stale(self):
+        table = {}
+        for level in {level for found in self.stale for level in found}:
+            found = [each[level] for each in self.stale if level in each]
+            table[level] = {"count": sum(count for count, _ in found),
+                            "longest": round(max(longest for _, longest in found), 2)}
+        return table
+
     def data(self, world, seconds):
-        history = world.history
         operations = collections.defaultdict(collections.Counter)
         for client in world.clients:
             operations[client.kind].update(client.counts)
@@ -71,8 +79,7 @@ class Report:
             "seed": self.seed, "form": self.form, "seconds": round(seconds),
             "rounds": len(self.rounds), "operations": operations, "rows": totals,
             "faults": self.by_kind(), "skipped": sorted(self.skipped),
-            "stale": {level: {"count": len(found), "longest": round(max(found), 2)}
-                      for level, found in history.stale.items()},
+            "stale": self._all_stale(),
             "levels": sorted(world.levels), "wrong": self.wrong, "stuck": self.stuck,
             "failures": world.failures.most_common(40)}
 
