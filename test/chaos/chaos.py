@@ -27,9 +27,9 @@ BACK_SECONDS = 150
 SETTLE_SECONDS = 60
 # By how many seconds a read may be older than what was acknowledged before it
 # began.  "leader": until each node has noticed the new one.  "direct", whose
-# client asks a server that may have a successor, is counted only, and so is a
-# bank's sum.
-STALE_LIMITS = {"leader": 10, "leased": 0}
+# client asks a server that may have a successor, is counted only, and so are
+# "follower", which is bounded by vecdb.max_lag, and a bank's sum.
+STALE_LIMITS = {"leader": 10, "leased": 0, "session": 0}
 
 
 def be_init():
@@ -69,6 +69,8 @@ class World:
         self.clients = []
         self.register_keys = {}
         self.levels = {}
+        # by group: what was written last, and a token of the session that did
+        self.tokens = {}
 
     def log(self, text, aloud=True):
         line = f"{time.strftime('%H:%M:%S')} {time.monotonic() - self.began:7.1f} {text}"
@@ -124,25 +126,27 @@ class World:
         self._make_clients()
 
     def _find_levels(self, leader):
-        """What this server knows of vecdb.read_from."""
+        """What this server knows of levels of reading."""
         self.levels = {"leader": "", "direct": "", "any": ""}
-        for level in ("leased", "any"):
-            setting = f"SET vecdb.read_from = '{level}'"
-            try:
-                # "SET" of a name that nobody has defined is no error
-                if ask(leader, "SELECT count(*) FROM pg_settings"
-                       " WHERE name = 'vecdb.read_from'")[0][0] == "1":
-                    ask(leader, setting)
-                    self.levels[level] = setting
-            except Failure as failure:
-                self.log(f"not known here: {setting}: {failure}")
+        known = {row[0] for row in ask(leader, "SELECT name FROM pg_settings")}
+        if "vecdb.read_from" in known:
+            for level in ("any", "leased", "follower"):
+                self.levels[level] = f"SET vecdb.read_from = '{level}'"
+        if "vecdb.session_token" in known:
+            self.levels["session"] = self.levels["follower"]
+
+    def some_host(self, generator):
+        """libpq's string for any host, in an order of chance."""
+        return self.lab.conninfo(generator.sample(self.lab.all_hosts,
+                                                  len(self.lab.all_hosts)))
 
     def _make_clients(self):
         groups = list(self.lab.groups)
         made = [clients.SetWriter(self, group, group) for group in groups]
         made += [clients.RegisterWriter(self, group, group) for group in groups]
         made += [clients.RegisterReader(self, number, level) for number, level in
-                 enumerate(("leader", "direct", "leased")) if level in self.levels]
+                 enumerate(("leader", "direct", "leased", "follower", "session"))
+                 if level in self.levels]
         made += [clients.SeveralWriter(self, 1), clients.Bank(self, 1), clients.Bank(self, 2),
                  clients.Lists(self, 1), clients.Lists(self, 2),
                  clients.Search(self, 1, "leader"), clients.Search(self, 2, "any"),

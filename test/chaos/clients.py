@@ -291,13 +291,16 @@ class RegisterWriter(Client):
             f"{self.world.register_keys[self.group]} AND value < {self.value}")
         if result == "done":
             self.history.registers[self.group].append((self.value, ended))
+            if "session" in self.world.levels:
+                token = self.ask("SELECT vecdb.session_token()")[0][0]
+                self.world.tokens[self.group] = (self.value, token)
         return result
 
 
 class RegisterReader(Client):
     """Reads registers at one level, and looks for values that are too old."""
 
-    interval = 0.08
+    interval = 0.1
 
     def __init__(self, world, number, level):
         self.kind = f"read {level}"
@@ -309,6 +312,8 @@ class RegisterReader(Client):
         if self.level == "direct":
             self.group = self.random.choice(self.history.groups)
             return self.world.lab.leader_of(self.group)
+        if self.level in ("follower", "session"):
+            return self.world.some_host(self.random)
         return super().entry()
 
     def step(self):
@@ -317,17 +322,20 @@ class RegisterReader(Client):
             self.ask("SELECT 1")
         group = self.group or self.random.choice(self.history.groups)
         acknowledged = self.history.registers[group]
+        known = acknowledged[-1][0]
+        if self.level == "session":
+            # what one session has written, another one is to see anywhere
+            known, token = self.world.tokens.get(group, (0, ""))
+            self.ask(f"SET vecdb.session_token = '{token}'")
         began = time.monotonic()
-        known = len(acknowledged)
         host = self.session.host
         value = int(self.ask("SELECT value FROM registers WHERE id = "
                              f"{self.world.register_keys[group]}")[0][0])
-        if value < acknowledged[known - 1][0]:
-            newer = next(at for older, at in acknowledged if older > value)
+        if value < known:
+            newer = next((at for other, at in acknowledged if other > value), began)
             self.world.stale_read(
                 self.level, newer, f"{self.name} read {value} of group {group} by way of "
-                f"{host}, when {acknowledged[known - 1][0]} was acknowledged",
-                began - newer)
+                f"{host}, when {known} was acknowledged", began - newer)
         if self.random.random() < 0.02:
             self.close()
         return "done"
@@ -346,9 +354,7 @@ class Search(Client):
     def entry(self):
         if self.level == "leader":
             return super().entry()
-        hosts = list(self.world.lab.all_hosts)
-        self.random.shuffle(hosts)
-        return self.world.lab.conninfo(hosts)
+        return self.world.some_host(self.random)
 
     def step(self):
         rows = self.world.recent
