@@ -5,6 +5,7 @@ import json
 
 from faults import ALONE, KINDS
 
+# of searches that may read standbys
 READ_BUDGET = 1
 
 
@@ -100,18 +101,20 @@ class Report:
             lines.append(f"{kind:<34} {counts['done']:>8} {counts['failed']:>8}"
                          f" {counts['unknown']:>8}")
         lines += ["", "longest time without success, s: median, 99 %, longest"
-                  " (of searches: of faults that came alone)",
+                  " (of searches: of faults that came alone); !: over the budget",
                   f"{'fault':<34} {'times':>5} {'writes':>20} {'budget':>6}"
-                  f" {'search leader':>20} {'search any':>20} {'whole':>6}"]
+                  f" {'search leader':>20} {'search any':>21} {'whole':>6}"]
         for kind, row in data["faults"].items():
             cells = ["{:>6.1f} {:>6.1f} {:>6.1f}".format(*row[name]) if name in row
                      else "-" for name in ("writes", "search leader", "search any")]
             budget = "-" if row["budget"] is None else f"{row['budget']}"
             late = row["budget"] is not None and "writes" in row \
                 and row["writes"][2] > row["budget"]
+            slow = "follower" in data["levels"] and "search any" in row \
+                and row["search any"][2] > READ_BUDGET
             lines.append(f"{kind:<34} {row['count']:>5} {cells[0]:>20} "
                          f"{budget + ('!' if late else ''):>6} {cells[1]:>20}"
-                         f" {cells[2]:>20} {row['back']:>6.1f}")
+                         f" {cells[2] + ('!' if slow else ''):>21} {row['back']:>6.1f}")
         if data["skipped"]:
             lines += ["", "skipped, as this machine does not let us: "
                       + ", ".join(data["skipped"])]
