@@ -27,6 +27,7 @@ cd "$(dirname "$0")/.." || exit 1
 . docker/lib/server.sh
 . docker/lib/daemon.sh
 . docker/lib/ha.sh
+. docker/lib/hosts.sh
 
 usage()
 {
@@ -45,6 +46,9 @@ usage: docker/local.sh COMMAND [--dir DIRECTORY] ...
   stop GROUP[/HOST]       stop a group or a host in an orderly way
   start GROUP[/HOST]      start it again
   kill GROUP[/HOST]       kill it, as a crash would
+  restart GROUP/HOST [--pg-config FILE]
+                          stop and start it, from then on with that PostgreSQL
+  add-host GROUP          one more host for a group, with a copy of its data
   down [--delete]         stop all nodes; --delete removes their data too
 
 with --ha only, where a host is both its Patroni and its PostgreSQL:
@@ -52,11 +56,16 @@ with --ha only, where a host is both its Patroni and its PostgreSQL:
   switchover GROUP [HOST] give the lead to another host
   pause [GROUP]           no elections, for maintenance
   resume [GROUP]          elections again
+  roll [GROUP] [--pg-config FILE] [--since TIME]
+                          restart all hosts one after the other, while the
+                          cluster goes on; with another PostgreSQL of the same
+                          release, where a newer vecdb is installed
+  rebuild GROUP/HOST      throw a host's data away, and copy its primary's
   kill etcd/N             one of three etcd; stop and start, too
 
 DIRECTORY is VECDB_LOCAL_DIR, or else ~/.local/state/vecdb-local; for root
-/var/lib/vecdb-local.  PG_CONFIG names another PostgreSQL; a cluster remembers
-the one that it was made with.
+/var/lib/vecdb-local.  PG_CONFIG names the PostgreSQL of a new cluster, which
+remembers it.
 END
 }
 
@@ -64,8 +73,12 @@ END
 
 check_programs()
 {
-	if [ -z "$pg_config_given" ] && [ -r "$dir/pg_config" ]; then
-		PG_CONFIG=$(cat "$dir/pg_config")
+	# what was given is for a new cluster, or when that one is gone
+	if [ -r "$dir/pg_config" ]; then
+		remembered=$(cat "$dir/pg_config")
+		if [ -z "$pg_config_given" ] || command -v "$remembered" >/dev/null; then
+			PG_CONFIG=$remembered
+		fi
 	fi
 	bindir=$("$PG_CONFIG" --bindir 2>/dev/null) ||
 		die "There is no \"$PG_CONFIG\".  Install PostgreSQL (make deps), or name
@@ -106,6 +119,7 @@ settle_numbers()
 {
 	there=$(all_groups | wc -l)
 	hosts_there=$(hosts_of 1 | wc -l)
+	hosts_asked=$hosts
 	if [ "$ha" = yes ] && [ "$there" -gt 0 ] && ! is_ha; then
 		die "The cluster in $dir was made without --ha.
 Name another directory with --dir for one that has it."
@@ -125,8 +139,7 @@ Name another directory with --dir for one that has it."
 		die "Groups of the cluster in $dir have $hosts_there hosts already; \"up\" takes none away."
 	# it is in the settings that etcd keeps, and which kind it is was said
 	if is_ha && [ "$there" -gt 0 ] && [ "$hosts" -ne "$hosts_there" ]; then
-		die "Groups of the cluster in $dir have $hosts_there hosts; a cluster with --ha keeps
-the number that it was made with."
+		die "Groups of the cluster in $dir have $hosts_there hosts; with --ha \"add-host\" adds one."
 	fi
 }
 
@@ -149,6 +162,18 @@ command_up()
 	say "Try: docker/local.sh psql$([ "$dir" = "$(absolute "$(default_directory)")" ] || echo " --dir '$dir'")"
 }
 
+# How many hosts a group has to have: what was asked for, or what it has if
+# that is more or nothing was, or what groups have that are new
+settled_hosts()
+{
+	has=$(hosts_of "$1" | wc -l)
+	if [ "$has" -gt 0 ] && { [ -z "$hosts_asked" ] || [ "$has" -gt "$2" ]; }; then
+		echo "$has"
+	else
+		echo "$2"
+	fi
+}
+
 # so many groups of so many hosts, which do not fail over: GROUPS HOSTS
 up_plain()
 {
@@ -157,7 +182,7 @@ up_plain()
 		start_node "$number" 1
 		prepare_group "$number"
 		join_cluster "$number"
-		for index in $(seq 2 "$2"); do
+		for index in $(seq 2 "$(settled_hosts "$number" "$2")"); do
 			make_standby "$number" "$index"
 			start_node "$number" "$index"
 		done
@@ -197,7 +222,7 @@ show_group()
 		if is_ha && [ -z "$(daemon_pid "$node")" ]; then
 			[ -z "$pid" ] || state="$state, without Patroni"
 		elif is_ha && [ -z "$pid" ]; then
-			state="Patroni only"
+			state="Patroni only: $(patroni_says "$1" "$index")"
 		fi
 		echo "$1/$index $address ${pid:--} ${facts:-- - -} $state"
 	done | awk '
@@ -331,8 +356,8 @@ while [ $# -gt 0 ]; do
 	esac
 done
 case $command in
-	up | status | psql | stop | start | kill | down) ;;
-	switchover | pause | resume) ;;
+	up | status | psql | stop | start | kill | down | restart | add-host) ;;
+	switchover | pause | resume | roll | rebuild) ;;
 	help | --help | -h) usage; exit 0 ;;
 	'') usage >&2; exit 1 ;;
 	*) die "There is no command \"$command\"; docker/local.sh help lists them." ;;
@@ -372,6 +397,12 @@ case $command in
 	down) command_down "$@" ;;
 	switchover) need_ha "switch-over"; command_switchover "$@" ;;
 	pause | resume) need_ha "Patroni"; command_elections "$command" "$@" ;;
+	roll) need_ha "host that another one stands in for"; command_roll "$@" ;;
+	rebuild) need_ha "Patroni"; command_rebuild "$@" ;;
+	restart | add-host)
+		! is_ha || check_ha_programs
+		command_"$(echo "$command" | tr - _)" "$@"
+		;;
 	*)
 		! is_ha || check_ha_programs
 		command_node "$command" "$@"

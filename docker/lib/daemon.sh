@@ -71,7 +71,10 @@ choose_ports()
 {
 	daemon=$1
 	shift
-	for port in $(as_server_user "$patroni_dir/bin/python" - $# <docker/ha/free_ports.py); do
+	# those of other directories, whose programs may not have started yet
+	taken=$(cat "$dir"/*/*port "$dir"/*/*/*port 2>/dev/null || true)
+	# shellcheck disable=SC2086
+	for port in $(as_server_user "$patroni_dir/bin/python" - $# $taken <docker/ha/free_ports.py); do
 		echo "$port" | as_server_user sh -c 'cat >"$1"' sh "$daemon/$1"
 		shift
 	done

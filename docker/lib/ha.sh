@@ -114,7 +114,8 @@ start_patroni()
 	fill_template docker/ha/patroni.yml.in "$node/patroni.yml" \
 		GROUP="$1" NAME="group$1-host$2" LISTEN=127.0.0.1 ADDRESS=127.0.0.1 \
 		PORT="$(cat "$node/port")" API_PORT="$(cat "$node/api_port")" \
-		NETWORK=127.0.0.1/32 DIR="$node" DATA="$node/data" BINDIR="$bindir" \
+		NETWORK=127.0.0.1/32 DIR="$node" DATA="$node/data" \
+		BINDIR="$(host_bindir "$1" "$2")" \
 		ETCD="$etcd_addresses" SYNC=$sync STRICT=$strict WATCHDOG=off \
 		CA="$dir/ca.crt" CERT="$node/server.crt" KEY="$node/server.key" \
 		PASSFILE="$dir/passfile" AUTH="$node/patroni_auth"
@@ -147,6 +148,44 @@ kill_ha_host()
 host_answers()
 {
 	[ "$(try_sql "$1/$2" postgres -c 'SELECT 1')" = 1 ]
+}
+
+# how far copies of a group's hosts are; Patroni copies standbys, if it can
+clone_progress()
+{
+	for source in $(hosts_of "$1"); do
+		try_sql "$1/$source" vecdb -c "SELECT ' (' || phase || coalesce(', ' || percent || ' %', '') || ')' FROM vecdb.clones" || true
+	done
+}
+
+# what a host's Patroni said last, and how far the copy is that it waits for
+patroni_says()
+{
+	said=$(as_server_user tail -n 50 "$(node_dir "$1" "$2")/daemon.log" 2>/dev/null |
+		sed -n 's/^[-0-9]* [0-9:,]* \(INFO\|WARNING\|ERROR\): //p' | tail -n 1)
+	case $said in
+		bootstrap\ from*) said=$said$(clone_progress "$1") ;;
+	esac
+	printf '%s\n' "$said" | head -n 1 | cut -c 1-100
+}
+
+# wait until a host answers, and say what it does meanwhile: GROUP HOST SECONDS
+await_host()
+{
+	said_before=
+	await_end=$(($(date +%s) + $3))
+	until host_answers "$1" "$2"; do
+		[ "$(date +%s)" -lt "$await_end" ] || {
+			show_log "$1" "$2"
+			die "Host $1/$2 does not answer yet; its log is $(node_dir "$1" "$2")/daemon.log."
+		}
+		says=$(patroni_says "$1" "$2")
+		if [ -n "$says" ] && [ "$says" != "$said_before" ]; then
+			said_before=$says
+			say "Host $1/$2: $says"
+		fi
+		sleep 0.5
+	done
 }
 
 has_primary()
@@ -211,7 +250,8 @@ start_haproxy()
 
 # --- all of it ---------------------------------------------------------------
 
-# so many groups of so many hosts: GROUPS HOSTS
+# so many groups of so many hosts, but groups that are there keep theirs:
+# GROUPS HOSTS
 up_ha()
 {
 	began=$(date +%s)
@@ -222,7 +262,7 @@ up_ha()
 	done
 	say "Started three etcd."
 	for number in $(seq "$1"); do
-		for index in $(seq "$2"); do
+		for index in $(seq "$(settled_hosts "$number" "$2")"); do
 			make_ha_node "$number" "$index"
 		done
 	done
@@ -245,8 +285,7 @@ up_ha()
 		join_cluster "$number"
 	done
 	for node_name in $(all_nodes); do
-		wait_for 120 host_answers "${node_name%/*}" "${node_name#*/}" ||
-			{ show_log "${node_name%/*}" "${node_name#*/}"; die "Host $node_name does not start."; }
+		await_host "${node_name%/*}" "${node_name#*/}" 120 >/dev/null
 	done
 	for number in $(all_groups); do
 		join_hosts "$number"
@@ -318,8 +357,7 @@ ha_node()
 	done
 	[ "$1" = start ] || return 0
 	for number in ${3:-$(hosts_of "$2")}; do
-		wait_for 90 host_answers "$2" "$number" ||
-			{ show_log "$2" "$number"; die "Host $2/$number does not answer yet; its log is $(node_dir "$2" "$number")/daemon.log."; }
+		await_host "$2" "$number" 90
 		say "Host $2/$number is started."
 	done
 	# a whole group has to elect first

@@ -4,6 +4,18 @@
 #
 # Set there: dir, bindir (PostgreSQL's programs), psql, scratch (a file).
 
+# The programs of a host's PostgreSQL: while hosts are upgraded one by one, it
+# can be another than the cluster's.
+host_bindir()
+{
+	host_config=$(node_dir "$1" "$2")/pg_config
+	if [ -e "$host_config" ]; then
+		"$(cat "$host_config")" --bindir
+	else
+		echo "$bindir"
+	fi
+}
+
 # --- processes ---------------------------------------------------------------
 
 # The pid of a node's postmaster, or nothing.  A process counts only if the
@@ -47,7 +59,7 @@ start_node()
 		# libpq in the server looks for certificates below HOME, which the
 		# servers' user may not be able to enter
 		if (cd "$node/data" && as_server_user env HOME="$dir" \
-			"$bindir/pg_ctl" -D "$node/data" -s -w -t 60 -l "$node/log" -o "-p $port" start >/dev/null 2>&1); then
+			"$(host_bindir "$1" "$2")/pg_ctl" -D "$node/data" -s -w -t 60 -l "$node/log" -o "-p $port" start >/dev/null 2>&1); then
 			as_server_user sh -c 'echo "$1" >"$2"' sh "$port" "$node/port"
 			return 0
 		fi

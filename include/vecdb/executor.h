@@ -36,6 +36,15 @@ extern uint64 vdb_executor_copy_from(ParseState *pstate, CopyStmt *stmt);
 extern CopyStmt *vdb_executor_copy_to_query(const CopyStmt *stmt);
 
 /*
+ * vdb_executor_type_is_binary -- do values of a type travel in binary form?
+ *
+ * Not if it differs from node to node, nor in a session whose client has
+ * another encoding than the database: send functions convert to that.  Output
+ * functions do not, so text is always in the encoding of the database.
+ */
+extern bool vdb_executor_type_is_binary(Oid type);
+
+/*
  * vdb_executor_run_local -- execute a statement in local mode, in this process
  *
  * Returns the rows processed.

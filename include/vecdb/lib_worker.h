@@ -43,14 +43,16 @@ extern BackgroundWorkerHandle *vdb_worker_start(const char *function,
  * vdb_worker_begin -- what a worker does first
  *
  * A daemon (InvalidOid) ends when ShutdownRequestPending says so, between its
- * turns; a worker in a database as a session does, at the next interrupt.
+ * turns; a worker in a database as a session does, at the next interrupt.  Its
+ * search_path is pg_catalog.
  */
 extern void vdb_worker_begin(Oid database);
 
 /*
  * vdb_worker_sleep -- wait until the latch is set, or for some milliseconds
  *
- * -1 waits for the latch alone.  Takes in a changed configuration.
+ * -1 waits for the latch alone.  Returns at once when a daemon is to end.  Takes
+ * in a changed configuration.
  */
 extern void vdb_worker_sleep(long timeout_ms);
 

@@ -145,8 +145,9 @@ typedef struct VdbAnswer
  * As the role that nodes log in as; hosts that did not answer lately are tried
  * as well.  Returns whether that succeeded.  That a group cannot be reached, or
  * reports an error, is told in the answer and not thrown; that no host can be
- * reached is ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION.  No answer
- * within timeout_ms is an ERROR; 0 waits for as long as it takes.
+ * reached is ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION.  So is that
+ * it has not answered within timeout_ms after that; it may do yet what it was
+ * asked for.
  */
 extern bool vdb_remote_ask(int group, const char *sql, int timeout_ms,
 						   VdbAnswer *answer);

@@ -17,7 +17,6 @@
 
 #include "postgres.h"
 
-#include "access/xlogdefs.h"
 #include "lib/stringinfo.h"
 
 #include "vecdb/catalog.h"
@@ -36,19 +35,5 @@ extern void vdb_replication_init(void);
 extern int	vdb_replication_order_hosts(int group, VdbHost *hosts,
 										int *numbers, int count,
 										StringInfo refused);
-
-/*
- * vdb_replication_saw -- a host of a group said that it is on this timeline
- *
- * Returns the highest that was seen; a primary on a lower one is outdated.
- */
-extern TimeLineID vdb_replication_saw(int group, TimeLineID timeline);
-
-/*
- * vdb_replication_is_fenced -- is this node a primary that has a successor?
- *
- * It has been told of a higher timeline of its group than its own.
- */
-extern bool vdb_replication_is_fenced(void);
 
 #endif							/* VECDB_REPLICATION_H */

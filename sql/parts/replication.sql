@@ -26,6 +26,21 @@ REVOKE ALL ON FUNCTION vecdb.node_state(integer[], integer[]) FROM PUBLIC;
 COMMENT ON FUNCTION vecdb.node_state(integer[], integer[]) IS
 	'what this node says of itself to other nodes, which tell it the timelines of groups that they have seen';
 
+CREATE FUNCTION vecdb.hold_group(group_id integer, milliseconds integer)
+	RETURNS void
+	AS 'MODULE_PATHNAME', 'vecdb_hold_group'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vecdb.hold_group(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.hold_group(integer, integer) IS
+	'other nodes say that requests to a group are to wait for that long, as its leader is changed; 0: no more';
+
+CREATE FUNCTION vecdb.await_standbys(timeout integer) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'vecdb_await_standbys'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION vecdb.await_standbys(integer) FROM PUBLIC;
+COMMENT ON FUNCTION vecdb.await_standbys(integer) IS
+	'whether the synchronous standbys of this primary have what it has written; waits for it for so many milliseconds';
+
 CREATE FUNCTION vecdb.has_prober() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'vecdb_has_prober'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
@@ -375,3 +390,29 @@ CREATE FUNCTION vecdb.ready() RETURNS boolean
 	SET search_path = pg_catalog, pg_temp SET jit = off;
 COMMENT ON FUNCTION vecdb.ready() IS
 	'whether this server does what it promises: it is no outdated primary, and its group has a leader and the standbys that commits wait for';
+
+CREATE VIEW vecdb.clones AS
+	SELECT a.client_addr AS address, a.application_name, p.phase,
+		p.backup_streamed AS copied, p.backup_total AS total,
+		round(100.0 * p.backup_streamed / nullif(p.backup_total, 0), 1)
+			AS percent,
+		p.tablespaces_streamed AS tablespaces_copied, p.tablespaces_total,
+		a.backend_start AS began
+	FROM pg_stat_progress_basebackup p
+		LEFT JOIN pg_stat_activity a USING (pid);
+COMMENT ON VIEW vecdb.clones IS
+	'copies of this server that are being made: of new hosts of its group, hosts that are rebuilt, and backups';
+COMMENT ON COLUMN vecdb.clones.address IS
+	'where to, to members of pg_monitor; null: by a Unix socket';
+COMMENT ON COLUMN vecdb.clones.application_name IS
+	'what the program that receives it calls itself';
+COMMENT ON COLUMN vecdb.clones.phase IS
+	'as in pg_stat_progress_basebackup; it begins with a checkpoint, and ends with WAL';
+COMMENT ON COLUMN vecdb.clones.copied IS 'bytes';
+COMMENT ON COLUMN vecdb.clones.total IS
+	'bytes, estimated; null while that is being done';
+COMMENT ON COLUMN vecdb.clones.percent IS 'of these bytes';
+COMMENT ON COLUMN vecdb.clones.tablespaces_copied IS 'how many are copied';
+COMMENT ON COLUMN vecdb.clones.tablespaces_total IS 'of so many';
+COMMENT ON COLUMN vecdb.clones.began IS 'when the copy was asked for';
+GRANT SELECT ON vecdb.clones TO PUBLIC;

@@ -28,6 +28,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -60,8 +61,13 @@ typedef struct VdbShardFunction
 	uint64		read_at;		/* custom: of function_changes */
 } VdbShardFunction;
 
-/* The number of times that any function may have been dropped or replaced */
+/*
+ * The number of times that a shard function may have been dropped or replaced,
+ * and the hash values by which those that were looked up are told apart from
+ * other functions
+ */
 static uint64 function_changes = 0;
+static List *function_hashes = NIL;
 
 static void prepare(const VdbTable *table);
 static void prepare_hash(const VdbTable *table, VdbShardFunction *function);
@@ -69,6 +75,7 @@ static void prepare_values(const VdbTable *table, VdbShardFunction *function);
 static void add_ranges(const VdbTable *table, VdbShardFunction *function);
 static void add_lists(const VdbTable *table, VdbShardFunction *function);
 static void prepare_custom(const VdbTable *table, VdbShardFunction *function);
+static void watch_function(Oid proc);
 static void note_function(Datum arg, int cache, uint32 hash);
 static int	find_hash(const VdbTable *table, const Datum *values);
 static int	find_value(const VdbTable *table, Datum key);
@@ -304,19 +311,12 @@ vdb_catalog_fix_settings(void)
 static void
 prepare_custom(const VdbTable *table, VdbShardFunction *function)
 {
-	static bool registered = false;
 	Oid			proc;
 	Oid		   *types;
 	int			type_count;
 	bool		fits;
 
-	if (!registered)
-	{
-		CacheRegisterSyscacheCallback(PROCOID, note_function, (Datum) 0);
-		registered = true;
-	}
 	function->read_at = function_changes;
-
 	if (function->custom == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -325,6 +325,7 @@ prepare_custom(const VdbTable *table, VdbShardFunction *function)
 				 errhint("Correct shard_function in vecdb.catalog_table on all groups.")));
 	proc = DatumGetObjectId(DirectFunctionCall1(regprocedurein,
 												CStringGetDatum(function->custom)));
+	watch_function(proc);
 	(void) get_func_signature(proc, &types, &type_count);
 	fits = type_count == table->key_count && !get_func_retset(proc) &&
 		get_func_rettype(proc) == INT4OID;
@@ -339,10 +340,34 @@ prepare_custom(const VdbTable *table, VdbShardFunction *function)
 	fmgr_info_cxt(proc, &function->procs[0], function->context);
 }
 
+/*
+ * watch_function -- see to it that function_changes counts its changes
+ *
+ * Whoever calls this looks at the function afterwards.
+ */
+static void
+watch_function(Oid proc)
+{
+	static bool registered = false;
+	uint32		hash = GetSysCacheHashValue1(PROCOID,
+											 ObjectIdGetDatum(proc));
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	if (!registered)
+	{
+		CacheRegisterSyscacheCallback(PROCOID, note_function, (Datum) 0);
+		registered = true;
+	}
+	function_hashes = list_append_unique_int(function_hashes, (int) hash);
+	MemoryContextSwitchTo(old);
+}
+
+/* A function has changed, or all may have if "hash" is 0. */
 static void
 note_function(Datum arg, int cache, uint32 hash)
 {
-	function_changes++;
+	if (hash == 0 || list_member_int(function_hashes, (int) hash))
+		function_changes++;
 }
 
 static int

@@ -18,9 +18,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 #include "utils/uuid.h"
 
 #include "vecdb/remote.h"
@@ -28,13 +26,22 @@
 
 VDB_FUNCTION(vecdb_add_group);
 
+/* A node that becomes a group */
+typedef struct Newcomer
+{
+	const char *host;
+	int			port;
+	int			group;
+} Newcomer;
+
 static void refuse_member(const char *host, int port, const VdbPeer *peer);
 static void refuse_known_server(const char *host, int port,
 								const VdbPeer *peer);
 static void claim(const char *host, int port, int group);
 static char *clash_checks(void);
 static bool unclaim(const char *host, int port);
-static void join(const char *host, int port, int group);
+static void join(Newcomer *newcomer);
+static void become_member(void *arg);
 static void add_rows(const char *host, int port, int group);
 static void copy_catalog(int group);
 static void copy_tables(int group);
@@ -50,6 +57,7 @@ vecdb_add_group(PG_FUNCTION_ARGS)
 	int			port = PG_GETARG_INT32(1);
 	VdbPeer    *peer;
 	int			group;
+	Newcomer	newcomer;
 	DdlUser		user;
 
 	ddl_need_superuser();
@@ -74,7 +82,10 @@ vecdb_add_group(PG_FUNCTION_ARGS)
 				 errdetail("Numbers are not used twice; the last is %d.",
 						   VDB_MAX_GROUPS)));
 	claim(host, port, group);
-	join(host, port, group);
+	newcomer.host = host;
+	newcomer.port = port;
+	newcomer.group = group;
+	join(&newcomer);
 	ddl_become_user(&user);
 	PG_RETURN_INT32(group);
 }
@@ -146,8 +157,11 @@ claim(const char *host, int port, int group)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfo(&text, "%sCREATE EXTENSION IF NOT EXISTS vecdb;",
-					 clash_checks());
+	appendStringInfo(&text, "%sCREATE EXTENSION IF NOT EXISTS vecdb SCHEMA %s;",
+					 clash_checks(),
+					 ddl_value("SELECT quote_ident(nspname) FROM pg_namespace n,"
+							   " pg_extension WHERE n.oid = extnamespace"
+							   " AND extname = 'vecdb'"));
 	ddl_catalog_deletes(&statements);
 	foreach(cell, statements)
 		appendStringInfo(&text, "%s;", (char *) lfirst(cell));
@@ -217,40 +231,30 @@ unclaim(const char *host, int port)
  * back.
  */
 static void
-join(const char *host, int port, int group)
+join(Newcomer *newcomer)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *error = ddl_try(become_member, newcomer);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		ddl_lock_references();
-		add_rows(host, port, group);
-		copy_catalog(group);
-		copy_tables(group);
-		ddl_grow_epoch();
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+	if (error == NULL)
+		return;
+	if (!unclaim(newcomer->host, newcomer->port) && error->hint == NULL)
+		error->hint = psprintf("Host \"%s:%d\" remains marked as group %d; add it again, or call vecdb.drop_cluster() there.",
+							   newcomer->host, newcomer->port,
+							   newcomer->group);
+	ReThrowError(error);
+}
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (!unclaim(host, port) && error->hint == NULL)
-			error->hint = psprintf("Host \"%s:%d\" remains marked as group %d; add it again, or call vecdb.drop_cluster() there.",
-								   host, port, group);
-		ReThrowError(error);
-	}
-	PG_END_TRY();
+/* What is done in a subtransaction, for ddl_try() */
+static void
+become_member(void *arg)
+{
+	const Newcomer *newcomer = arg;
+
+	ddl_lock_references();
+	add_rows(newcomer->host, newcomer->port, newcomer->group);
+	copy_catalog(newcomer->group);
+	copy_tables(newcomer->group);
+	ddl_grow_epoch();
 }
 
 /*

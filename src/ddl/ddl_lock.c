@@ -19,15 +19,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -37,7 +34,15 @@
 #define FIRST_PATIENCE	200
 #define MOST_PATIENCE	5000
 
-static bool try_lock(const char *sql, int patience, bool last);
+/* An attempt to lock tables in all groups */
+typedef struct LockAttempt
+{
+	const char *sql;
+	int			patience;		/* milliseconds */
+} LockAttempt;
+
+static bool try_lock(LockAttempt *attempt, bool last);
+static void attempt_lock(void *arg);
 static void rest(int most);
 
 const char *
@@ -76,6 +81,7 @@ ddl_lock_everywhere(List *relids, LOCKMODE mode)
 	for (int patience = FIRST_PATIENCE;;
 		 patience = Min(2 * patience, MOST_PATIENCE))
 	{
+		LockAttempt attempt;
 		bool		last = false;
 
 		if (limit > 0)
@@ -87,7 +93,9 @@ ddl_lock_everywhere(List *relids, LOCKMODE mode)
 			last = left <= patience;
 			patience = Max(Min(patience, left), 1);
 		}
-		if (try_lock(sql.data, patience, last))
+		attempt.sql = sql.data;
+		attempt.patience = patience;
+		if (try_lock(&attempt, last))
 			break;
 		rest(patience);
 	}
@@ -100,44 +108,32 @@ ddl_lock_everywhere(List *relids, LOCKMODE mode)
  * an ERROR.
  */
 static bool
-try_lock(const char *sql, int patience, bool last)
+try_lock(LockAttempt *attempt, bool last)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
+	ErrorData  *error = ddl_try(attempt_lock, attempt);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		DdlUser		user;
+	if (error == NULL)
+		return true;
+	if (last || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+				 error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
+}
 
-		ddl_become_superuser(&user);
-		(void) set_config_option("lock_timeout", psprintf("%d", patience),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
-		ddl_everywhere(sql);
-		ddl_become_user(&user);
-		ReleaseCurrentSubTransaction();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+/* What is done in a subtransaction, for ddl_try() */
+static void
+attempt_lock(void *arg)
+{
+	const LockAttempt *attempt = arg;
+	DdlUser		user;
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (last || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-					 error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return done;
+	ddl_become_superuser(&user);
+	(void) set_config_option("lock_timeout",
+							 psprintf("%d", attempt->patience), PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	ddl_everywhere(attempt->sql);
+	ddl_become_user(&user);
 }
 
 /*

@@ -4,8 +4,10 @@
  *	  The rows of a table go to other groups, or come back.
  *
  * Rows are sent as the data of COPY: in binary form if all columns have one
- * that means the same on each node, as text otherwise.  No trigger fires and
- * no policy is asked, since no row is new: it only changes its place.
+ * that means the same on each node, as text otherwise, and back as text.  Text
+ * is in the encoding of the database, whatever the client's, and in formats
+ * that lose nothing.  No trigger fires and no policy is asked, since no row is
+ * new: it only changes its place.
  *
  * The caller holds a lock on the table that keeps writers out.
  *
@@ -19,7 +21,6 @@
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "commands/copy.h"
 #include "commands/progress.h"
 #include "executor/executor.h"
@@ -33,14 +34,13 @@
 #include "port/pg_bswap.h"
 #include "utils/backend_progress.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
+#include "vecdb/executor.h"
 #include "vecdb/remote.h"
 #include "ddl_private.h"
 
@@ -83,7 +83,7 @@ typedef struct RowSource
 static RowSource *source = NULL;
 
 static void make_format(RowFormat *format, Relation rel);
-static bool is_portable(Oid type);
+static void choose_text(void);
 static char *column_list(const RowFormat *format);
 static RowStream *open_streams(const RowFormat *format, int *groups,
 							   int count);
@@ -121,7 +121,7 @@ make_format(RowFormat *format, Relation rel)
 		if (column->attisdropped || column->attgenerated != '\0')
 			continue;
 		format->columns[format->count++] = column->attnum;
-		format->binary &= is_portable(column->atttypid);
+		format->binary &= vdb_executor_type_is_binary(column->atttypid);
 	}
 	for (int i = 0; i < format->count; i++)
 	{
@@ -139,61 +139,33 @@ make_format(RowFormat *format, Relation rel)
 	format->command = psprintf("COPY %s (%s) FROM STDIN%s",
 							   ddl_table_name(RelationGetRelid(rel)),
 							   column_list(format),
-							   format->binary ? " WITH (FORMAT binary)" : "");
+							   format->binary ? " (FORMAT binary)" :
+							   psprintf(" (ENCODING '%s')",
+										GetDatabaseEncodingName()));
 	format->row_context = AllocSetContextCreate(CurrentMemoryContext,
 												"vecdb rows to send",
 												ALLOCSET_DEFAULT_SIZES);
 }
 
 /*
- * is_portable -- does a type's binary form mean the same on each node?
+ * choose_text -- how values are printed, here and in other groups
  *
- * Not if it contains OIDs of what users made: arrays and records of their
- * types do, and the types that stand for objects.
+ * Until ddl_become_user(), or for as long as the caller says otherwise.  These
+ * settings travel with what is sent.
  */
-static bool
-is_portable(Oid type)
+static void
+choose_text(void)
 {
-	HeapTuple	tuple;
-	Form_pg_type form;
-	bool		portable;
+	static const char *const settings[][2] = {
+		{"DateStyle", "ISO, YMD"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"}
+	};
 
-	type = getBaseType(type);
-	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	form = (Form_pg_type) GETSTRUCT(tuple);
-	portable = OidIsValid(form->typsend) && OidIsValid(form->typreceive);
-	if (form->typtype == TYPTYPE_COMPOSITE ||
-		form->typtype == TYPTYPE_PSEUDO)
-		portable = false;
-	if (type >= FirstNormalObjectId &&
-		(form->typtype == TYPTYPE_RANGE ||
-		 form->typtype == TYPTYPE_MULTIRANGE ||
-		 form->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER))
-		portable = false;
-	ReleaseSysCache(tuple);
-
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGCOLLATIONOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-			return false;
-		default:
-			break;
-	}
-	if (portable && OidIsValid(get_element_type(type)))
-		return is_portable(get_element_type(type));
-	return portable;
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
 }
 
 static char *
@@ -255,6 +227,7 @@ send_rows(Relation rel, const VdbTable *table, int *groups, int count)
 	if (count == 0)
 		return 0;
 	ddl_become_owner(&user, RelationGetRelid(rel));
+	choose_text();
 	if (table != NULL)
 		(void) GetCurrentCommandId(true);
 	make_format(&format, rel);
@@ -462,8 +435,10 @@ ddl_fetch_rows(Relation rel)
 	RowSource	rows = {0};
 	VdbStatement statement = {.writes = true,.once = true};
 	uint64		count = 0;
+	int			settings = NewGUCNestLevel();
 	DdlUser		user;
 
+	choose_text();
 	make_format(&format, rel);
 	statement.sql = psprintf("SELECT %s FROM ONLY %s", column_list(&format),
 							 ddl_table_name(RelationGetRelid(rel)));
@@ -494,6 +469,7 @@ ddl_fetch_rows(Relation rel)
 	ddl_become_user(&user);
 	for (int i = 0; i < rows.request_count; i++)
 		vdb_remote_close(rows.requests[i]);
+	AtEOXact_GUC(true, settings);
 	CommandCounterIncrement();
 	return count;
 }

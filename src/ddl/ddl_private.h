@@ -113,6 +113,14 @@ extern void ddl_become_owner(DdlUser *saved, Oid relid);
 /* ddl_local -- execute a statement in this group; returns rows processed */
 extern uint64 ddl_local(const char *sql);
 
+/*
+ * ddl_try -- do some work in a subtransaction
+ *
+ * Returns NULL, or the error that it ended with when all that it has done is
+ * rolled back; in the current memory context.
+ */
+extern ErrorData *ddl_try(void (*work) (void *), void *arg);
+
 /* ddl_everywhere -- execute a statement in this group and in all others */
 extern void ddl_everywhere(const char *sql);
 

@@ -62,7 +62,8 @@ static int	narrowest_type(Oid relid, Oid sequence, Oid sequence_type);
 static bool is_part(int64 low, int64 high, int64 width, int groups);
 static void find_part(Oid relid, Oid sequence, int group, SequencePart *part);
 static bool is_divided(Oid sequence);
-static int64 part_width(int bytes, int *groups);
+static FormData_pg_sequence read_sequence(Oid sequence);
+static int64 part_width(int bytes, int *groups, int64 *limit);
 static void read_position(Oid sequence, int64 increment, int64 *next);
 static List *other_sequences(Oid relid);
 
@@ -127,23 +128,15 @@ is_part(int64 low, int64 high, int64 width, int groups)
 static void
 find_part(Oid relid, Oid sequence, int group, SequencePart *part)
 {
-	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
-	FormData_pg_sequence form;
+	FormData_pg_sequence form = read_sequence(sequence);
 	int			bytes;
 	int			groups;
 	int64		limit;
 	int64		width;
 	bool		divided;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for sequence %u", sequence);
-	form = *(Form_pg_sequence) GETSTRUCT(tuple);
-	ReleaseSysCache(tuple);
-
 	bytes = narrowest_type(relid, sequence, form.seqtypid);
-	width = part_width(bytes, &groups);
-	limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ? PG_INT32_MAX :
-		PG_INT64_MAX;
+	width = part_width(bytes, &groups, &limit);
 	divided = is_part(form.seqmin, form.seqmax, width, groups);
 
 	if (form.seqincrement < 0 ||
@@ -207,19 +200,14 @@ ddl_check_sequences(Oid relid)
 static bool
 is_divided(Oid sequence)
 {
-	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
-	FormData_pg_sequence form;
-	int64		width;
+	FormData_pg_sequence form = read_sequence(sequence);
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for sequence %u", sequence);
-	form = *(Form_pg_sequence) GETSTRUCT(tuple);
-	ReleaseSysCache(tuple);
 	for (int bytes = 2; bytes <= 8; bytes *= 2)
 	{
 		int			groups;
+		int64		limit;
+		int64		width = part_width(bytes, &groups, &limit);
 
-		width = part_width(bytes, &groups);
 		if (is_part(form.seqmin, form.seqmax, width, groups) &&
 			(form.seqmin - 1) / width + 1 ==
 			vdb_catalog_cluster()->local_group)
@@ -228,18 +216,31 @@ is_divided(Oid sequence)
 	return false;
 }
 
+/* The row of pg_sequence */
+static FormData_pg_sequence
+read_sequence(Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+	FormData_pg_sequence form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", sequence);
+	form = *(Form_pg_sequence) GETSTRUCT(tuple);
+	ReleaseSysCache(tuple);
+	return form;
+}
+
 /*
- * part_width -- how many values each group gets, and how many groups can get
- * a part, of a sequence of so many bytes
+ * part_width -- how many values each group gets, how many groups can get a
+ * part, and what the highest value is, of a sequence of so many bytes
  */
 static int64
-part_width(int bytes, int *groups)
+part_width(int bytes, int *groups, int64 *limit)
 {
-	int64		limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ?
-	PG_INT32_MAX : PG_INT64_MAX;
-
 	*groups = bytes == 2 ? 8 : bytes == 4 ? 32 : VDB_MAX_GROUPS;
-	return limit / *groups;
+	*limit = bytes == 2 ? PG_INT16_MAX : bytes == 4 ? PG_INT32_MAX :
+		PG_INT64_MAX;
+	return *limit / *groups;
 }
 
 /*

@@ -36,7 +36,11 @@ static void put_row(ReturnSetInfo *rsinfo, const DeadlockWait *wait);
 
 VDB_FUNCTION(vecdb_show_lock_waits);
 
-/* deadlock_report_query -- what a group is asked */
+/*
+ * deadlock_report_query -- what a group is asked
+ *
+ * Also in sessions of users, hence the operators.
+ */
 const char *
 deadlock_report_query(void)
 {
@@ -45,13 +49,15 @@ deadlock_report_query(void)
 		" p.gid, w.mode, w.object, w.relation"
 		" FROM vecdb.local_lock_waits() w"
 		" LEFT JOIN pg_catalog.pg_prepared_xacts p"
-		" ON p.transaction = w.blocker_xid"
+		" ON p.transaction OPERATOR(pg_catalog.=) w.blocker_xid"
 		" UNION ALL"
 		" SELECT 's', s.pid, s.group_id,"
-		" (extract(epoch FROM a.xact_start) * 1000000)::pg_catalog.int8,"
+		" (extract(epoch FROM a.xact_start)"
+		"  OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8,"
 		" s.session_pid, a.backend_xid::pg_catalog.text, NULL, NULL, NULL"
 		" FROM vecdb.local_sessions() s"
-		" JOIN pg_catalog.pg_stat_activity a ON a.pid = s.pid";
+		" JOIN pg_catalog.pg_stat_activity a"
+		" ON a.pid OPERATOR(pg_catalog.=) s.pid";
 }
 
 /* deadlock_report_add_here -- ask our own group */

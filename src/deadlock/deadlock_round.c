@@ -119,39 +119,24 @@ list_groups(int *local)
 /*
  * Ask another group; false if that did not work
  *
- * In a transaction of its own, since an error must not keep us from asking
- * the next one.
+ * In a transaction of its own, which shows the catalog as it is now.
  */
 static bool
 ask(int group, const char *sql, PGresult **rows)
 {
 	MemoryContext context = CurrentMemoryContext;
 	VdbAnswer	answer;
-	volatile bool answered = false;
+	bool		answered;
 
 	StartTransactionCommand();
-	PG_TRY();
-	{
-		answered = vdb_remote_ask(group, sql, ANSWER_MS, &answer);
-		if (answered)
-			*rows = answer.rows;
-		else
-			ereport(DEBUG1,
-					(errmsg("group %d could not be asked for its waits", group),
-					 errdetail_internal("%s", answer.why)));
-		CommitTransactionCommand();
-	}
-	PG_CATCH();
-	{
-		/* we were asked to end, or the group did not answer */
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		RESUME_INTERRUPTS();
-		CHECK_FOR_INTERRUPTS();
-	}
-	PG_END_TRY();
+	answered = vdb_remote_ask(group, sql, ANSWER_MS, &answer);
+	if (answered)
+		*rows = answer.rows;
+	else
+		ereport(DEBUG1,
+				(errmsg("group %d could not be asked for its waits", group),
+				 errdetail_internal("%s", answer.why)));
+	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	return answered;
 }

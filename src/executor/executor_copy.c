@@ -338,7 +338,7 @@ prepare_columns(CopyRun *run)
 		if (attribute->attisdropped || attribute->attgenerated)
 			continue;
 		run->columns[run->column_count++] = attribute->attnum;
-		if (!executor_type_is_binary(attribute->atttypid))
+		if (!vdb_executor_type_is_binary(attribute->atttypid))
 			run->binary = false;
 	}
 	for (int i = 0; i < run->column_count; i++)

@@ -180,13 +180,17 @@ fanout_recheck(ScanState *node, TupleTableSlot *slot)
  * for values of other nodes?  Then other groups have to begin before this
  * transaction writes there.  Where rows are locked the cursor shows what it
  * locks, as it is then.
+ *
+ * What the node waits for includes subqueries that are its own (initPlan):
+ * PostgreSQL makes them ready only after BeginCustomScan, and extParam leaves
+ * them out.
  */
 static bool
 is_declared_now(CustomScanState *node)
 {
 	return ActivePortal && ActivePortal->name[0] != '\0' &&
 		ActivePortal->status == PORTAL_DEFINED &&
-		bms_is_empty(node->ss.ps.plan->extParam) &&
+		bms_is_empty(node->ss.ps.plan->allParam) &&
 		!((ExecutorFanout *) node)->plan->writes;
 }
 

@@ -26,16 +26,15 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "vecdb/executor.h"
 #include "executor_private.h"
 
 static Datum receive_value(const ExecutorColumns *columns, int column,
 						   char *data, int length);
 
-/*
- * executor_type_is_binary -- do values of a type travel in binary form?
- */
+/* vdb_executor_type_is_binary -- see vecdb/executor.h */
 bool
-executor_type_is_binary(Oid type)
+vdb_executor_type_is_binary(Oid type)
 {
 	HeapTuple	tuple;
 	Form_pg_type form;
@@ -59,7 +58,7 @@ executor_type_is_binary(Oid type)
 		result = false;
 	else if (OidIsValid(form->typelem) && form->typlen == -1 &&
 			 (form->typelem >= FirstNormalObjectId ||
-			  !executor_type_is_binary(form->typelem)))
+			  !vdb_executor_type_is_binary(form->typelem)))
 		result = false;
 	else if (type == RECORDARRAYOID)
 		result = false;
@@ -105,7 +104,7 @@ executor_params_create(List *exprs, int count, PlanState *parent)
 		bool		varlena;
 
 		params->types[i] = exprType((Node *) lfirst(cell));
-		params->formats[i] = executor_type_is_binary(params->types[i]) ? 1 : 0;
+		params->formats[i] = vdb_executor_type_is_binary(params->types[i]) ? 1 : 0;
 		if (i >= count)
 			continue;
 		if (params->formats[i])
@@ -194,7 +193,7 @@ executor_columns_create(TupleDesc desc)
 	columns->binary = true;
 	for (int i = 0; i < desc->natts && columns->binary; i++)
 		columns->binary =
-			executor_type_is_binary(TupleDescAttr(desc, i)->atttypid);
+			vdb_executor_type_is_binary(TupleDescAttr(desc, i)->atttypid);
 
 	columns->input = palloc(desc->natts * sizeof(FmgrInfo));
 	columns->ioparams = palloc(desc->natts * sizeof(Oid));

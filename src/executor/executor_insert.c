@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "vecdb/executor.h"
 #include "vecdb/planner_write.h"
 #include "executor_write.h"
 
@@ -154,7 +155,7 @@ prepare_columns(WriteState *state, TupleDesc desc)
 		bool		varlena;
 
 		state->types[i] = type;
-		state->formats[i] = executor_type_is_binary(type) ? 1 : 0;
+		state->formats[i] = vdb_executor_type_is_binary(type) ? 1 : 0;
 		if (state->formats[i])
 			getTypeBinaryOutputInfo(type, &function, &varlena);
 		else

@@ -177,7 +177,12 @@ executor_writer_execute(ExecutorWriter *writer, ExecutorBatch *batch)
 	MemoryContextDelete(batch->context);
 }
 
-/* The share itself, in the batch's context */
+/*
+ * The share itself, in the batch's context
+ *
+ * Local mode is entered once for all rows: whoever leaves it has the plans of
+ * triggers thrown away.
+ */
 static void
 run_here(ExecutorWriter *writer, ExecutorBatch *batch,
 		 const ExecutorParams *params)
@@ -185,6 +190,7 @@ run_here(ExecutorWriter *writer, ExecutorBatch *batch,
 	ExecutorLocal *local;
 	TupleTableSlot *slot;
 
+	vdb_catalog_enter_local();
 	local = batch->once ?
 		executor_local_open_once(writer->role, batch->sql, params) :
 		executor_local_open_as(writer->role, batch->sql, params, true);
@@ -198,6 +204,7 @@ run_here(ExecutorWriter *writer, ExecutorBatch *batch,
 	if (batch->counts)
 		writer->affected += executor_local_affected(local);
 	executor_local_close(local);
+	vdb_catalog_leave_local();
 }
 
 /*

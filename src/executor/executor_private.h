@@ -45,7 +45,6 @@ typedef struct ExecutorParams
 	int		   *lengths;
 } ExecutorParams;
 
-extern bool executor_type_is_binary(Oid type);
 extern ExecutorParams *executor_params_create(List *exprs, int count,
 											  PlanState *parent);
 extern void executor_params_evaluate(ExecutorParams *params,

@@ -85,6 +85,8 @@ vdb_worker_begin(Oid database)
 	pqsignal(SIGTERM,
 			 OidIsValid(database) ? die : SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
+	/* as superuser: whatever the database says, no operators of users */
+	SetConfigOption("search_path", "pg_catalog", PGC_SUSET, PGC_S_OVERRIDE);
 	if (OidIsValid(database))
 		BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	else
@@ -95,10 +97,12 @@ vdb_worker_begin(Oid database)
 void
 vdb_worker_sleep(long timeout_ms)
 {
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
-					 (timeout_ms >= 0 ? WL_TIMEOUT : 0),
-					 timeout_ms, PG_WAIT_EXTENSION);
+	/* who waits for a worker to start or end takes the latch for its own */
+	if (!ShutdownRequestPending)
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
+						 (timeout_ms >= 0 ? WL_TIMEOUT : 0),
+						 timeout_ms, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 	vdb_worker_reload();

@@ -213,16 +213,11 @@ is_key_of(MergeAction *action, PlannerPlace *source, PlannerReader *reader,
 	{
 		TargetEntry *entry = get_tle_by_resno(action->targetList,
 											  table->keys[i]);
-		const PlannerPlace *where = source;
-		Var		   *var = entry ?
-		planner_find_variable((Node *) entry->expr, &where) : NULL;
 		PlannerColumn column;
 
-		if (var == NULL)
+		if (entry == NULL ||
+			!planner_find_column((Node *) entry->expr, source, &column))
 			return false;
-		column.query = where->query;
-		column.entry = var->varno;
-		column.attno = var->varattno;
 		if (planner_class(classes, column) !=
 			planner_class(classes, planner_key(reader, from->keys[i])))
 			return false;
@@ -425,15 +420,10 @@ is_written_key(Node *node, const PlannerPlace *place)
 {
 	const VdbTable *table = vdb_catalog_table(place->written->relid);
 	PlannerClasses *classes = planner_make_classes(place->around);
-	const PlannerPlace *where = place;
-	Var		   *var = planner_find_variable(node, &where);
 	PlannerColumn column;
 
-	if (var == NULL)
+	if (!planner_find_column(node, place, &column))
 		return false;
-	column.query = where->query;
-	column.entry = var->varno;
-	column.attno = var->varattno;
 	for (int i = 0; i < table->key_count; i++)
 	{
 		if (planner_class(classes, column) ==

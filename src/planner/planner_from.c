@@ -35,6 +35,7 @@ static bool can_join(JoinType type, PlannerPlace *left, PlannerPlace *right,
 static List *list_entries(Node *node, Query *query);
 static List *list_equalities(List *facts, Node *quals,
 							 const PlannerPlace *place);
+static Var *find_variable(Node *node, const PlannerPlace **place);
 static PlannerColumn column_of(const PlannerPlace *place, int entry,
 							   AttrNumber attno);
 static bool are_together(List *readers, PlannerReader *with, List *facts);
@@ -159,14 +160,12 @@ scan_subquery(int index, PlannerPlace *place)
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		const PlannerPlace *where = &inner;
-		Var		   *var = planner_find_variable((Node *) entry->expr, &where);
+		PlannerColumn column;
 
-		if (var && !entry->resjunk)
+		if (!entry->resjunk &&
+			planner_find_column((Node *) entry->expr, &inner, &column))
 			place->facts =
-				planner_add_equality(place->facts,
-									 column_of(where, var->varno,
-											   var->varattno),
+				planner_add_equality(place->facts, column,
 									 column_of(place, index, entry->resno),
 									 true);
 	}
@@ -354,8 +353,8 @@ list_equalities(List *facts, Node *quals, const PlannerPlace *place)
 	}
 	if (!IsA(clause, OpExpr) || list_length(clause->args) != 2)
 		return facts;
-	left = planner_find_variable(linitial(clause->args), &left_place);
-	right = planner_find_variable(lsecond(clause->args), &right_place);
+	left = find_variable(linitial(clause->args), &left_place);
+	right = find_variable(lsecond(clause->args), &right_place);
 	if (left == NULL || right == NULL ||
 		!planner_is_equality(clause->opno, clause->inputcollid,
 							 left->vartype) ||
@@ -370,13 +369,25 @@ list_equalities(List *facts, Node *quals, const PlannerPlace *place)
 								false);
 }
 
+/* planner_find_column -- is an expression a column, and which one? */
+bool
+planner_find_column(Node *node, const PlannerPlace *place,
+					PlannerColumn *column)
+{
+	Var		   *var = find_variable(node, &place);
+
+	if (var == NULL)
+		return false;
+	*column = column_of(place, var->varno, var->varattno);
+	return true;
+}
+
 /*
- * planner_find_variable -- the column that an expression is, or NULL
- *
- * *place is set to that of the query which has it.
+ * The column that an expression is, or NULL; *place is set to that of the
+ * query which has it.
  */
-Var *
-planner_find_variable(Node *node, const PlannerPlace **place)
+static Var *
+find_variable(Node *node, const PlannerPlace **place)
 {
 	for (;;)
 	{

@@ -86,16 +86,8 @@ make_check(const VdbTable *table, int target)
 											false, true));
 
 	for (int i = 0; i < table->key_count; i++)
-	{
-		Oid			type;
-		int32		typmod;
-		Oid			collation;
-
-		get_atttypetypmodcoll(table->relid, table->keys[i], &type, &typmod,
-							  &collation);
-		args = lappend(args, makeVar(target, table->keys[i], type, typmod,
-									 collation, 0));
-	}
+		args = lappend(args, planner_make_column(table->relid, target,
+												 table->keys[i]));
 	check->kind = WCO_VIEW_CHECK;
 	check->relname = get_rel_name(table->relid);
 	check->qual = (Node *) makeFuncExpr(function, BOOLOID, args, InvalidOid,

@@ -266,3 +266,15 @@ match_clause(Node *clause, List *variables, Oid type, Relids relids)
 		return NULL;
 	return planner_as_key(value, type);
 }
+
+/* planner_make_column -- a column of a table of the range table */
+Var *
+planner_make_column(Oid relid, Index entry, AttrNumber attno)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
+	return makeVar(entry, attno, type, typmod, collation, 0);
+}

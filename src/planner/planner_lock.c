@@ -174,19 +174,12 @@ keep_apart(Query *query, int varno)
 	foreach(cell, rte->eref->colnames)
 	{
 		AttrNumber	attno = foreach_current_index(cell) + 1;
-		Oid			type;
-		int32		typmod;
-		Oid			collation;
 		Expr	   *expr;
 
 		if (get_rte_attribute_is_dropped(rte, attno))
 			expr = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
 		else
-		{
-			get_atttypetypmodcoll(rte->relid, attno, &type, &typmod,
-								  &collation);
-			expr = (Expr *) makeVar(1, attno, type, typmod, collation, 0);
-		}
+			expr = (Expr *) planner_make_column(rte->relid, 1, attno);
 		subquery->targetList =
 			lappend(subquery->targetList,
 					makeTargetEntry(expr, attno,

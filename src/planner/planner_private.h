@@ -148,6 +148,7 @@ extern List *planner_key_groups(const VdbTable *table, List *values);
 extern Node *planner_as_key(Node *value, Oid type);
 extern bool planner_is_equality(Oid operator, Oid collation, Oid type);
 extern Node *planner_strip(Node *node);
+extern Var *planner_make_column(Oid relid, Index entry, AttrNumber attno);
 
 /*
  * planner_prune -- the groups that hold the rows that quals let through
@@ -316,7 +317,8 @@ typedef struct PlannerPlace
 
 extern bool planner_scan_from(Node *node, PlannerPlace *place);
 extern void planner_note_equalities(Node *quals, PlannerPlace *place);
-extern Var *planner_find_variable(Node *node, const PlannerPlace **place);
+extern bool planner_find_column(Node *node, const PlannerPlace *place,
+								PlannerColumn *column);
 extern bool planner_is_together(const PlannerPlace *place);
 extern PlannerColumn planner_key(const PlannerReader *reader,
 								 AttrNumber attno);

@@ -110,17 +110,9 @@ make_shard(RelOptInfo *rel, Index rti, RangeTblEntry *rte,
 	shard->relid = rte->relid;
 	shard->colocation = table->colocation;
 	for (int i = 0; i < table->key_count; i++)
-	{
-		Oid			type;
-		int32		typmod;
-		Oid			collation;
-
-		get_atttypetypmodcoll(rte->relid, table->keys[i], &type, &typmod,
-							  &collation);
 		shard->keys = lappend(shard->keys,
-							  list_make1(makeVar(rti, table->keys[i], type,
-												 typmod, collation, 0)));
-	}
+							  list_make1(planner_make_column(rte->relid, rti,
+															 table->keys[i])));
 	return shard;
 }
 

@@ -676,15 +676,9 @@ add_side_columns(Node *side, Query *query, RangeTblEntry *join)
 		}
 		else
 		{
-			Oid			type;
-			int32		typmod;
-			Oid			collation;
-
 			if (get_rte_attribute_is_dropped(rte, attno))
 				continue;
-			get_atttypetypmodcoll(rte->relid, attno, &type, &typmod,
-								  &collation);
-			var = makeVar(number, attno, type, typmod, collation, 0);
+			var = planner_make_column(rte->relid, number, attno);
 		}
 		columns = lappend_int(columns, attno);
 		join->joinaliasvars = lappend(join->joinaliasvars, var);

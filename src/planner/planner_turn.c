@@ -33,8 +33,10 @@
 
 #include "planner_private.h"
 
+static void lock_cascade(List *written);
 static List *find_references(const PlannedStmt *stmt, bool written);
 static bool only_inserts(const PlannedStmt *stmt);
+static int	excluded_index(const PlannedStmt *stmt);
 static void check_snapshot(QueryDesc *query, List *relids);
 static bool is_same_snapshot(Snapshot one, Snapshot other);
 static bool has_changed(Oid relid, Snapshot before, Snapshot now);
@@ -50,7 +52,9 @@ static void renew_snapshot(QueryDesc *query);
  *
  * INSERT		RowExclusiveLock, which does not conflict with itself: what it
  *				does depends on no snapshot, and unique indexes make it wait
- * others		ShareRowExclusiveLock, which conflicts with all three
+ * foreign keys	the same
+ * others		ShareRowExclusiveLock, which conflicts with all three; so does
+ *				INSERT for a table that it reads as well
  * what they read	ShareLock
  */
 void
@@ -58,19 +62,21 @@ planner_take_turn(QueryDesc *query)
 {
 	const PlannedStmt *stmt = query->plannedstmt;
 	List	   *written = find_references(stmt, true);
+	List	   *read;
 	List	   *all;
 	List	   *locked = NIL;
 	bool		inserts = only_inserts(stmt);
 	ListCell   *cell;
 
-	/*
-	 * Foreign keys need no turn: no row can come to refer to one that they
-	 * change, in no group, and those that did are locked in the lowest first.
-	 */
-	if (written == NIL || InNoForceRLSOperation())
+	if (written == NIL)
 		return;
-	all = list_concat_unique_oid(list_copy(written),
-								 find_references(stmt, false));
+	if (InNoForceRLSOperation())
+	{
+		lock_cascade(written);
+		return;
+	}
+	read = find_references(stmt, false);
+	all = list_concat_unique_oid(list_copy(written), read);
 	list_sort(all, list_oid_cmp);
 	foreach(cell, all)
 	{
@@ -78,11 +84,12 @@ planner_take_turn(QueryDesc *query)
 		LOCKMODE	mode = ShareLock;
 
 		if (list_member_oid(written, relid))
-			mode = inserts ? RowExclusiveLock : ShareRowExclusiveLock;
+			mode = inserts && !list_member_oid(read, relid) ?
+				RowExclusiveLock : ShareRowExclusiveLock;
 		if (vdb_catalog_lock_copies(relid, mode) && mode != RowExclusiveLock)
 			locked = lappend_oid(locked, relid);
 	}
-	if (inserts && list_length(all) == list_length(written))
+	if (inserts && read == NIL)
 		return;
 	if (!IsolationUsesXactSnapshot())
 		renew_snapshot(query);
@@ -90,28 +97,59 @@ planner_take_turn(QueryDesc *query)
 		check_snapshot(query, locked);
 }
 
-/* The reference tables that a plan writes, or all that are in it */
+/*
+ * Lock what a foreign key writes, as an INSERT does
+ *
+ * It needs no turn itself, and no other snapshot: no row can come to refer to
+ * one that it changes, in no group, and those that did are locked in the lowest
+ * first.  But who looks for rows must not see in one group what it has done,
+ * and in another one not yet.
+ */
+static void
+lock_cascade(List *written)
+{
+	ListCell   *cell;
+
+	list_sort(written, list_oid_cmp);
+	foreach(cell, written)
+		(void) vdb_catalog_lock_copies(lfirst_oid(cell), RowExclusiveLock);
+}
+
+/*
+ * The reference tables that a plan writes, or those that it reads besides
+ *
+ * A table may be there several times, written and read.
+ */
 static List *
 find_references(const PlannedStmt *stmt, bool written)
 {
+	int			excluded = excluded_index(stmt);
 	List	   *found = NIL;
 	ListCell   *cell;
 
 	foreach(cell, stmt->rtable)
 	{
 		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+		int			index = foreach_current_index(cell) + 1;
 		const VdbTable *table;
 
-		if (rte->rtekind != RTE_RELATION ||
-			(written &&
-			 !list_member_int(stmt->resultRelations,
-							  foreach_current_index(cell) + 1)))
+		if (rte->rtekind != RTE_RELATION || index == excluded ||
+			list_member_int(stmt->resultRelations, index) != written)
 			continue;
 		table = vdb_catalog_table(rte->relid);
 		if (table != NULL && table->kind == VDB_TABLE_REFERENCE)
 			found = list_append_unique_oid(found, rte->relid);
 	}
 	return found;
+}
+
+/* What stands for the rows of "excluded" of ON CONFLICT, which nobody reads */
+static int
+excluded_index(const PlannedStmt *stmt)
+{
+	const ModifyTable *modify = (const ModifyTable *) stmt->planTree;
+
+	return IsA(modify, ModifyTable) ? modify->exclRelRTI : 0;
 }
 
 /*

@@ -14,8 +14,9 @@
  *	 5. list what is prepared again, and delete the records of step 3 that
  *		nothing prepared belongs to
  *
- * A transaction of step 1 that is not running at step 2 has ended before step
- * 3, so that its record is seen there if it has committed.  A record of step 3
+ * A transaction runs until its backend has told the other groups, too.  One of
+ * step 1 that is not running at step 2 has ended before step 3, so that its
+ * record is seen there if it has committed.  A record of step 3
  * was written when all groups had prepared, so that a group where nothing of
  * its name is prepared at step 5 has committed it.
  *
@@ -31,9 +32,11 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -44,8 +47,15 @@
 #include "vecdb/lib_compat.h"
 #include "vecdb/lib_debug.h"
 #include "vecdb/remote.h"
+#include "vecdb/remote_fence.h"
 #include "vecdb/remote_record.h"
 #include "recovery_private.h"
+
+/* How long a group has time to answer, in milliseconds */
+#define ANSWER_MS 10000
+
+/* For as long a group's synchronous standbys are waited for */
+#define AWAIT_MS 1000
 
 /* Something prepared at a group */
 typedef struct PreparedEntry
@@ -62,9 +72,12 @@ typedef struct RecordEntry
 	ItemPointerData tid;
 } RecordEntry;
 
-static bool list_prepared(List *groups, List **prepared, List **actions);
-static bool list_prepared_at(int group, List **prepared, List **actions);
+static bool list_prepared(List *groups, bool await, List **prepared,
+						  List **actions);
+static bool list_prepared_at(int group, bool await, List **prepared,
+							 List **actions);
 static bool is_running(const char *name);
+static TimeLineID read_timeline(const char *name);
 static List *read_records(Relation rel);
 static RecordEntry *find_record(List *records, const char *name);
 static bool finish(PreparedEntry *entry, bool commit, List **actions);
@@ -137,10 +150,15 @@ recovery_round(List **actions)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot recover transactions within one that uses other groups"),
 				 errhint("Call vecdb.recover_transactions() in a transaction of its own.")));
+	if (vdb_remote_is_fenced())
+		ereport(ERROR,
+				(errcode(VDB_ERRCODE_OUTDATED_PRIMARY),
+				 errmsg("cannot recover transactions on an outdated primary"),
+				 errdetail("Its successor does.")));
 
 	/* lock rule 1: one round at a time */
 	rel = table_open(vdb_remote_record_table(), ShareUpdateExclusiveLock);
-	complete = list_prepared(groups, &prepared, actions);	/* step 1 */
+	complete = list_prepared(groups, false, &prepared, actions);	/* step 1 */
 	VDB_DEBUG_POINT("recovery_listed");
 	foreach(lc, prepared)
 	{
@@ -152,6 +170,13 @@ recovery_round(List **actions)
 			settle = lappend(settle, entry);
 	}
 	records = read_records(rel);	/* step 3 */
+	if (records != NIL && !vdb_remote_await_standbys(AWAIT_MS))
+	{
+		add_action(actions, vdb_catalog_cluster()->local_group, NULL,
+				   "not replicated", "no standby has the commit records");
+		table_close(rel, NoLock);
+		return false;
+	}
 	foreach(lc, settle)
 	{
 		PreparedEntry *entry = lfirst(lc);
@@ -160,7 +185,7 @@ recovery_round(List **actions)
 						   actions);	/* step 4 */
 	}
 	/* what step 3 came too early for is the next round's */
-	if (list_prepared(groups, &again, actions)) /* step 5 */
+	if (list_prepared(groups, records != NIL, &again, actions)) /* step 5 */
 		complete &= delete_records(rel, records, again) && again == NIL;
 	else
 		complete = false;
@@ -183,30 +208,40 @@ list_other_groups(void)
 	return groups;
 }
 
-/* List what is prepared of ours; false if a group could not be asked */
+/*
+ * List what is prepared of ours; false if a group could not be asked
+ *
+ * With "await" also if its synchronous standbys do not have all that it has
+ * committed: another one of its hosts would have more prepared.
+ */
 static bool
-list_prepared(List *groups, List **prepared, List **actions)
+list_prepared(List *groups, bool await, List **prepared, List **actions)
 {
 	bool		complete = true;
 	ListCell   *lc;
 
 	foreach(lc, groups)
-		complete &= list_prepared_at(lfirst_int(lc), prepared, actions);
+		complete &= list_prepared_at(lfirst_int(lc), await, prepared, actions);
 	return complete;
 }
 
 /* The same of one group */
 static bool
-list_prepared_at(int group, List **prepared, List **actions)
+list_prepared_at(int group, bool await, List **prepared, List **actions)
 {
 	VdbAnswer	answer;
+	bool		complete = true;
+	char	   *sql = psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
+							   " WHERE database OPERATOR(pg_catalog.=)"
+							   " pg_catalog.current_database()"
+							   " AND pg_catalog.starts_with(gid, '%s')",
+							   vdb_remote_record_prefix());
 
-	if (!vdb_remote_ask(group,
-						psprintf("SELECT gid FROM pg_catalog.pg_prepared_xacts"
-								 " WHERE database = pg_catalog.current_database()"
-								 " AND pg_catalog.starts_with(gid, '%s')",
-								 vdb_remote_record_prefix()),
-						0, &answer))
+	/* in one statement, so that it is the same host */
+	if (await)
+		sql = psprintf("%s UNION ALL SELECT NULL"
+					   " WHERE NOT vecdb.await_standbys(%d)", sql, AWAIT_MS);
+	if (!vdb_remote_ask(group, sql, ANSWER_MS, &answer))
 	{
 		add_action(actions, group, NULL, "not reached", answer.why);
 		return false;
@@ -216,6 +251,13 @@ list_prepared_at(int group, List **prepared, List **actions)
 		PreparedEntry *entry = palloc(sizeof(PreparedEntry));
 		char	   *end;
 
+		if (PQgetisnull(answer.rows, row, 0))
+		{
+			add_action(actions, group, NULL, "not replicated",
+					   "no standby there has all that is committed");
+			complete = false;
+			continue;
+		}
 		entry->group = group;
 		entry->gid = pstrdup(PQgetvalue(answer.rows, row, 0));
 		entry->name = pstrdup(entry->gid);
@@ -225,24 +267,53 @@ list_prepared_at(int group, List **prepared, List **actions)
 		*prepared = lappend(*prepared, entry);
 	}
 	PQclear(answer.rows);
-	return true;
+	return complete;
 }
 
-/* Is the transaction of that name still running here? */
+/*
+ * Is the transaction of that name still running here?
+ *
+ * The lock on its number is held until the end of its commit, when other
+ * groups have been told to commit; it is not in progress any more by then.
+ * One of a primary before us is not running, whatever its number; it was left
+ * behind by the failover.  One of a primary after us is not ours to judge.
+ */
 static bool
 is_running(const char *name)
 {
+	LOCKTAG		tag;
 	const char *digits = strrchr(name, '_');
 	FullTransactionId next = ReadNextFullTransactionId();
+	TimeLineID	timeline;
 	uint64		xid;
 
 	if (digits == NULL)
 		return true;			/* not one of ours: leave it alone */
+	timeline = read_timeline(name);
+	if (timeline != 0 && timeline != GetWALInsertionTimeLine())
+		return timeline > GetWALInsertionTimeLine();
 	xid = strtoull(digits + 1, NULL, 10);
 	/* nothing that runs is as old as half the circle of transaction numbers */
 	if (xid + PG_INT32_MAX < U64FromFullTransactionId(next))
 		return false;
-	return TransactionIdIsInProgress((TransactionId) xid);
+	if (TransactionIdIsInProgress((TransactionId) xid))
+		return true;
+	SET_LOCKTAG_TRANSACTION(tag, (TransactionId) xid);
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&tag, ShareLock, false);
+	return false;
+}
+
+/* The timeline in the name of a transaction; 0: none, it is an old one */
+static TimeLineID
+read_timeline(const char *name)
+{
+	const char *rest = name + strlen(vdb_remote_record_prefix());
+	int			pid;
+	unsigned	timeline;
+
+	return sscanf(rest, "%dt%u_", &pid, &timeline) == 2 ? timeline : 0;
 }
 
 /* All commit records that are visible now */
@@ -296,7 +367,7 @@ finish(PreparedEntry *entry, bool commit, List **actions)
 					   psprintf("%s PREPARED %s",
 								commit ? "COMMIT" : "ROLLBACK",
 								quote_literal_cstr(entry->gid)),
-					   0, &answer))
+					   ANSWER_MS, &answer))
 	{
 		add_action(actions, entry->group, entry->gid,
 				   commit ? "committed" : "rolled back", NULL);

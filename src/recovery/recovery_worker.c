@@ -31,6 +31,7 @@
 #include "vecdb/catalog.h"
 #include "vecdb/lib_debug.h"
 #include "vecdb/lib_worker.h"
+#include "vecdb/remote_fence.h"
 #include "vecdb/remote_record.h"
 #include "recovery_private.h"
 
@@ -148,7 +149,7 @@ recover_here(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "recovering transactions");
 	if (OidIsValid(get_extension_oid("vecdb", true)) &&
-		vdb_catalog_cluster() != NULL)
+		vdb_catalog_cluster() != NULL && !vdb_remote_is_fenced())
 	{
 		/* stays asked for until a round has found nothing left */
 		requests = vdb_remote_request_recovery();
@@ -190,6 +191,11 @@ log_actions(List *actions)
 			ereport(LOG,
 					(errmsg("could not finish transaction \"%s\" at group %d",
 							action->gid, action->group),
+					 errdetail_internal("%s", action->why)));
+		else if (strcmp(action->what, "not replicated") == 0)
+			ereport(LOG,
+					(errmsg("records of commits are kept because of group %d",
+							action->group),
 					 errdetail_internal("%s", action->why)));
 		else
 			ereport(LOG,

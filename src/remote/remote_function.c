@@ -40,6 +40,7 @@ vdb_remote_init(void)
 	remote_setting_init();
 	remote_guard_init();
 	remote_shared_init();
+	remote_fence_init();
 	remote_transaction_init();
 }
 
@@ -137,7 +138,7 @@ run_outside(ReturnSetInfo *rsinfo, int group, const char *sql)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("cannot leave the transaction that is open at group %d",
 						group)));
-	request = remote_request_ask(c, sql);
+	request = remote_request_ask(c, sql, remote_setting_path());
 	if (request->error)
 		remote_error_throw(request->error, group, request->host, sql);
 	if (request->lost)

@@ -95,6 +95,13 @@ remote_guard_init(void)
 	ProcessUtility_hook = guard_utility;
 }
 
+/* remote_guard_is_up -- does this session work for another node? */
+bool
+remote_guard_is_up(void)
+{
+	return is_guarded;
+}
+
 static bool
 check_guarded_role(char **value, void **extra, GucSource source)
 {
@@ -295,13 +302,15 @@ is_same(const char *a, const char *b)
 /*
  * vecdb.guard_session(): from now on the role changes with a proof only
  *
- * Once, and before another role was taken.
+ * Once, and before another role was taken.  Who connects hears here if this is
+ * an outdated primary that knows it.
  */
 Datum
 vecdb_guard_session(PG_FUNCTION_ARGS)
 {
 	char	   *key = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
+	vdb_remote_refuse_fenced(false);
 	if (check_role == NULL || !is_internal() || is_guarded ||
 		IsParallelWorker() || GetUserId() != GetSessionUserId())
 		ereport(ERROR,
@@ -348,12 +357,13 @@ vecdb_take_settings(PG_FUNCTION_ARGS)
  * Set a state, as remote_setting_state() makes it; it is cut to pieces
  *
  * The role is none first, since settings may need more rights than it has, and
- * comes last.
+ * comes last.  What is sent as none finds PostgreSQL's own operators only.
  */
 static void
 set_all(char *state)
 {
 	set_one("role", "none");
+	set_one("search_path", "pg_catalog");
 	while (*state)
 	{
 		char	   *equals = strchr(state, '=');

@@ -35,17 +35,36 @@ VDB_NORETURN static void throw_and_clear(PGresult *res, const char *host,
 										 const char *sql);
 static void read_peer(VdbPeer *peer, PGconn *pg, const char *host, int port);
 
-/* remote_peer_query -- what each connection asks first */
-const char *
-remote_peer_query(void)
+/*
+ * remote_peer_query -- what each connection asks first
+ *
+ * A primary says on which timeline it is, and is told which one of its group
+ * was seen.
+ */
+char *
+remote_peer_query(int group)
 {
-	return "SELECT cluster_id::pg_catalog.text, group_id,"
-		" pg_catalog.current_setting('vecdb.library_version', true),"
-		" system_identifier OPERATOR(pg_catalog.=) (SELECT"
-		"  c.system_identifier::pg_catalog.text"
-		"  FROM pg_catalog.pg_control_system() c)"
-		" AND database_id OPERATOR(pg_catalog.=) vecdb.database_id()"
-		" FROM vecdb.catalog_local";
+	return psprintf("SELECT cluster_id::pg_catalog.text, group_id,"
+					" pg_catalog.current_setting('vecdb.library_version', true),"
+					" system_identifier OPERATOR(pg_catalog.=) (SELECT"
+					"  c.system_identifier::pg_catalog.text"
+					"  FROM pg_catalog.pg_control_system() c)"
+					" AND database_id OPERATOR(pg_catalog.=) vecdb.database_id(),"
+					" CASE WHEN pg_catalog.current_setting("
+					"  'vecdb.library_version', true) IS NOT NULL"
+					" THEN (SELECT s.timeline FROM"
+					"  vecdb.node_state('{%d}', '{%u}') s"
+					"  WHERE NOT s.in_recovery) END"
+					" FROM vecdb.catalog_local",
+					group, vdb_remote_saw_timeline(group, 0));
+}
+
+/* remote_peer_timeline -- of the primary that gave this answer; 0: none */
+TimeLineID
+remote_peer_timeline(const PGresult *res)
+{
+	return PQgetisnull(res, 0, 4) ? 0 :
+		strtoul(PQgetvalue(res, 0, 4), NULL, 10);
 }
 
 /*
@@ -58,6 +77,7 @@ remote_peer_refuse(const PGresult *res, int group, const char *host)
 {
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	TimeLineID	timeline;
 	char	   *ours;
 
 	if (state && (strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0))
@@ -83,6 +103,10 @@ remote_peer_refuse(const PGresult *res, int group, const char *host)
 	if (!is_compatible(PQgetvalue(res, 0, 2)))
 		return psprintf("runs vecdb %s, which does not work together with %s",
 						PQgetvalue(res, 0, 2), VDB_VERSION);
+	timeline = remote_peer_timeline(res);
+	if (timeline != 0 && timeline < vdb_remote_saw_timeline(group, 0))
+		return psprintf("is an outdated primary, on timeline %u when the group is on %u",
+						timeline, vdb_remote_saw_timeline(group, 0));
 	return NULL;
 }
 

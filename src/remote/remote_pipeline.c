@@ -310,6 +310,7 @@ finish_step(RemoteConnection *c, RemoteStep *step)
 	if (dlist_is_empty(&c->steps))
 	{
 		c->heard = GetCurrentStatementStartTimestamp();
+		c->settings_alone = false;
 		if (PQtransactionStatus(c->pg) == PQTRANS_IDLE)
 			c->settings_in_transaction = false;
 	}
@@ -378,7 +379,7 @@ remote_pipeline_wait(RemoteConnection *c)
 bool
 remote_pipeline_wait_quietly(RemoteConnection *c)
 {
-	long		timeout_ms = -1L;
+	long		timeout_ms = REMOTE_LOOK_MS;
 
 	if (remote_wait_deadline != 0)
 	{
@@ -386,9 +387,12 @@ remote_pipeline_wait_quietly(RemoteConnection *c)
 													 remote_wait_deadline);
 		if (timeout_ms <= 0)
 			return false;
+		timeout_ms = Min(timeout_ms, REMOTE_LOOK_MS);
 	}
 	flush_others(c);
-	(void) wait_once(c, timeout_ms);
+	/* a primary that has got a successor meanwhile may never answer */
+	if (!wait_once(c, timeout_ms) && remote_fence_is_outdated(c))
+		remote_pipeline_lost(c);
 	return true;
 }
 

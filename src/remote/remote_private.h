@@ -22,10 +22,14 @@
 #include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 #include "vecdb/remote.h"
+#include "vecdb/remote_fence.h"
 #include "vecdb/remote_record.h"
 
 /* How long cleaning up, which cannot be interrupted, waits for other nodes */
 #define REMOTE_CLEANUP_MS 5000
+
+/* Who waits for an answer looks so often whether it can still come */
+#define REMOTE_LOOK_MS 1000
 
 /* Statements that a connection keeps prepared */
 #define REMOTE_STATEMENTS 256
@@ -68,6 +72,9 @@ typedef struct RemoteStep
 	uint64		statement;		/* STEP_PREPARE: key */
 } RemoteStep;
 
+/* What is known of a group as a whole; see remote_fence.c */
+typedef struct RemoteFence RemoteFence;
+
 /* Where a transaction at another group is in two-phase commit */
 typedef enum RemotePrepared
 {
@@ -85,9 +92,11 @@ typedef struct RemoteConnection
 	int			last_good;		/* number of the host that was connected to */
 	PGconn	   *pg;				/* NULL: not connected */
 	bool		ready;			/* connected, and known to be the group */
+	RemoteFence *fence;			/* of the group, in shared memory, or NULL */
 	uint64		requests_sent;
 
 	/* the rest is of the present connection only */
+	TimeLineID	timeline;		/* of the primary there; 0: not known */
 	WaitEventSet *events;
 	uint32		waits_for;		/* of the socket, in events */
 	dlist_head	steps;			/* in the order of sending */
@@ -100,8 +109,11 @@ typedef struct RemoteConnection
 	VdbRemoteCopy *copy;		/* not in pipeline mode */
 	char	   *settings;		/* as they are there; NULL: not known */
 	bool		settings_in_transaction;
+	bool		settings_alone; /* sent without BEGIN, and not all is answered
+								 * since */
 	Oid			role;			/* in the settings */
-	bool		role_taken;		/* may be another than that which logged in */
+	bool		role_taken;		/* role, or search_path, may be others than at
+								 * the login */
 	uint8		key[REMOTE_KEY_SIZE];	/* of the guarded session */
 	uint64		proofs;			/* made with the key */
 	HTAB	   *statements;
@@ -118,6 +130,32 @@ typedef struct RemoteConnection
 	RemotePrepared prepared;	/* stays when the connection breaks */
 	char		gid[REMOTE_GID_SIZE];
 } RemoteConnection;
+
+typedef enum RemoteAttemptState
+{
+	ATTEMPT_CONNECTING,			/* PQconnectPoll() has the word */
+	ATTEMPT_ASKING,				/* who are you? */
+	ATTEMPT_SUCCEEDED,
+	ATTEMPT_FAILED
+} RemoteAttemptState;
+
+/* An attempt to connect to one group, or to one host that need not be member */
+typedef struct RemoteAttempt
+{
+	RemoteAttemptState state;
+	RemoteConnection *c;		/* pg is the connection being made */
+	VdbHost    *hosts;			/* in the order in which they are tried */
+	int		   *numbers;		/* their numbers in the catalog */
+	int			host_count;
+	int			host;			/* now tried; -1 before the first */
+	bool		patient;		/* try also hosts that did not answer lately */
+	PostgresPollingStatusType polling;
+	TimestampTz started;		/* with this host */
+	TimestampTz deadline;		/* for this host */
+	int			budget_ms;		/* for each host */
+	bool		identified;		/* the host is the group that is meant */
+	StringInfoData why;			/* what went wrong, by host */
+} RemoteAttempt;
 
 /* Results that arrived before somebody asked for them; see remote_rows.c */
 typedef struct RemoteRows
@@ -181,12 +219,33 @@ extern void remote_setting_init(void);
 extern void remote_setting_send(RemoteConnection *c, Oid role,
 								VdbRequest *request);
 extern void remote_setting_send_role(RemoteConnection *c);
-extern void remote_setting_send_none(RemoteConnection *c,
+extern void remote_setting_send_none(RemoteConnection *c, const char *state,
 									 VdbRequest *request);
+extern char *remote_setting_path(void);
 
 /* all connections of this backend, and requests that are not closed */
 extern dlist_head remote_connections;
 extern dlist_head remote_requests;
+
+/* Waiting for a group to have a leader; zero before the first time */
+typedef struct RemoteWait
+{
+	TimestampTz deadline;
+	bool		tried;			/* the present leader */
+	uint32		changes;		/* of leaders, when it was */
+} RemoteWait;
+
+/* functions in remote_fence.c */
+extern int	remote_failover_timeout;
+extern void remote_fence_init(void);
+extern void remote_fence_note(RemoteConnection *c, TimeLineID timeline);
+extern bool remote_fence_is_up(const RemoteConnection *c);
+extern bool remote_fence_is_outdated(const RemoteConnection *c);
+extern void remote_fence_pass(RemoteConnection *c);
+extern bool remote_fence_await(int group, RemoteWait *wait);
+
+/* functions in remote_standby.c */
+extern bool remote_standby_has_commit(void);
 
 /* functions in remote_connect.c */
 extern bool remote_is_connected(RemoteConnection *c, bool writes);
@@ -198,14 +257,25 @@ extern bool remote_try_connect(RemoteConnection *c, char **why);
 extern void remote_disconnect(RemoteConnection *c);
 extern PGconn *remote_open(const char *host, int port);
 extern void remote_close(PGconn *pg);
+extern void remote_connect_take(RemoteConnection *c);
+
+/* functions in remote_attempt.c */
+extern RemoteAttempt *remote_attempt_begin(RemoteConnection *c, bool patient);
+extern RemoteAttempt *remote_attempt_begin_at(RemoteConnection *c,
+											  const char *host, int port);
+extern void remote_attempt_run(RemoteAttempt **attempts, int count);
+extern PGconn *remote_attempt_start(const char *host, int port,
+									const char *who);
 
 /* functions in remote_peer.c */
-extern const char *remote_peer_query(void);
+extern char *remote_peer_query(int group);
 extern char *remote_peer_refuse(const PGresult *res, int group,
 								const char *host);
+extern TimeLineID remote_peer_timeline(const PGresult *res);
 
 /* functions in remote_guard.c */
 extern void remote_guard_init(void);
+extern bool remote_guard_is_up(void);
 extern void remote_guard_key(uint8 *key);
 extern char *remote_guard_key_text(const uint8 *key);
 extern char *remote_guard_proof(const uint8 *key, uint64 number,
@@ -228,9 +298,6 @@ extern bool remote_pipeline_wait_quietly(RemoteConnection *c);
 extern void remote_pipeline_drain(RemoteConnection *c);
 extern void remote_pipeline_settle(RemoteConnection *c);
 extern void remote_pipeline_forget(VdbRequest *request);
-extern bool remote_pipeline_send(RemoteConnection *c, const char *sql,
-								 const char *tag);
-extern void remote_pipeline_await(List *connections, bool cancel);
 extern void remote_pipeline_lost(RemoteConnection *c);
 
 /* functions in remote_statement.c */
@@ -247,7 +314,8 @@ extern void remote_request_deliver(VdbRequest *request, PGresult *res);
 extern void remote_request_finish(VdbRequest *request);
 extern void remote_request_forget(void *arg);
 extern void remote_request_forget_sockets(void);
-extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql);
+extern VdbRequest *remote_request_ask(RemoteConnection *c, const char *sql,
+									  const char *state);
 
 /* functions in remote_rows.c */
 extern void remote_rows_put(VdbRequest *request, PGresult *res);
@@ -262,7 +330,12 @@ extern int	remote_error_sqlstate(const PGresult *res);
 extern void remote_error_notice(void *arg, const PGresult *res);
 extern void remote_error_quiet(bool quiet);
 
-/* functions in remote_cancel.c */
+/* functions in remote_end.c */
+extern char *remote_record_name(void);
+extern void remote_record_insert(const char *name);
+extern bool remote_pipeline_send(RemoteConnection *c, const char *sql,
+								 const char *tag);
+extern void remote_pipeline_await(List *connections, bool cancel);
 extern struct RemoteCancel *remote_cancel_begin(PGconn *pg);
 extern bool remote_cancel_is_over(struct RemoteCancel *cancel);
 extern void remote_cancel_end(struct RemoteCancel *cancel);
@@ -276,10 +349,6 @@ extern void remote_transaction_begin(RemoteConnection *c,
 									 VdbRequest *request);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
 extern void remote_transaction_check(const RemoteConnection *c);
-
-/* functions in remote_record.c */
-extern char *remote_record_name(void);
-extern void remote_record_insert(const char *name);
 
 /* functions in remote_shared.c */
 extern void remote_shared_init(void);

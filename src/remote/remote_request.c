@@ -45,6 +45,7 @@ dlist_head	remote_requests = DLIST_STATIC_INIT(remote_requests);
 static VdbRequest *make_request(RemoteConnection *c,
 								const VdbStatement *statement);
 static void send_request(VdbRequest *request);
+static void await_answers(RemoteConnection *c);
 static bool try_again(VdbRequest *request);
 VDB_NORETURN static void throw_error(VdbRequest *request);
 static bool has_news(const VdbRequest *request);
@@ -53,6 +54,7 @@ static void choose_sockets(VdbRequest *const *requests, int count);
 static bool is_set_for(RemoteConnection *const *connections, int count);
 static void make_set(RemoteConnection *const *connections, int count);
 static void wait_for_sockets(void);
+static void drop_outdated(void);
 
 /* vdb_remote_connect -- see vecdb/remote.h */
 void
@@ -145,15 +147,18 @@ send_request(VdbRequest *request)
  * remote_request_ask -- send SQL that has nothing to do with the transaction
  *
  * As the role that nodes log in as, outside of any transaction, which the
- * caller has seen not to be open there.  Waits; the result is in the request,
- * which the caller closes.
+ * caller has seen not to be open there.  The search_path is pg_catalog, or what
+ * "state" sets.  Waits; the result is in the request, which the caller closes.
  */
 VdbRequest *
-remote_request_ask(RemoteConnection *c, const char *sql)
+remote_request_ask(RemoteConnection *c, const char *sql, const char *state)
 {
 	VdbStatement statement = {.sql = sql,.once = true,.few_rows = true};
 	VdbRequest *request = make_request(c, &statement);
 
+	/* what is under way may be of a group that is silent */
+	if (remote_wait_deadline != 0)
+		await_answers(c);
 	remote_pipeline_settle(c);
 	if (!c->ready)
 	{
@@ -162,14 +167,15 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 	}
 	request->host = MemoryContextStrdup(request->context, c->host);
 	/* settings that are not known may have been undone: the role was not */
-	if (c->role_taken)
+	if (c->role_taken || state[0] != '\0')
 	{
-		remote_setting_send_none(c, request);
+		c->role_taken = true;
+		remote_setting_send_none(c, state, request);
 		remote_pipeline_sync(c);
 		/* this flight's end is not that of the request */
-		remote_pipeline_drain(c);
+		await_answers(c);
 		if (request->error == NULL)
-			c->role_taken = false;
+			c->role_taken = state[0] != '\0';
 	}
 	if (c->ready && request->error == NULL)
 	{
@@ -177,12 +183,27 @@ remote_request_ask(RemoteConnection *c, const char *sql)
 		remote_pipeline_statement(c, request);
 		remote_pipeline_sync(c);
 	}
-	while (!request->done && !request->lost)
-	{
-		if (!remote_pipeline_take(c))
-			remote_pipeline_wait(c);
-	}
+	await_answers(c);
 	return request;
+}
+
+/*
+ * Wait until all that was sent is answered
+ *
+ * If there is a deadline, and it is over, the connection is closed: requests
+ * are lost.
+ */
+static void
+await_answers(RemoteConnection *c)
+{
+	while (c->pg && !dlist_is_empty(&c->steps))
+	{
+		if (remote_pipeline_take(c))
+			continue;
+		if (!remote_pipeline_wait_quietly(c))
+			remote_pipeline_lost(c);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /* vdb_remote_ask -- see vecdb/remote.h */
@@ -191,6 +212,7 @@ vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 {
 	RemoteConnection *c = remote_connection(group);
 	VdbRequest *request;
+	TimestampTz deadline;
 
 	memset(answer, 0, sizeof(VdbAnswer));
 	if (!remote_try_connect(c, &answer->why))
@@ -198,11 +220,10 @@ vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 		answer->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 		return false;
 	}
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	/* the end of the transaction takes it back after an ERROR */
-	if (timeout_ms > 0)
-		remote_wait_deadline =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
-	request = remote_request_ask(c, sql);
+	remote_wait_deadline = deadline;
+	request = remote_request_ask(c, sql, "");
 	remote_wait_deadline = 0;
 	if (request->error)
 	{
@@ -212,7 +233,9 @@ vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 	else if (request->lost)
 	{
 		answer->sqlstate = ERRCODE_CONNECTION_FAILURE;
-		answer->why = pstrdup("the connection was lost");
+		answer->why = GetCurrentTimestamp() < deadline ?
+			pstrdup("the connection was lost") :
+			psprintf("no answer within %d ms", timeout_ms);
 	}
 	else
 		answer->rows = remote_rows_get(request);
@@ -268,8 +291,12 @@ try_again(VdbRequest *request)
 		if (state == NULL || where == NULL || strcmp(state, "0A000") != 0 ||
 			strcmp(where, "RevalidateCachedQuery") != 0)
 		{
-			/* a server that is being stopped says so before it goes */
-			if (!request->lost || state == NULL || strncmp(state, "57P", 3) != 0)
+			/*
+			 * A server that is being stopped says so before it goes, and an
+			 * outdated primary that it is one.
+			 */
+			if (!request->lost || state == NULL ||
+				(strncmp(state, "57P", 3) != 0 && strcmp(state, "57VD1") != 0))
 				return false;
 		}
 		else if (c->statements)
@@ -478,14 +505,35 @@ wait_for_sockets(void)
 			ModifyWaitEvent(awaited_set, awaited[i].place, wanted, NULL);
 		awaited[i].wanted = wanted;
 	}
-	occurred = WaitEventSetWait(awaited_set, -1L, events, MAX_EVENTS,
-								PG_WAIT_EXTENSION);
+	occurred = WaitEventSetWait(awaited_set, REMOTE_LOOK_MS, events,
+								MAX_EVENTS, PG_WAIT_EXTENSION);
+	if (occurred == 0)
+		drop_outdated();
 	for (int i = 0; i < occurred; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		if (events[i].user_data)
 			remote_pipeline_absorb(events[i].user_data);
+	}
+}
+
+/*
+ * None of those that are waited for has anything to say
+ *
+ * A primary that has got a successor meanwhile may never have.
+ */
+static void
+drop_outdated(void)
+{
+	for (int i = 0; i < awaited_count; i++)
+	{
+		/* this throws the set away */
+		if (remote_fence_is_outdated(awaited[i].connection))
+		{
+			remote_pipeline_lost(awaited[i].connection);
+			return;
+		}
 	}
 }
 

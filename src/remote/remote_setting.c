@@ -45,6 +45,12 @@ static const char *const common_settings[] = {
 	"check_function_bodies"
 };
 
+/* Of this room and others, and of this node only */
+static const char *const resident_settings[] = {
+	"vecdb.allow_outdated", "vecdb.debug_points", "vecdb.failover_timeout",
+	"vecdb.hold_timeout", "vecdb.internal"
+};
+
 /*
  * A setting that travels.  Those of vecdb itself do when they are set in the
  * session, and from then on, so that a RESET is seen.
@@ -142,7 +148,9 @@ check_conninfo(char **value, void **extra, GucSource source)
  * remote_setting_send -- queue what sets the settings of a statement
  *
  * The role is the one that is meant, InvalidOid: the current one.  Nothing if
- * all is there as it should be.
+ * all is there as it should be, and stays so: what was sent without BEGIN is a
+ * transaction together with the statement that it was sent for, which may fail
+ * yet and take back the settings with it.  What is sent now runs after that.
  */
 void
 remote_setting_send(RemoteConnection *c, Oid role, VdbRequest *request)
@@ -152,7 +160,7 @@ remote_setting_send(RemoteConnection *c, Oid role, VdbRequest *request)
 	if (!OidIsValid(role))
 		role = GetUserId();
 	state = make_state(role);
-	if (c->settings && strcmp(c->settings, state) == 0)
+	if (c->settings && !c->settings_alone && strcmp(c->settings, state) == 0)
 		return;
 	c->role_taken = true;
 	remote_pipeline_settings(c, state, request);
@@ -161,6 +169,7 @@ remote_setting_send(RemoteConnection *c, Oid role, VdbRequest *request)
 	c->settings = NULL;
 	c->settings = MemoryContextStrdup(remote_context(), state);
 	c->settings_in_transaction = true;
+	c->settings_alone = c->depth == 0;
 	c->role = role;
 }
 
@@ -179,14 +188,27 @@ remote_setting_send_role(RemoteConnection *c)
 		remote_setting_send(c, InvalidOid, NULL);
 }
 
-/* remote_setting_send_none -- queue what sets the role that nodes log in as */
+/*
+ * remote_setting_send_none -- queue what sets the role that nodes log in as
+ *
+ * The search_path is pg_catalog, or as "state" says.
+ */
 void
-remote_setting_send_none(RemoteConnection *c, VdbRequest *request)
+remote_setting_send_none(RemoteConnection *c, const char *state,
+						 VdbRequest *request)
 {
-	remote_pipeline_settings(c, "", request);
+	remote_pipeline_settings(c, state, request);
 	if (c->settings)
 		pfree(c->settings);
 	c->settings = NULL;
+}
+
+/* remote_setting_path -- a state without a role, with our search_path */
+char *
+remote_setting_path(void)
+{
+	return psprintf("search_path=%s\001",
+					GetConfigOption("search_path", false, false));
 }
 
 /*
@@ -278,9 +300,11 @@ is_own_setting(const struct config_generic *record)
 {
 	if (record->context != PGC_USERSET && record->context != PGC_SUSET)
 		return false;
-	if (strcmp(record->name, "vecdb.debug_points") == 0 ||
-		strcmp(record->name, "vecdb.internal") == 0)
-		return false;
+	for (int i = 0; i < lengthof(resident_settings); i++)
+	{
+		if (strcmp(record->name, resident_settings[i]) == 0)
+			return false;
+	}
 	return strncmp(record->name, "vecdb.", 6) == 0 ||
 		strncmp(record->name, "hnsw.", 5) == 0 ||
 		strncmp(record->name, "ivfflat.", 8) == 0;

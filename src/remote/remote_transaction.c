@@ -34,6 +34,7 @@ static bool local_wrote;
 static void at_transaction(XactEvent event, void *arg);
 static void at_subtransaction(SubXactEvent event, SubTransactionId mine,
 							  SubTransactionId parent, void *arg);
+static bool has_changes(void);
 static void limit_wait(void);
 static void before_commit(void);
 static void before_prepare(void);
@@ -48,6 +49,7 @@ static void await_commit(RemoteConnection *c);
 static void commit_two_phase(List *writers, List *readers);
 static void check_answer(RemoteConnection *c, const char *command);
 static void commit_prepared(int level);
+static void leave_prepared(List *prepared);
 static void reach_committed(void);
 static void roll_back(int level);
 static void roll_back_prepared(RemoteConnection *c);
@@ -137,6 +139,9 @@ vdb_remote_is_open(void)
 static void
 at_transaction(XactEvent event, void *arg)
 {
+	if ((event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE) &&
+		vdb_remote_may_be_fenced() && has_changes())
+		vdb_remote_refuse_fenced(true);
 	if (dlist_is_empty(&remote_connections))
 	{
 		local_wrote = false;
@@ -199,6 +204,13 @@ at_subtransaction(SubXactEvent event, SubTransactionId mine,
 		without_throwing(roll_back_savepoints, level);
 }
 
+/* Has our transaction changed anything, here or elsewhere? */
+static bool
+has_changes(void)
+{
+	return is_local_writer() || find_participants(true) != NIL;
+}
+
 /* Get the other groups to commit, or ready to; an ERROR aborts all */
 static void
 before_commit(void)
@@ -241,7 +253,8 @@ before_prepare(void)
 /*
  * See that all that was sent within the transaction was done
  *
- * An ERROR if a part of it has failed, or is lost with its connection.
+ * An ERROR if a part of it has failed, or is lost with its connection, or with
+ * a primary that has a successor.
  */
 static void
 check_connections(void)
@@ -255,6 +268,8 @@ check_connections(void)
 		if (c->depth == 0 && !c->lost)
 			continue;
 		remote_pipeline_drain(c);
+		if (remote_fence_is_outdated(c))
+			remote_pipeline_lost(c);
 		remote_transaction_check(c);
 	}
 }
@@ -472,6 +487,11 @@ commit_prepared(int level)
 	}
 	if (sent == NIL)
 		return;
+	if (!remote_standby_has_commit())
+	{
+		leave_prepared(sent);
+		return;
+	}
 	reach_committed();
 	foreach(lc, sent)
 	{
@@ -500,6 +520,31 @@ commit_prepared(int level)
 							c->group),
 					 errdetail("The wait for synchronous replication was canceled.  The transaction is committed, and what it has changed in this group may be lost if another host takes the place of %s.",
 							   c->host)));
+	}
+	vdb_remote_request_recovery();
+}
+
+/*
+ * The wait for our own commit was cancelled
+ *
+ * If we fail over now to a host that does not have it, it was not: the others
+ * must not commit before.  They stay prepared, and recovery, here or at that
+ * host, will see.
+ */
+static void
+leave_prepared(List *prepared)
+{
+	ListCell   *lc;
+
+	foreach(lc, prepared)
+	{
+		RemoteConnection *c = lfirst(lc);
+
+		ereport(WARNING,
+				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+				 errmsg("no standby of this group has confirmed the commit"),
+				 errdetail("\"%s\" stays prepared at group %d, and is committed there when a standby has, or rolled back if another host takes the place of this one before.",
+						   c->gid, c->group)));
 	}
 	vdb_remote_request_recovery();
 }

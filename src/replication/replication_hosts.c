@@ -38,6 +38,7 @@ void
 replication_hosts_init(void)
 {
 	vdb_remote_order_hosts = vdb_replication_order_hosts;
+	vdb_remote_want_leader = replication_shared_nudge;
 }
 
 /* vdb_replication_order_hosts -- see vecdb/replication.h */
@@ -70,7 +71,7 @@ vdb_replication_order_hosts(int group, VdbHost *hosts, int *numbers,
 							 "%s%s: is an outdated primary, on timeline %u when the group is on %u",
 							 refused->len > 0 ? "\n" : "",
 							 replication_hosts_name(h), h->state.timeline,
-							 replication_shared_saw(group, 0));
+							 vdb_remote_saw_timeline(group, 0));
 			continue;
 		}
 		/* insert it behind those of its rank */
@@ -104,15 +105,6 @@ rank_host(ReplicationHost *known)
 	if (!known->is_up)
 		return 2;
 	return known->state.in_recovery ? 3 : 1;
-}
-
-/* vdb_replication_saw -- see vecdb/replication.h */
-TimeLineID
-vdb_replication_saw(int group, TimeLineID timeline)
-{
-	if (!replication_shared_exists())
-		return timeline;
-	return replication_shared_saw(group, timeline);
 }
 
 static ReplicationHost *

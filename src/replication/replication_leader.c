@@ -24,6 +24,20 @@
 
 #define WAIT_MS 100
 
+/* How long all nodes may take to hold requests, and a look at whether it is so */
+#define TELL_MS 500
+#define DRAIN_MS 10
+
+/* Waits until other nodes have no transaction at the leader, for a second */
+#define DRAIN \
+	"DO $$ BEGIN FOR i IN 1 .. 50 LOOP" \
+	" PERFORM pg_catalog.pg_stat_clear_snapshot();" \
+	" EXIT WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity" \
+	"  WHERE application_name OPERATOR(pg_catalog.~) '^vecdb [0-9]+:'" \
+	"  AND xact_start IS NOT NULL" \
+	"  AND pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid());" \
+	" PERFORM pg_catalog.pg_sleep(0.02); END LOOP; END $$"
+
 /* A group whose leadership is to change */
 typedef struct Leadership
 {
@@ -41,6 +55,8 @@ static void find_candidate(Leadership *l, const char *name);
 static const char *why_not(const Leadership *l, const ReplicationHost *host);
 static void require_some_candidate(const Leadership *l);
 static char *switch_over(Leadership *l);
+static void hold_requests(Leadership *l);
+static void let_go(Leadership *l);
 static char *ask_name(Leadership *l, const ReplicationHost *host);
 static char *wait_for_leader(Leadership *l);
 static bool set_paused(int group, bool paused, int seconds);
@@ -237,10 +253,63 @@ switch_over(Leadership *l)
 	if (l->leader->is_self)
 		ereport(NOTICE,
 				(errmsg("this session ends when this host ceases to lead")));
-	answer = replication_patroni_ask(l->leader->state.patroni_url, "POST",
-									 "/switchover", body.data, l->deadline);
-	require_success(answer, "change the leader of", l->group);
-	return wait_for_leader(l);
+	PG_TRY();
+	{
+		hold_requests(l);
+		answer = replication_patroni_ask(l->leader->state.patroni_url, "POST",
+										 "/switchover", body.data,
+										 l->deadline);
+		require_success(answer, "change the leader of", l->group);
+		leader = wait_for_leader(l);
+	}
+	PG_CATCH();
+	{
+		let_go(l);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return leader;
+}
+
+/*
+ * Have all nodes hold requests to the group, and wait for those under way
+ *
+ * Not for long: what is not over by then fails.  The checkpoint comes before,
+ * so that the one of the shutdown, during which nobody is served, is short.
+ * The hold ends when the prober of each node sees the new leader.
+ */
+static void
+hold_requests(Leadership *l)
+{
+	TimestampTz told_by;
+
+	if (replication_hold_timeout == 0)
+		return;
+	vdb_remote_run_on(l->leader->host, l->leader->port,
+					  psprintf("SET statement_timeout = %ld; CHECKPOINT",
+							   Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+																   l->deadline), 1)));
+	vdb_remote_hold(l->group, replication_hold_timeout);
+	replication_shared_tell_hold(l->group, replication_hold_timeout);
+	told_by = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TELL_MS);
+	while (replication_shared_untold() > 0 && GetCurrentTimestamp() < told_by)
+	{
+		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					  DRAIN_MS, PG_WAIT_EXTENSION) & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	vdb_remote_run_on(l->leader->host, l->leader->port, DRAIN);
+}
+
+/* They need not be held any more: the leader has not changed */
+static void
+let_go(Leadership *l)
+{
+	if (replication_hold_timeout == 0)
+		return;
+	vdb_remote_hold(l->group, 0);
+	replication_shared_tell_hold(l->group, 0);
 }
 
 /* What Patroni calls a host */

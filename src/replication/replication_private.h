@@ -22,16 +22,19 @@
 #include "vecdb/catalog.h"
 #include "vecdb/lib_compat.h"
 #include "vecdb/remote.h"
+#include "vecdb/remote_fence.h"
 #include "vecdb/replication.h"
 
 /* What one server can know, over all its databases */
 #define REPLICATION_MAX_HOSTS 1024
-#define REPLICATION_MAX_GROUPS 512
 #define REPLICATION_MAX_DATABASES 128
 
 #define REPLICATION_HOST_SIZE 256
 #define REPLICATION_URL_SIZE 256
 #define REPLICATION_ERROR_SIZE 256
+
+/* Hosts of all groups are to be asked */
+#define ALL_GROUPS (-1)
 
 /* A host that is slower to connect or to answer has not answered */
 #define REPLICATION_TIMEOUT_MS 2000
@@ -90,6 +93,7 @@ typedef enum ReplicationProbeState
 	PROBE_CONNECTING,
 	PROBE_PREPARING,
 	PROBE_ASKING,
+	PROBE_TELLING,				/* that requests to a group are held */
 	PROBE_READY					/* connected, nothing under way */
 } ReplicationProbeState;
 
@@ -105,12 +109,17 @@ typedef struct ReplicationProbe
 	PostgresPollingStatusType polling;
 	TimestampTz began;			/* what is under way */
 	TimestampTz deadline;
+	TimestampTz asked_at;		/* when it was asked what it answered last */
+	bool		again;			/* ask it once more when it has answered */
+	bool		told;			/* does not have to be told of a hold */
+	bool		heard;			/* there is news */
 	bool		complained;		/* the log has its present failure */
 	ReplicationHost known;		/* what is written to shared memory */
 } ReplicationProbe;
 
 /* settings, replication_setting.c */
 extern int	replication_probe_interval;
+extern int	replication_hold_timeout;
 extern char *replication_patroni_url;
 extern char *replication_patroni_auth;
 
@@ -127,11 +136,12 @@ extern void replication_shared_forget(Oid database);
 extern bool replication_shared_begin_prober(void);
 extern void replication_shared_end_prober(bool again);
 extern bool replication_shared_has_prober(void);
-extern void replication_shared_nudge(void);
-extern bool replication_shared_take_nudge(void);
-extern TimeLineID replication_shared_saw(int group, TimeLineID timeline);
-extern void replication_shared_timelines(StringInfo groups,
-										 StringInfo timelines);
+extern void replication_shared_nudge(int group);
+extern int	replication_shared_take_nudge(void);
+extern void replication_shared_tell_hold(int group, int ms);
+extern int	replication_shared_take_hold(int *ms);
+extern void replication_shared_set_untold(int count);
+extern int	replication_shared_untold(void);
 extern int	replication_shared_place(int group, const VdbHost *host);
 extern void replication_shared_free(int place);
 extern void replication_shared_write(int place, const ReplicationHost *known);
@@ -148,6 +158,14 @@ extern void replication_probe_advance(ReplicationProbe *probe);
 extern void replication_probe_fail(ReplicationProbe *probe, const char *why);
 extern void replication_probe_close(ReplicationProbe *probe);
 extern void replication_probe_tell(const char *groups, const char *timelines);
+extern int	replication_probe_hold(List *probes, int group, int ms);
+extern int	replication_probe_untold(List *probes);
+
+/* functions in replication_pace.c */
+extern void replication_pace_hear(List *probes);
+extern void replication_pace_want(List *probes, int group);
+extern void replication_pace_hold(int group, int ms);
+extern long replication_pace_ask(List *probes);
 
 /* functions in replication_lag.c */
 extern void replication_lag_note(int group, XLogRecPtr flushed);
@@ -164,6 +182,9 @@ extern ReplicationHost *replication_hosts_find(ReplicationHost *hosts,
 											   int count, int group,
 											   const char *name);
 extern char *replication_hosts_name(const ReplicationHost *host);
+
+/* functions in replication_fence.c */
+extern void replication_fence_init(void);
 
 /* functions in replication_write.c */
 extern void replication_write_init(void);

@@ -39,14 +39,24 @@
 	" streaming, timeline, flushed, replayed, sync_required, sync_standbys," \
 	" epoch, patroni_url FROM vecdb.node_state($1, $2)"
 
+#define HOLD "SELECT vecdb.hold_group($1, $2)"
+
 /* What the host is told, as arrays in text */
 static const char *told_groups = "{}";
 static const char *told_timelines = "{}";
+
+/* The hold that hosts are told of, and until when */
+static int	told_hold;
+static TimestampTz told_until;
 
 static void connect_to(ReplicationProbe *probe);
 static void prepare(ReplicationProbe *probe);
 static void ask(ReplicationProbe *probe);
 static void ask_self(ReplicationProbe *probe);
+static void tell_hold(ReplicationProbe *probe);
+static void look_at_idle(ReplicationProbe *probe);
+static void go_on(ReplicationProbe *probe, bool prepared);
+static void ignore_notice(void *arg, const PGresult *res);
 static void read_results(ReplicationProbe *probe);
 static char *take_result(ReplicationProbe *probe, PGresult *res);
 static void read_state(ReplicationState *state, const PGresult *res);
@@ -82,10 +92,57 @@ replication_probe_begin(ReplicationProbe *probe)
 		ask(probe);
 }
 
+/*
+ * replication_probe_hold -- have all hosts told to hold requests to a group
+ *
+ * Returns how many have to answer to that; our own server need not be told.
+ */
+int
+replication_probe_hold(List *probes, int group, int ms)
+{
+	ListCell   *lc;
+
+	told_hold = group;
+	told_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		probe->told = probe->known.is_self || probe->pg == NULL;
+		if (!probe->told && probe->state == PROBE_READY)
+			tell_hold(probe);
+	}
+	return replication_probe_untold(probes);
+}
+
+/* replication_probe_untold -- how many have not answered yet */
+int
+replication_probe_untold(List *probes)
+{
+	ListCell   *lc;
+	int			count = 0;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (!probe->told || probe->state == PROBE_TELLING)
+			count++;
+	}
+	return count;
+}
+
 /* replication_probe_advance -- the socket is ready for what was waited for */
 void
 replication_probe_advance(ReplicationProbe *probe)
 {
+	if (probe->state == PROBE_CLOSED)
+		return;
+	if (probe->state == PROBE_READY)
+	{
+		look_at_idle(probe);
+		return;
+	}
 	if (probe->state != PROBE_CONNECTING)
 	{
 		read_results(probe);
@@ -106,6 +163,8 @@ replication_probe_fail(ReplicationProbe *probe, const char *why)
 
 	while (length > 0 && why[length - 1] == '\n')
 		length--;
+	probe->heard = true;
+	probe->told = true;
 	probe->known.failed_at = GetCurrentTimestamp();
 	snprintf(probe->known.error, REPLICATION_ERROR_SIZE, "%.*s", length, why);
 	/* on one line, as it is shown in tables */
@@ -138,8 +197,15 @@ connect_to(ReplicationProbe *probe)
 	probe->pg = vdb_remote_begin_connect(probe->host.host, probe->host.port);
 	probe->state = PROBE_CONNECTING;
 	probe->polling = PGRES_POLLING_WRITING;
+	PQsetNoticeReceiver(probe->pg, ignore_notice, NULL);
 	if (PQstatus(probe->pg) == CONNECTION_BAD)
 		replication_probe_fail(probe, PQerrorMessage(probe->pg));
+}
+
+/* The error says why, when the connection ends */
+static void
+ignore_notice(void *arg, const PGresult *res)
+{
 }
 
 static void
@@ -162,10 +228,40 @@ ask(ReplicationProbe *probe)
 	const char *values[2] = {told_groups, told_timelines};
 
 	set_deadline(probe);
+	probe->again = false;
 	probe->state = PROBE_ASKING;
 	probe->polling = PGRES_POLLING_READING;
 	if (!PQsendQueryPrepared(probe->pg, STATEMENT, 2, values, NULL, NULL, 0) ||
 		PQflush(probe->pg) < 0)
+		replication_probe_fail(probe, PQerrorMessage(probe->pg));
+}
+
+/* Tell a host for how long requests to a group are held */
+static void
+tell_hold(ReplicationProbe *probe)
+{
+	long		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													 told_until);
+	char	   *group = psprintf("%d", told_hold);
+	char	   *left = psprintf("%ld", ms);
+	const char *const values[2] = {group, left};
+	static const Oid types[2] = {INT4OID, INT4OID};
+
+	set_deadline(probe);
+	probe->told = true;
+	probe->state = PROBE_TELLING;
+	probe->polling = PGRES_POLLING_READING;
+	if (!PQsendQueryParams(probe->pg, HOLD, 2, types, values, NULL, NULL, 0) ||
+		PQflush(probe->pg) < 0)
+		replication_probe_fail(probe, PQerrorMessage(probe->pg));
+}
+
+/* Nothing is under way: it is the end of the connection, or soon will be */
+static void
+look_at_idle(ReplicationProbe *probe)
+{
+	if (!PQconsumeInput(probe->pg) || PQisBusy(probe->pg) ||
+		PQstatus(probe->pg) == CONNECTION_BAD)
 		replication_probe_fail(probe, PQerrorMessage(probe->pg));
 }
 
@@ -176,6 +272,7 @@ ask_self(ReplicationProbe *probe)
 	ReplicationState state;
 
 	probe->began = GetCurrentTimestamp();
+	probe->again = false;
 	replication_self_read(&state);
 	take_state(probe, &state);
 }
@@ -201,7 +298,8 @@ read_results(ReplicationProbe *probe)
 			probe->state = PROBE_READY;
 			break;
 		}
-		why = take_result(probe, res);
+		/* one that knows of no holds is not worse a host for that */
+		why = probe->state == PROBE_TELLING ? NULL : take_result(probe, res);
 		PQclear(res);
 		if (why)
 		{
@@ -209,11 +307,24 @@ read_results(ReplicationProbe *probe)
 			return;
 		}
 	}
-	if (probe->state != PROBE_READY)
-		return;
+	if (probe->state == PROBE_READY)
+		go_on(probe, prepared);
+}
+
+/* All has been answered: what comes next? */
+static void
+go_on(ReplicationProbe *probe, bool prepared)
+{
 	if (probe->known.is_self)
+	{
+		probe->told = true;
 		replication_probe_close(probe);
+	}
 	else if (prepared)
+		ask(probe);
+	else if (!probe->told)
+		tell_hold(probe);
+	else if (probe->again)
 		ask(probe);
 }
 
@@ -273,6 +384,8 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 	const char *why = refuse(probe, state);
 	bool		is_back = why == NULL && known->failed_at > known->seen_at;
 
+	probe->heard = true;
+	probe->asked_at = probe->began;
 	known->is_self = state->instance == replication_shared_instance();
 	known->state = *state;
 	known->foreign = why != NULL;
@@ -285,7 +398,7 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 		strlcpy(known->error, why, REPLICATION_ERROR_SIZE);
 	else
 	{
-		TimeLineID	highest = replication_shared_saw(probe->group,
+		TimeLineID	highest = vdb_remote_saw_timeline(probe->group,
 													 state->timeline);
 
 		if (state->in_recovery)

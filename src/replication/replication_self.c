@@ -87,20 +87,6 @@ replication_self_is_in_the_way(void)
 	return false;
 }
 
-/* vdb_replication_is_fenced -- see vecdb/replication.h */
-bool
-vdb_replication_is_fenced(void)
-{
-	const VdbCluster *cluster = vdb_catalog_cluster();
-	TimeLineID	timeline;
-
-	if (cluster == NULL || !replication_shared_exists() ||
-		RecoveryInProgress())
-		return false;
-	(void) GetFlushRecPtr(&timeline);
-	return timeline < replication_shared_saw(cluster->local_group, 0);
-}
-
 /*
  * vecdb.node_state(): what probers ask
  *
@@ -149,7 +135,7 @@ take_timelines(ArrayType *groups, ArrayType *timelines)
 	if (vdb_catalog_cluster() == NULL)
 		return;
 	for (int i = 0; i < count; i++)
-		(void) replication_shared_saw(group[i], (TimeLineID) timeline[i]);
+		(void) vdb_remote_saw_timeline(group[i], (TimeLineID) timeline[i]);
 }
 
 /* The row that the function returns */

@@ -15,6 +15,7 @@
 #include "replication_private.h"
 
 int			replication_probe_interval = 1000;
+int			replication_hold_timeout = 5000;
 char	   *replication_patroni_url;
 char	   *replication_patroni_auth;
 
@@ -29,6 +30,7 @@ vdb_replication_init(void)
 	replication_worker_init();
 	replication_hosts_init();
 	replication_write_init();
+	replication_fence_init();
 }
 
 /* replication_setting_init -- define what can be set */
@@ -39,6 +41,12 @@ replication_setting_init(void)
 							"Sets how often the hosts of all groups are asked for their state.",
 							NULL, &replication_probe_interval, 1000, 100,
 							60000, PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("vecdb.hold_timeout",
+							"Sets how long requests to a group are held while its leader is changed on purpose.",
+							"Zero: they are not.",
+							&replication_hold_timeout, 5000, 0,
+							VDB_MAX_HOLD_MS, PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomStringVariable("vecdb.patroni_url",
 							   "Sets where the REST API of the Patroni that manages this server is.",

@@ -3,9 +3,8 @@
  * replication_shared.c
  *	  What is known of all hosts, in shared memory.
  *
- * Three tables of fixed size under one lightweight lock: databases that have
- * or may want a prober, the highest timeline that was seen of each group, and
- * hosts.  Hosts are written by the prober of their database only, one at a
+ * Two tables of fixed size under one lightweight lock: databases that have or
+ * may want a prober, and hosts.  Hosts are written by the prober of their database only, one at a
  * time, when it has heard something; everybody reads copies.
  *
  * When a table is full, what does not fit is not known, and the log says so.
@@ -34,17 +33,13 @@ typedef struct SharedDatabase
 	Oid			oid;			/* InvalidOid: free */
 	int			prober;			/* its pid, or 0 */
 	Latch	   *latch;			/* of the prober */
-	bool		nudged;			/* somebody wants its group asked now */
+	int			wanted_group;	/* to be asked now; 0: none, ALL_GROUPS */
+	int			held_group;		/* whose hold all hosts are to be told; 0 */
+	int			held_ms;
+	int			untold;			/* hosts that have not been told yet */
 	int			tries;			/* to start a prober, that are left */
 	TimestampTz next_try;
 } SharedDatabase;
-
-typedef struct SharedGroup
-{
-	Oid			database;
-	int			group;
-	TimeLineID	timeline;		/* the highest that was seen */
-} SharedGroup;
 
 typedef struct ReplicationShared
 {
@@ -52,9 +47,7 @@ typedef struct ReplicationShared
 	uint64		instance;		/* tells this start of the server from others */
 	Latch	   *launcher;		/* NULL: does not run */
 	int			host_end;		/* places from here on were never used */
-	int			group_count;
 	SharedDatabase databases[REPLICATION_MAX_DATABASES];
-	SharedGroup groups[REPLICATION_MAX_GROUPS];
 	ReplicationHost hosts[REPLICATION_MAX_HOSTS];
 } ReplicationShared;
 
@@ -63,7 +56,6 @@ static ReplicationShared *shared;
 static Size memory_size(void);
 static void attach(void *memory, bool is_new, LWLock *lock);
 static SharedDatabase *find_database(Oid database, bool add);
-static SharedGroup *find_group(int group, bool add);
 static void mark_host(ReplicationHost *host, TimestampTz now);
 static void mark_leaders(ReplicationHost *hosts, int count);
 
@@ -242,11 +234,8 @@ replication_shared_end_prober(bool again)
 		entry->tries = again ? REPLICATION_TRIES : 0;
 		entry->next_try = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  1000);
-		for (int i = 0; i < shared->group_count && !again; i++)
-		{
-			if (shared->groups[i].database == MyDatabaseId)
-				shared->groups[i--] = shared->groups[--shared->group_count];
-		}
+		if (!again)
+			vdb_remote_forget_groups();
 	}
 	LWLockRelease(shared->lock);
 }
@@ -267,36 +256,107 @@ replication_shared_has_prober(void)
 	return running;
 }
 
-/* replication_shared_nudge -- have the hosts of our group asked now */
+/* replication_shared_nudge -- have the hosts of a group asked now */
 void
-replication_shared_nudge(void)
+replication_shared_nudge(int group)
 {
 	SharedDatabase *entry;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry = find_database(MyDatabaseId, false);
-	if (entry && entry->prober != 0 && !entry->nudged)
+	if (entry && entry->prober != 0 && entry->wanted_group != group)
 	{
-		entry->nudged = true;
+		entry->wanted_group = entry->wanted_group == 0 ? group : ALL_GROUPS;
 		SetLatch(entry->latch);
 	}
 	LWLockRelease(shared->lock);
 }
 
-/* replication_shared_take_nudge -- were we?  For the prober; not any more */
-bool
+/*
+ * replication_shared_take_nudge -- is a group to be asked?  For the prober
+ *
+ * Returns 0 if none is, and ALL_GROUPS if several are.
+ */
+int
 replication_shared_take_nudge(void)
 {
 	SharedDatabase *entry;
-	bool		nudged;
+	int			group;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry = find_database(MyDatabaseId, false);
-	nudged = entry && entry->nudged;
+	group = entry ? entry->wanted_group : 0;
 	if (entry)
-		entry->nudged = false;
+		entry->wanted_group = 0;
 	LWLockRelease(shared->lock);
-	return nudged;
+	return group;
+}
+
+/*
+ * replication_shared_tell_hold -- have all hosts told to hold requests to a
+ * group, or with 0 ms to let them go
+ */
+void
+replication_shared_tell_hold(int group, int ms)
+{
+	SharedDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	if (entry && entry->prober != 0)
+	{
+		entry->held_group = group;
+		entry->held_ms = ms;
+		entry->untold = 1;
+		SetLatch(entry->latch);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* replication_shared_take_hold -- is there one to be told?  0: no */
+int
+replication_shared_take_hold(int *ms)
+{
+	SharedDatabase *entry;
+	int			group = 0;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	if (entry)
+	{
+		group = entry->held_group;
+		*ms = entry->held_ms;
+		entry->held_group = 0;
+	}
+	LWLockRelease(shared->lock);
+	return group;
+}
+
+/* replication_shared_set_untold -- how many hosts have not answered to that */
+void
+replication_shared_set_untold(int count)
+{
+	SharedDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = find_database(MyDatabaseId, false);
+	if (entry && entry->held_group == 0)
+		entry->untold = count;
+	LWLockRelease(shared->lock);
+}
+
+/* replication_shared_untold -- and how many that are now */
+int
+replication_shared_untold(void)
+{
+	SharedDatabase *entry;
+	int			count;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	entry = find_database(MyDatabaseId, false);
+	count = entry && entry->prober != 0 ? entry->untold : 0;
+	LWLockRelease(shared->lock);
+	return count;
 }
 
 /* The entry of a database, or a new one for it; NULL if there is none */
@@ -319,86 +379,6 @@ find_database(Oid database, bool add)
 	memset(unused, 0, sizeof(SharedDatabase));
 	unused->oid = database;
 	return unused;
-}
-
-/*
- * replication_shared_saw -- a timeline of a group was seen, or 0 to ask
- *
- * Returns the highest one seen; 0 if there was none.
- */
-TimeLineID
-replication_shared_saw(int group, TimeLineID timeline)
-{
-	SharedGroup *entry;
-	TimeLineID	highest = 0;
-
-	LWLockAcquire(shared->lock, LW_SHARED);
-	entry = find_group(group, false);
-	if (entry)
-		highest = entry->timeline;
-	LWLockRelease(shared->lock);
-	if (timeline <= highest)
-		return highest;
-
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	entry = find_group(group, true);
-	if (entry)
-	{
-		entry->timeline = Max(entry->timeline, timeline);
-		timeline = entry->timeline;
-	}
-	LWLockRelease(shared->lock);
-	return timeline;
-}
-
-/*
- * replication_shared_timelines -- what is known of groups, as two arrays in
- * text, to be told to others
- */
-void
-replication_shared_timelines(StringInfo groups, StringInfo timelines)
-{
-	const char *comma = "";
-
-	resetStringInfo(groups);
-	resetStringInfo(timelines);
-	appendStringInfoChar(groups, '{');
-	appendStringInfoChar(timelines, '{');
-	LWLockAcquire(shared->lock, LW_SHARED);
-	for (int i = 0; i < shared->group_count; i++)
-	{
-		SharedGroup *entry = &shared->groups[i];
-
-		if (entry->database != MyDatabaseId)
-			continue;
-		appendStringInfo(groups, "%s%d", comma, entry->group);
-		appendStringInfo(timelines, "%s%u", comma, entry->timeline);
-		comma = ",";
-	}
-	LWLockRelease(shared->lock);
-	appendStringInfoChar(groups, '}');
-	appendStringInfoChar(timelines, '}');
-}
-
-/* The entry of a group of this database, or a new one; NULL if there is none */
-static SharedGroup *
-find_group(int group, bool add)
-{
-	SharedGroup *entry;
-
-	for (int i = 0; i < shared->group_count; i++)
-	{
-		entry = &shared->groups[i];
-		if (entry->database == MyDatabaseId && entry->group == group)
-			return entry;
-	}
-	if (!add || shared->group_count == REPLICATION_MAX_GROUPS)
-		return NULL;
-	entry = &shared->groups[shared->group_count++];
-	entry->database = MyDatabaseId;
-	entry->group = group;
-	entry->timeline = 0;
-	return entry;
 }
 
 /*
@@ -503,7 +483,7 @@ mark_host(ReplicationHost *host, TimestampTz now)
 		!TimestampDifferenceExceeds(host->seen_at, now, stale_ms);
 	host->is_outdated = host->seen_at != 0 && !host->foreign &&
 		!host->state.in_recovery &&
-		host->state.timeline < replication_shared_saw(host->group, 0);
+		host->state.timeline < vdb_remote_saw_timeline(host->group, 0);
 	host->is_leader = host->is_up && !host->foreign && !host->is_outdated &&
 		!host->state.in_recovery;
 }

@@ -56,7 +56,11 @@ static void forget_unlisted(void);
 static void wait_until(TimestampTz end);
 static long next_deadline(TimestampTz end);
 static void take_events(WaitEvent *events, int count);
-static void ask_own_group(void);
+static void take_wishes(void);
+static void end_transaction(void);
+
+/* Milliseconds until a host is to be asked out of turn */
+static long next_question;
 
 /* replication_worker_init -- have the launcher started with the server */
 void
@@ -78,9 +82,10 @@ vecdb_watcher_worker(Datum arg)
 	while (!ShutdownRequestPending)
 	{
 		Oid			database;
-		long		wait_ms;
+		long		wait_ms = 0;
 
-		while (OidIsValid(database = replication_shared_next(&wait_ms)))
+		while (!ShutdownRequestPending &&
+			   OidIsValid(database = replication_shared_next(&wait_ms)))
 			start_prober(database);
 		vdb_worker_sleep(wait_ms);
 	}
@@ -201,13 +206,14 @@ begin_turn(void)
 	if (go_on)
 	{
 		list_hosts(cluster);
-		replication_shared_timelines(&told_groups, &told_timelines);
+		vdb_remote_list_timelines(&told_groups, &told_timelines);
 		replication_probe_tell(told_groups.data, told_timelines.data);
 		foreach(lc, probes)
 			replication_probe_begin(lfirst(lc));
+		(void) vdb_remote_is_fenced();
 	}
 	PopActiveSnapshot();
-	CommitTransactionCommand();
+	end_transaction();
 	(void) pgstat_report_stat(false);
 	return go_on;
 }
@@ -305,8 +311,10 @@ wait_until(TimestampTz end)
 		{
 			ReplicationProbe *probe = lfirst(lc);
 
-			if (replication_probe_is_pending(probe))
+			/* of one that is idle we want to hear that it ends */
+			if (probe->pg)
 				AddWaitEventToSet(set,
+								  probe->state == PROBE_READY ||
 								  probe->polling == PGRES_POLLING_READING ?
 								  WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
 								  PQsocket(probe->pg), NULL, probe);
@@ -326,7 +334,8 @@ static long
 next_deadline(TimestampTz end)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long		least = TimestampDifferenceMilliseconds(now, end);
+	long		least = Min(TimestampDifferenceMilliseconds(now, end),
+							next_question);
 	ListCell   *lc;
 
 	foreach(lc, probes)
@@ -354,8 +363,7 @@ take_events(WaitEvent *events, int count)
 		if (events[i].events & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
-			if (replication_shared_take_nudge())
-				ask_own_group();
+			take_wishes();
 		}
 		if (events[i].user_data)
 			replication_probe_advance(events[i].user_data);
@@ -370,22 +378,34 @@ take_events(WaitEvent *events, int count)
 								   psprintf("no answer within %d ms",
 											REPLICATION_TIMEOUT_MS));
 	}
+	end_transaction();
+}
+
+/* Say what was heard, ask those who are to be asked soon again, and commit */
+static void
+end_transaction(void)
+{
+	replication_pace_hear(probes);
+	next_question = replication_pace_ask(probes);
+	/* those that failed at once */
+	replication_pace_hear(probes);
+	replication_shared_set_untold(replication_probe_untold(probes));
 	CommitTransactionCommand();
 }
 
-/* Somebody waits for our standbys: ask them out of turn */
+/* Somebody waits for hosts, or wants them told something: out of turn */
 static void
-ask_own_group(void)
+take_wishes(void)
 {
-	const VdbCluster *cluster = vdb_catalog_cluster();
-	ListCell   *lc;
+	int			group = replication_shared_take_nudge();
+	int			ms;
 
-	foreach(lc, probes)
+	if (group != 0)
+		replication_pace_want(probes, group);
+	group = replication_shared_take_hold(&ms);
+	if (group != 0)
 	{
-		ReplicationProbe *probe = lfirst(lc);
-
-		if (cluster && probe->group == cluster->local_group &&
-			probe->state == PROBE_READY)
-			replication_probe_begin(probe);
+		replication_pace_hold(group, ms);
+		(void) replication_probe_hold(probes, group, ms);
 	}
 }

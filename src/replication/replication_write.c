@@ -187,7 +187,7 @@ wait_for_all(XLogRecPtr end)
 			return;
 		}
 		pfree(missing);
-		replication_shared_nudge();
+		replication_shared_nudge(awaited_group);
 		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					  LOOK_MS, PG_WAIT_EXTENSION) & WL_LATCH_SET)
 			ResetLatch(MyLatch);

@@ -81,7 +81,7 @@ run_shellcheck()
 {
 	scripts=$({
 		project_files '*.sh'
-		project_files 'src/tools/*' 'test/*' '.ci/*' | while read -r file; do
+		project_files 'src/tools/*' 'test/*' '.ci/*' 'docker/*' | while read -r file; do
 			if head -n 1 "$file" | grep -aqE '^#!.*[/ ](ba|da)?sh'; then
 				echo "$file"
 			fi

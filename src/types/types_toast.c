@@ -13,8 +13,11 @@
  * So a backend remembers where it found the first chunk of a value, and reads
  * the chunks from there, one behind the other.  What it remembers is a guess:
  * a chunk says of which value it is and which of its chunks, and the number of
- * a value is not given to another while a chunk of it is in the table.  Whenever
- * anything is not as expected, PostgreSQL's own function does it all.
+ * a value is not given to another while the table has a chunk of it that is
+ * not dead, nor before 2^32 others were given.  So a dead chunk could be taken
+ * for that of another value only if VACUUM did not come by in all that time,
+ * and this backend had read the former value there.  Whenever anything is not
+ * as expected, PostgreSQL's own function does it all.
  *
  * IDENTIFICATION
  *	  src/types/types_toast.c
@@ -42,8 +45,12 @@
 
 #include "types_private.h"
 
-/* Places to remember first chunks at, 20 bytes each; a power of two */
-#define PLACES	(64 * 1024)
+/*
+ * Places to remember first chunks at, 20 bytes each: a backend begins with few
+ * and doubles them when values take the places of others.  Powers of two.
+ */
+#define FIRST_PLACES	1024
+#define MOST_PLACES		(64 * 1024)
 
 /*
  * How often a page is looked up although it is known where it should be: only
@@ -74,10 +81,14 @@ typedef struct ChunkReader
 } ChunkReader;
 
 static ChunkPlace *places = NULL;
+static uint32 place_count = 0;
+static uint32 collisions = 0;	/* since there are so many places */
 static uint32 turn = 0;
 
 static bool fetch_chunks(Relation toast, Oid value, char *to, Size size);
 static ChunkPlace *get_place(Relation toast, Oid value);
+static ChunkPlace *find_place(Oid file, Oid value);
+static void make_places(uint32 count);
 static bool find_first_chunk(Relation toast, Oid value, ChunkPlace *place);
 static bool read_chunks(ChunkReader *reader, OffsetNumber offno);
 static bool read_chunk(ChunkReader *reader, OffsetNumber offno);
@@ -164,26 +175,64 @@ fetch_chunks(Relation toast, Oid value, char *to, Size size)
 	return false;
 }
 
-/* What is remembered of a value, or nothing, in the place where it will be */
+/*
+ * What is remembered of a value, or nothing, in the place where it will be
+ *
+ * Valid until the next call.
+ */
 static ChunkPlace *
 get_place(Relation toast, Oid value)
 {
 	Oid			file = VDB_RELATION_FILE(toast);
-	uint64		hash = ((uint64) file << 32 | value) *
-	UINT64CONST(0x9E3779B97F4A7C15);
 	ChunkPlace *place;
 
 	if (places == NULL)
-		places = MemoryContextAllocZero(TopMemoryContext,
-										sizeof(ChunkPlace) * PLACES);
-	place = &places[(hash >> 32) % PLACES];
-	if (place->file != file || place->value != value)
+		make_places(FIRST_PLACES);
+	place = find_place(file, value);
+	if (place->file == file && place->value == value)
+		return place;
+
+	if (place->offno != InvalidOffsetNumber &&
+		++collisions >= place_count / 8 && place_count < MOST_PLACES)
 	{
-		place->file = file;
-		place->value = value;
-		place->offno = InvalidOffsetNumber;
+		make_places(place_count * 2);
+		place = find_place(file, value);
 	}
+	place->file = file;
+	place->value = value;
+	place->offno = InvalidOffsetNumber;
 	return place;
+}
+
+/* The place that a value shares with others */
+static ChunkPlace *
+find_place(Oid file, Oid value)
+{
+	uint64		hash = ((uint64) file << 32 | value) *
+	UINT64CONST(0x9E3779B97F4A7C15);
+
+	return &places[(hash >> 32) & (place_count - 1)];
+}
+
+/* Have so many places, twice as many as before, and put there what is known. */
+static void
+make_places(uint32 count)
+{
+	ChunkPlace *old = places;
+	uint32		old_count = place_count;
+
+	places = MemoryContextAllocZero(TopMemoryContext,
+									sizeof(ChunkPlace) * count);
+	place_count = count;
+	collisions = 0;
+	for (uint32 i = 0; i < old_count; i++)
+	{
+		/* nobody else comes there: it has one more bit of the hash value */
+		if (old[i].offno != InvalidOffsetNumber)
+			*find_place(old[i].file, old[i].value) = old[i];
+	}
+	if (old != NULL)
+		pfree(old);
 }
 
 /* Look for the first chunk as PostgreSQL does */

@@ -56,6 +56,8 @@ SET ROLE vecdb_test_monitor;
 SELECT count(*) > 0 FROM vecdb.health();
 SELECT count(*) FROM vecdb.leader_history;
 SELECT timeline > 0 FROM vecdb.timeline_history();
+-- nobody makes a copy of this server
+SELECT count(*), max(phase), max(percent) FROM vecdb.clones;
 RESET ROLE;
 DROP ROLE vecdb_test_user, vecdb_test_monitor;
 

@@ -127,6 +127,35 @@ is($err, '', 'a function with such a clause can be made');
 like($out, qr/^SELECT.*alice\.call/, 'the present query');
 unlike($out, qr/take_settings|guard_session/, 'is not that before');
 
+# --- what is sent behind something that fails later ---
+
+# In a new session the flight that takes the role is a transaction of its own,
+# and is rolled back with the read that fails.
+alice(q{
+	CREATE FUNCTION alice.fail_late(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+		$$BEGIN IF i = 20000 THEN PERFORM pg_sleep(2); RAISE 'late'; END IF; RETURN i; END$$;
+	CREATE TABLE alice.seen (id int PRIMARY KEY, v text);
+	SELECT vecdb.distribute_table('alice.seen', colocate_with => 'alice.t');
+	INSERT INTO alice.seen SELECT id FROM alice.t;});
+foreach my $late (qq{OPEN b NO SCROLL FOR SELECT alice.call('rolsuper', id) FROM alice.t WHERE id = $away;
+		FETCH b INTO answer; RAISE WARNING 'second is %', answer;},
+	qq{UPDATE alice.seen SET v = alice.call('rolsuper', id) WHERE id = $away RETURNING v INTO answer;
+		RAISE WARNING 'second is %', answer;})
+{
+	($out, $err) = alice(qq{DO \$\$
+		DECLARE a refcursor; b refcursor; i int; answer text;
+		BEGIN
+			OPEN a NO SCROLL FOR SELECT alice.fail_late(g) FROM alice.t, generate_series(1, 20000) g WHERE id = $away;
+			FETCH a INTO i;
+			RAISE WARNING 'first has %', i;
+			$late
+			MOVE 30000 IN a;
+		END \$\$});
+	like($err, qr/first has 1\n/, 'a read that fails late delivers rows');
+	like($err, qr/P0001: late/, 'and fails');
+	like($err, qr/second is alice\n/, 'what was sent behind it is the user\'s');
+	unlike($err, qr/SUPER/, 'and not that of who has logged in');
+}
 
 # --- what is executed by writes, and at the end of the transaction ---
 
@@ -202,6 +231,49 @@ is($out, 60, 'parallel workers work as the user');
 ($out, $err) = alice("SELECT count(*) FROM alice.t WHERE alice.worker(id)");
 unlike($err, qr/worker is SUPER/, 'a function with a clause in a parallel worker');
 like($err, $denied, 'is refused');
+
+# --- operators of users are none of what nodes do themselves ---
+
+# The query for deadlocks multiplies a numeric by an integer, for which this
+# one fits better than any of PostgreSQL's.
+foreach my $group ($cluster->groups)
+{
+	$cluster->query_own($group, q{GRANT CREATE ON SCHEMA public TO alice; SET ROLE alice;
+		CREATE FUNCTION public.times(numeric, int) RETURNS numeric LANGUAGE plpgsql AS
+			$$BEGIN RAISE LOG 'operator is %', alice.rolsuper(); RETURN 1; END$$;
+		CREATE OPERATOR public.* (LEFTARG = numeric, RIGHTARG = int, FUNCTION = public.times);});
+}
+my @logs = map { -s $cluster->node($_)->logfile } $cluster->groups;
+my @sessions = map { $cluster->node(1)->background_psql('postgres') } 1 .. 2;
+$sessions[0]->query_safe("BEGIN; UPDATE secret SET v = v WHERE id = $hidden");
+$sessions[1]->query_until(qr/^go$/m, "\\echo go\nUPDATE secret SET v = v WHERE id = $hidden;\n");
+my $asked = q{SELECT coalesce(max(query_start), '-infinity') FROM pg_stat_activity
+	WHERE application_name ~ '^vecdb 2:' AND query ~ 'local_lock_waits'};
+# more than once, as a round asks its own group, which is 2, at the end
+foreach (1 .. 3)
+{
+	my $last = $cluster->query(1, $asked);
+	$cluster->node(1)->poll_query_until('postgres', "SELECT ($asked) > '$last'")
+		or die 'nobody looks for deadlocks';
+}
+is($cluster->query(1, 'SELECT count(*) > 0 FROM vecdb.lock_waits'), 't', 'a wait is seen');
+$sessions[0]->query_safe('ROLLBACK');
+$_->quit foreach @sessions;
+foreach my $group ($cluster->groups)
+{
+	unlike(substr(slurp_file($cluster->node($group)->logfile), $logs[$group - 1]),
+		qr/operator is/, "an operator of a user is not called by group $group");
+}
+is($cluster->query(1, q{SELECT 1.0 * 2}), '1', 'but by who has it in his path');
+$cluster->query_own($_, 'DROP OPERATOR public.* (numeric, int)') foreach $cluster->groups;
+
+# SQL for a group runs with the path of who has sent it, in both ways
+foreach my $in_transaction ('true', 'false')
+{
+	is($cluster->query(1, qq{SET search_path = alice, public;
+		SELECT vecdb.run_on_group(2, 'SELECT current_schemas(false)', $in_transaction)}),
+		'{alice,public}', "the path of SQL for a group ($in_transaction)");
+}
 
 # --- what nodes do themselves goes on ---
 

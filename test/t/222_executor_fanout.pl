@@ -142,6 +142,59 @@ MOVE ALL IN c; MOVE PRIOR IN c; FETCH PRIOR FROM c; FETCH c;
 COMMIT;
 SQL
 
+# a cursor whose statement waits for a subquery begins with its first row
+$cluster->query(1, <<'SQL');
+CREATE TABLE wanted (x int, v vector(3));
+INSERT INTO wanted VALUES (2990, '[1,2,3]');
+CREATE FUNCTION by_loop(query text) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE r record;
+BEGIN
+	FOR r IN EXECUTE query LOOP
+		RETURN NEXT r.id;
+	END LOOP;
+END $$;
+CREATE FUNCTION by_cursor(query text) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE c refcursor; n bigint;
+BEGIN
+	OPEN c FOR EXECUTE query;
+	LOOP
+		FETCH c INTO n;
+		EXIT WHEN NOT FOUND;
+		RETURN NEXT n;
+	END LOOP;
+END $$;
+CREATE FUNCTION by_static_loop() RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE r record;
+BEGIN
+	FOR r IN SELECT id FROM items WHERE id > (SELECT max(x) FROM wanted) LOOP
+		RETURN NEXT r.id;
+	END LOOP;
+END $$;
+SQL
+my %waiting = (
+	'a number' => 'SELECT id FROM items WHERE id > (SELECT max(x) FROM wanted)',
+	'two numbers' => 'SELECT id FROM items WHERE id BETWEEN (SELECT min(x) FROM wanted) AND (SELECT max(x) + 5 FROM wanted)',
+	'the key' => 'SELECT id FROM items WHERE id = (SELECT max(x) FROM wanted)',
+	'a vector' => q{SELECT id FROM items WHERE tenant = 1 ORDER BY embedding <-> (SELECT v FROM wanted), id});
+foreach my $what (sort keys %waiting)
+{
+	my $query = $waiting{$what};
+	my $expected = join "\n", sort split /\n/, $cluster->query(1, $query);
+	my $quoted = '$q$' . $query . '$q$';
+	isnt($expected, '', "a subquery that gives $what");
+	foreach my $case (
+		[ 'DECLARE', "BEGIN; DECLARE c CURSOR FOR $query; FETCH ALL FROM c; COMMIT" ],
+		[ 'WITH HOLD', "DECLARE c CURSOR WITH HOLD FOR $query; FETCH ALL FROM c" ],
+		[ 'FOR', "SELECT by_loop($quoted)" ],
+		[ 'OPEN', "SELECT by_cursor($quoted)" ])
+	{
+		my ($how, $sql) = @$case;
+		my ($rc, $out, $err) = $cluster->try(1, $sql);
+		is(join("\n", sort split /\n/, $out) . $err, $expected, "$how: $what");
+	}
+}
+is($cluster->query(1, 'SELECT count(*) FROM by_static_loop()'), 10, 'and in a loop over a plan that is kept');
+
 # a nested loop asks again for each row, with what is known then
 is($cluster->query(1, <<'SQL'), "1|2\n2|1\n3|0", 'rescans');
 CREATE TABLE here (id int);

@@ -134,6 +134,40 @@ SQL
 is(said("COPY noted (id) FROM stdin;\n501\n502\n503\n504\n505\n506\n\\.\nSELECT counted(); SELECT count(DISTINCT seen) FROM noted"),
 	"90\n3", 'COPY');
 
+# Plans of triggers are made for a statement, and not again for each row that it
+# returns.
+sub plannings
+{
+	my ($sql) = @_;
+	my ($rc, $out, $err) = $cluster->try(1, "SET log_planner_stats = on; SET client_min_messages = log; $sql");
+	is($rc, 0, $sql) or diag($err);
+	return scalar(() = $err =~ /PLANNER STATISTICS/g);
+}
+$cluster->query(1, 'DELETE FROM noted');
+my $plannings = plannings('INSERT INTO noted SELECT generate_series(1, 600) RETURNING seen');
+cmp_ok($plannings, '<', 100, 'plannings for some 200 rows of the own group') or diag($plannings);
+cmp_ok($plannings, '>', 2, 'are counted');
+
+# A shard function is not looked up anew because a plan was thrown away.
+$cluster->query(1, <<'SQL');
+CREATE FUNCTION third(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 % 3; END';
+CREATE TABLE custom (id int PRIMARY KEY, seen int);
+SELECT vecdb.distribute_table('custom', 'id', 'custom', 3, shard_function => 'third(int)');
+CREATE TRIGGER note BEFORE INSERT ON custom FOR EACH ROW EXECUTE FUNCTION note();
+SQL
+my $more = q{DO $$ BEGIN FOR i IN 1 .. 60 LOOP INSERT INTO custom SELECT coalesce(max(id), 0) + 1 FROM custom; END LOOP; END $$};
+my $used = q{SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name = 'vecdb table'};
+my @used = split /\n/, $cluster->query(1, "SELECT vecdb.group_of('custom', 1); $more; $used; $more; $more; $used; SELECT count(*) FROM custom");
+is($used[2], $used[1], 'nor does it leave memory behind') or diag("@used");
+is($used[3], 180, 'rows are where they belong');
+$cluster->query(1, 'CREATE OR REPLACE FUNCTION third(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN ($1 + 1) % 3; END $$; DELETE FROM custom');
+is(said(<<'SQL'), "2\n0", 'a shard function that is replaced');
+SELECT vecdb.shard_of('custom', 1);
+CREATE OR REPLACE FUNCTION third(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN ($1 + 2) % 3; END $$;
+SELECT vecdb.shard_of('custom', 1);
+SQL
+$cluster->query(1, 'DROP TABLE custom');
+
 # What a trigger must not do, whatever the words.
 $cluster->query(1, <<'SQL');
 DROP TRIGGER note ON noted;

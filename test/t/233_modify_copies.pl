@@ -18,6 +18,7 @@ CREATE TABLE kinds (id int PRIMARY KEY, name text, n float8 DEFAULT 0,
 	at timestamptz DEFAULT clock_timestamp(), s serial, u uuid DEFAULT gen_random_uuid());
 CREATE TABLE tags (id int PRIMARY KEY, kind int REFERENCES kinds ON DELETE CASCADE, name text);
 CREATE TABLE tag_notes (tag int REFERENCES tags ON DELETE CASCADE ON UPDATE CASCADE, note text);
+CREATE TABLE labels (id int PRIMARY KEY, kind int REFERENCES kinds ON DELETE SET NULL, name text);
 CREATE TABLE log (id int);
 CREATE TABLE races (id int PRIMARY KEY, n int DEFAULT 0);
 CREATE TABLE sums (id int PRIMARY KEY, n int);
@@ -26,6 +27,7 @@ CREATE TABLE other_things (id int PRIMARY KEY, kind int REFERENCES kinds ON DELE
 SELECT vecdb.replicate_table('kinds');
 SELECT vecdb.replicate_table('tags');
 SELECT vecdb.replicate_table('tag_notes');
+SELECT vecdb.replicate_table('labels');
 SELECT vecdb.replicate_table('log');
 SELECT vecdb.replicate_table('races');
 SELECT vecdb.replicate_table('sums');
@@ -55,7 +57,7 @@ sub alike
 	my ($what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my @problems;
-	foreach my $table (qw(kinds tags tag_notes log races sums))
+	foreach my $table (qw(kinds tags tag_notes labels log races sums))
 	{
 		my %seen = map { $cluster->query_own($_, "SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM $table t") => 1 }
 		  $cluster->groups;
@@ -333,6 +335,77 @@ $_->send("$update; COMMIT") foreach $two, $three;
 my @ends = map { ($_->finish(60))[1] } $two, $three;
 is(scalar(grep { /40P01: deadlock detected/ } @ends), 1, 'two that insert and then update: one is told of a deadlock') or diag(@ends);
 alike('a deadlock');
+
+# A transaction that one group shows already and another one not yet: those who
+# look for rows wait for it, also if it found its rows by no condition.
+sub half_committed
+{
+	my ($what, $sql, $looks, $group) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $holder = VecdbSessions->new($cluster->node($group));
+	my $writer = VecdbSessions->new($cluster->node($group));
+	$holder->run("SELECT pg_advisory_lock(30308, hashtext('remote_committed'))");
+	$writer->run("SET vecdb.debug_points = 'remote_committed'");
+	$writer->send($sql);
+	$cluster->node($group)->poll_query_until('postgres',
+		q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 30308 AND NOT granted})
+		or die "$what: is not held";
+	$three->send($looks);
+	my $waits = q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 22084 AND NOT granted};
+	for (1 .. 600)
+	{
+		last if $three->is_done || grep { $cluster->query_own($_, $waits) > 0 } $cluster->groups;
+		select(undef, undef, undef, 0.05);
+	}
+	ok(!$three->is_done, "who looks for rows waits for $what of group $group");
+	$holder->run('SELECT pg_advisory_unlock_all()');
+	is(join('', map { ($_->finish)[1] } $writer, $three), '', 'no error');
+	alike("$what of group $group");
+	$_->quit foreach $holder, $writer;
+	return;
+}
+$cluster->query(1, <<'SQL');
+DELETE FROM tags; DELETE FROM labels; UPDATE sums SET n = 0;
+INSERT INTO kinds (id) SELECT g FROM generate_series(901, 903) g;
+INSERT INTO labels SELECT g, g, '' FROM generate_series(901, 903) g;
+INSERT INTO tags SELECT g, g FROM generate_series(901, 903) g;
+SQL
+foreach my $group (1, 2)
+{
+	half_committed('SET NULL', "DELETE FROM kinds WHERE id = 900 + $group",
+		q{UPDATE labels SET name = name || 'x' WHERE kind IS NULL}, $group);
+	half_committed('CASCADE', "DELETE FROM kinds WHERE id = 904 - $group",
+		'UPDATE sums SET n = n + (SELECT count(*) FROM tags t WHERE t.id > sums.id)', $group)
+	  if $group == 1;
+}
+
+# A trigger of a reference table that inserts what it reads of the same one.
+$cluster->query(1, <<'SQL');
+DELETE FROM log;
+CREATE FUNCTION number_it() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO log SELECT count(*) + 1 FROM log;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER number_it AFTER INSERT ON pairs FOR EACH ROW EXECUTE FUNCTION number_it();
+SQL
+half_committed('INSERT of what was read', "INSERT INTO pairs VALUES (1000 + $_)", "INSERT INTO pairs VALUES (1010 + $_)", $_) foreach 1, 2;
+$sessions[$_]->send(join ";\n", map { "INSERT INTO pairs VALUES ($_)" } 2000 + 100 * $_ .. 2030 + 100 * $_) foreach 0 .. 2;
+is(join('', map { ($_->finish)[1] } @sessions), '', 'no error: such triggers on three nodes');
+alike('triggers that insert what they read');
+is($cluster->query(1, 'SELECT count(*) - count(DISTINCT id) FROM log'), 0, 'each has seen those before');
+$cluster->query(1, 'DROP TRIGGER number_it ON pairs');
+
+# Many of them, and rows that refer to others.
+$cluster->query(1, <<'SQL');
+INSERT INTO kinds (id) SELECT g FROM generate_series(1000, 1200) g;
+INSERT INTO labels SELECT g, g, '' FROM generate_series(1000, 1200) g;
+SQL
+$one->send(join ";\n", map { "DELETE FROM kinds WHERE id = $_" } 1000 .. 1060);
+$two->send(join ";\n", map { "DELETE FROM kinds WHERE id = $_; INSERT INTO labels VALUES (1000 + $_, 1200, '')" } 1061 .. 1120);
+$three->send(join ";\n", (q{UPDATE labels SET name = coalesce(name, '') || 'y' WHERE kind IS NULL}) x 60);
+is(join('', map { ($_->finish)[1] } $one, $two, $three), '', 'no error: UPDATE while others cascade');
+alike('cascades');
 
 # A snapshot that is older than what others did.
 $three->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM things');

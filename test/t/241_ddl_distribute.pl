@@ -69,6 +69,35 @@ is($cluster->query($_, "SELECT to_regclass('odd') IS NULL"), 't', "and leaves gr
 is($cluster->query(1, 'SELECT count(*) FROM vecdb.catalog_shard'), 0, 'no shard is left');
 $cluster->query(3, 'DROP TABLE odd');
 
+# Settings of the client: values are what they were, in binary form or not.
+my $words = "\xc3\xa4\xc3\xb6 \xe2\x82\xac \xd0\x96";
+my %shapes = (words => 'int', words_as_text => 'pair');
+my @settings = ("client_encoding = 'LATIN1'", 'extra_float_digits = -10', "DateStyle = 'SQL, DMY'; SET IntervalStyle = sql_standard; SET TimeZone = 'Asia/Kolkata'");
+sub digest_of
+{
+	my ($table) = @_;
+	return "SELECT md5(string_agg(w::text, ',' ORDER BY id)), count(*), max(length(t)) FROM $table w";
+}
+foreach my $table (sort keys %shapes)
+{
+	$cluster->query(1, qq{
+		CREATE TABLE $table (id int PRIMARY KEY, t text, a varchar[], f float8, at timestamptz, i interval, x $shapes{$table});
+		INSERT INTO $table SELECT i, '$words' || i, ARRAY['$words'], pi() * i, timestamptz '2025-02-03 04:05:06 UTC' + i * interval '1 day', interval '-1 day 2:03'
+			FROM generate_series(1, 100) i});
+	my $expected = $cluster->query(1, digest_of($table));
+	foreach my $setting (@settings)
+	{
+		foreach my $move ('distribute', 'replicate')
+		{
+			my @errors = map { $cluster->try(1, "SET client_min_messages = error; SET $setting; SELECT vecdb.${_}_table('$table')"), ($cluster->try($_ eq 'undistribute' ? 1 : 2, digest_of($table)))[1] }
+				$move, 'undistribute';
+			is_deeply([ @errors[0, 2, 3, 4, 6, 7] ], [ 0, '', $expected, 0, '', $expected ], "$move and undistribute $table with $setting");
+		}
+	}
+	# for a group that comes later
+	$cluster->query(1, "SELECT vecdb.replicate_table('$table')");
+}
+
 # Strategies.  Triggers do not fire.
 $cluster->query(2, q{
 	CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''fired''; END';
@@ -240,5 +269,11 @@ $writer->query_until(qr/written/, "\n");
 is($cluster->query(2, 'SELECT count(*), sum(n) FROM busy'), '20000|20000', 'what waited was written everywhere');
 $_->quit foreach $reader, $mover, $writer;
 sound('moved under load');
+
+# A group that is added by a client of another encoding.
+my $fourth = $cluster->add_server(4);
+is(($cluster->try(1, sprintf("SET client_encoding = LATIN1; SET extra_float_digits = -10; SELECT vecdb.add_group('%s', %d)", $fourth->host, $fourth->port)))[2],
+	'', 'add_group() of such a client');
+is($cluster->query_own(4, digest_of($_)), $cluster->query_own(1, digest_of($_)), "rows of $_ are the same there") foreach sort keys %shapes;
 
 done_testing();

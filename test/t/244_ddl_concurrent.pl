@@ -136,10 +136,11 @@ $cluster->query(1, q{SELECT vecdb.distribute_table('race')});
 $mover->query_safe(q{BEGIN; SELECT vecdb.undistribute_table('race')});
 $other->{stderr} = '';
 $other->query_until(qr/go/, "\\echo go\nALTER TABLE race ADD COLUMN more int;\n\\echo done\n");
-select(undef, undef, undef, 0.5);
+ok($cluster->node(1)->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE race%'}), 'ALTER waits for the end of sharing');
 $mover->query_safe('COMMIT');
 $other->query_until(qr/done/, "\n");
-is($other->{stderr}, '', 'a statement that waits for an end of sharing is done');
+is($other->{stderr}, '', 'and is done then');
 is($cluster->query(1, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'race'::regclass AND attname = 'more'}), 1, 'on the node of the table');
 $_->quit foreach $mover, $other;
 

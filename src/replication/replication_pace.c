@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * replication_pace.c
+ *	  Which groups the prober asks more often than once in a turn, and what it
+ *	  says of their leaders.
+ *
+ * A group without a leader is asked every 100 ms, and so is one whose leader
+ * is about to be changed: who waits for the next one shall not wait for our
+ * turn.  When nobody has come for half a minute, and nobody waits, the turns
+ * are enough again.
+ *
+ * IDENTIFICATION
+ *	  src/replication/replication_pace.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "replication_private.h"
+
+#define FAST_MS 100
+
+/* How long that goes on by itself, and after somebody has asked for it */
+#define LOST_MS 30000
+#define WANTED_MS 2000
+
+/* What the prober knows of a group */
+typedef struct Pace
+{
+	int			group;
+	bool		had_leader;
+	TimestampTz fast_until;
+	TimestampTz held_until;		/* 0: not held */
+	uint64		held_leader;
+} Pace;
+
+static List *paces;
+
+static Pace *find_pace(int group);
+static void hear(List *probes, int group);
+static ReplicationProbe *find_leader(List *probes, int group);
+static bool leads(const ReplicationProbe *probe);
+
+/* What is known of a group; made when there is nothing */
+static Pace *
+find_pace(int group)
+{
+	ListCell   *lc;
+	MemoryContext old;
+	Pace	   *pace;
+
+	foreach(lc, paces)
+	{
+		pace = lfirst(lc);
+		if (pace->group == group)
+			return pace;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	pace = palloc0(sizeof(Pace));
+	pace->group = group;
+	paces = lappend(paces, pace);
+	MemoryContextSwitchTo(old);
+	return pace;
+}
+
+/* replication_pace_hear -- say what follows from answers that have come */
+void
+replication_pace_hear(List *probes)
+{
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (probe->heard)
+			hear(probes, probe->group);
+		probe->heard = false;
+	}
+}
+
+/* There is news of a group: who leads it? */
+static void
+hear(List *probes, int group)
+{
+	ReplicationProbe *leader = find_leader(probes, group);
+	Pace	   *pace = find_pace(group);
+
+	vdb_remote_tell_leader(group, leader ? leader->known.state.instance : 0,
+						   leader ? leader->asked_at : 0);
+	if (leader == NULL && pace->had_leader)
+		pace->fast_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   LOST_MS);
+	if (leader)
+	{
+		if (pace->held_until == 0)
+			pace->fast_until = 0;
+		else if (leader->known.state.instance != pace->held_leader)
+			pace->held_until = pace->fast_until = 0;
+	}
+	pace->had_leader = leader != NULL;
+}
+
+/* The probe of the leader of a group, or NULL */
+static ReplicationProbe *
+find_leader(List *probes, int group)
+{
+	ReplicationProbe *leader = NULL;
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+
+		if (probe->group != group || !leads(probe))
+			continue;
+		/* a server and its copy: neither */
+		if (leader &&
+			leader->known.state.instance != probe->known.state.instance)
+			return NULL;
+		leader = probe;
+	}
+	return leader;
+}
+
+/* Has a host said that it leads its group? */
+static bool
+leads(const ReplicationProbe *probe)
+{
+	const ReplicationHost *known = &probe->known;
+
+	return known->seen_at > known->failed_at && !known->foreign &&
+		!known->state.in_recovery &&
+		known->state.timeline >= vdb_remote_saw_timeline(probe->group, 0);
+}
+
+/* replication_pace_want -- somebody waits for an answer of a group's hosts */
+void
+replication_pace_want(List *probes, int group)
+{
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+		Pace	   *pace;
+
+		if (group != ALL_GROUPS && probe->group != group)
+			continue;
+		pace = find_pace(probe->group);
+		if (!pace->had_leader)
+			pace->fast_until = Max(pace->fast_until,
+								   TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   WANTED_MS));
+		if (replication_probe_is_pending(probe))
+			probe->again = true;
+		else
+			replication_probe_begin(probe);
+	}
+}
+
+/* replication_pace_hold -- its leader is to be changed, or not any more */
+void
+replication_pace_hold(int group, int ms)
+{
+	Pace	   *pace = find_pace(group);
+	TimestampTz now = GetCurrentTimestamp();
+
+	pace->held_until = ms > 0 ? TimestampTzPlusMilliseconds(now, ms) : 0;
+	pace->fast_until = pace->held_until;
+}
+
+/*
+ * replication_pace_ask -- ask those whose time has come
+ *
+ * Returns in how many milliseconds the next one's has, or many.
+ */
+long
+replication_pace_ask(List *probes)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		least = 60000;
+	ListCell   *lc;
+
+	foreach(lc, probes)
+	{
+		ReplicationProbe *probe = lfirst(lc);
+		Pace	   *pace = find_pace(probe->group);
+		long		passed;
+
+		if (pace->fast_until <= now || replication_probe_is_pending(probe))
+			continue;
+		passed = TimestampDifferenceMilliseconds(probe->began, now);
+		if (passed >= FAST_MS)
+		{
+			replication_probe_begin(probe);
+			passed = 0;
+		}
+		least = Min(least, FAST_MS - passed);
+	}
+	return least;
+}
