@@ -187,6 +187,10 @@ class World:
         self.paused.clear()
         for client in self.clients:
             client.idle.clear()
+        # a gap has to have a beginning
+        writers = [client for client in self.clients if client.kind == "insert"]
+        self.lab.wait(lambda: all(len(client.successes) >= 5 for client in writers),
+                      SETTLE_SECONDS, "the first rows of all groups")
 
     def check(self):
         """Everything that the cluster promises, when nothing is written."""
@@ -314,7 +318,6 @@ class World:
             steps = (step for step in steps if step)
         end = time.monotonic() + seconds if seconds else float("inf")
         self.resume()
-        time.sleep(2)
         round_end = time.monotonic() + ROUND_SECONDS
         for step in itertools.chain(steps):
             if time.monotonic() > end:

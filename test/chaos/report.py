@@ -16,14 +16,17 @@ def percentile(values, part):
 
 def longest_gap(successes, began, ended):
     """The longest time without success that overlaps a time."""
-    gap, last = 0.0, None
+    # who has not begun yet waits since the beginning
+    gap, last = 0.0, began
     for at in successes:
-        if last is not None and at > began:
-            gap = max(gap, at - last)
+        if at <= began:
+            last = at
+            continue
+        gap = max(gap, at - last)
+        last = at
         if at > ended:
             return gap
-        last = at
-    return max(gap, ended - (last if last is not None else began))
+    return max(gap, ended - last)
 
 
 class Report:
