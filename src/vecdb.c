@@ -51,5 +51,7 @@ _PG_init(void)
 		vdb_deadlock_init();
 	}
 	vdb_ddl_init();
+	if (process_shared_preload_libraries_in_progress)
+		vdb_replication_init_last();
 	MarkGUCPrefixReserved("vecdb");
 }

@@ -164,7 +164,7 @@ patroni_says()
 	said=$(as_server_user tail -n 50 "$(node_dir "$1" "$2")/daemon.log" 2>/dev/null |
 		sed -n 's/^[-0-9]* [0-9:,]* \(INFO\|WARNING\|ERROR\): //p' | tail -n 1)
 	case $said in
-		bootstrap\ from*) said=$said$(clone_progress "$1") ;;
+		bootstrap\ from* | reinit*) said=$said$(clone_progress "$1") ;;
 	esac
 	printf '%s\n' "$said" | head -n 1 | cut -c 1-100
 }

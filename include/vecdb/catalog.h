@@ -86,6 +86,16 @@ typedef struct VdbCluster
 	int			virtual_nodes;	/* of each group, for vdb_catalog_place() */
 } VdbCluster;
 
+/* vecdb.read_from: at which hosts of a group a session reads */
+typedef enum VdbReadFrom
+{
+	VDB_READ_LEADER,			/* the primary */
+	VDB_READ_FOLLOWER,			/* a standby that is not too far behind */
+	VDB_READ_ANY,				/* such a standby, or the primary */
+	VDB_READ_LEASED				/* a primary that is known to have no
+								 * successor */
+} VdbReadFrom;
+
 /* vdb_catalog_init -- settings and callbacks; from _PG_init */
 extern void vdb_catalog_init(void);
 
@@ -170,11 +180,11 @@ extern Oid	vdb_catalog_oid(void);
  * vdb_catalog_lock_copies -- lock a reference table against others who write it
  *
  * In this group, to the end of the transaction, or until the savepoint before
- * is rolled back to.  RowExclusiveLock for those who insert rows,
- * ShareRowExclusiveLock for those who change what they find by a condition,
- * ShareLock for what these read.  It has nothing to do with locks of the table
- * in these modes.  To be taken in the lowest group first, and in all others
- * when that one has it.
+ * is rolled back to.  RowExclusiveLock for those who insert rows, and for
+ * foreign keys that cascade; ShareRowExclusiveLock for those who change what
+ * they find by a condition, ShareLock for what these read.  It has nothing to
+ * do with locks of the table in these modes.  To be taken in the lowest group
+ * first, and in all others when that one has it.
  *
  * Returns false if this transaction had it in that mode before.
  */
@@ -218,6 +228,23 @@ extern bool vdb_catalog_local_mode(void);
  */
 extern void vdb_catalog_enter_local(void);
 extern void vdb_catalog_leave_local(void);
+
+/* vdb_catalog_read_from -- what the session wants */
+extern VdbReadFrom vdb_catalog_read_from(void);
+
+/* vdb_catalog_level_name -- what a level is called */
+extern const char *vdb_catalog_level_name(VdbReadFrom level);
+
+/*
+ * vdb_catalog_reads_plainly -- may a plan read this node's rows as those of its
+ * group, without asking at execution where to read?
+ *
+ * Plans that were made when it might are made again when it may not any more.
+ */
+extern bool vdb_catalog_reads_plainly(void);
+
+/* vdb_catalog_reads_copies -- the same of this node's copies of reference tables */
+extern bool vdb_catalog_reads_copies(void);
 
 /*
  * vdb_catalog_on_leave -- have a function called whenever this process has left

@@ -103,6 +103,39 @@
 #define VDB_HAS_EXPLAIN_NODE_HOOK (PG_VERSION_NUM >= 180000)
 
 /*
+ * 16: what check hooks of settings hand on is in a memory context; before, it
+ * was malloc'd.  NULL when there is no memory.
+ */
+static inline void *
+vdb_guc_alloc(Size size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
+#endif
+}
+
+static inline void
+vdb_guc_free(void *extra)
+{
+#if PG_VERSION_NUM >= 160000
+	guc_free(extra);
+#else
+	free(extra);
+#endif
+}
+
+/* 17: a message in the WAL can be flushed by who writes it. */
+#if PG_VERSION_NUM >= 170000
+#define vdb_log_message(prefix, message, size) \
+	LogLogicalMessage(prefix, message, size, false, false)
+#else
+#define vdb_log_message(prefix, message, size) \
+	LogLogicalMessage(prefix, message, size, false)
+#endif
+
+/*
  * 16: the record of a setting can be asked for by name; before, one goes
  * through them all.  Call it once a process, for a setting that exists.
  */
@@ -266,6 +299,16 @@ vdb_lock_transaction(const LockInstanceData *instance)
 #define vdb_backend_entry(place) pgstat_get_local_beentry_by_index(place)
 #else
 #define vdb_backend_entry(place) pgstat_fetch_stat_local_beentry(place)
+#endif
+
+/*
+ * 15.4: datconnlimit of a database that a DROP DATABASE was interrupted in.
+ * Minor versions before that never set it.
+ */
+#ifdef DATCONNLIMIT_INVALID_DB
+#define VDB_INVALID_DATABASE DATCONNLIMIT_INVALID_DB
+#else
+#define VDB_INVALID_DATABASE (-2)
 #endif
 
 #endif							/* VECDB_LIB_COMPAT_H */

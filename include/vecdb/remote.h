@@ -3,7 +3,8 @@
  * remote.h
  *	  Statements for other groups, their results, and transactions over them.
  *
- * A backend has at most one connection to a group.  Requests are queued on it
+ * A backend has at most one connection to a group's primary, and one to each
+ * other host of it that it has read at.  Requests are queued on it
  * in pipeline mode: nothing waits until a result is asked for, so requests to
  * all groups are on their way before the first answer is read.
  *
@@ -24,6 +25,7 @@
 
 #include "postgres.h"
 
+#include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
@@ -49,6 +51,7 @@ typedef struct VdbStatement
 	bool		few_rows;		/* all rows in one result: a LIMIT that fits
 								 * into memory many times */
 	Oid			role;			/* who executes it; InvalidOid: current user */
+	VdbReadFrom read_from;		/* vdb_remote_read_level(), of what reads */
 } VdbStatement;
 
 typedef struct VdbRequest VdbRequest;
@@ -81,7 +84,24 @@ extern PGresult *vdb_remote_row(VdbRequest *request);
  *
  * vdb_remote_send() connects by itself, to one group after the other.
  */
-extern void vdb_remote_connect(const int *groups, int count);
+extern void vdb_remote_connect(const int *groups, int count,
+							   VdbReadFrom read_from);
+
+/*
+ * vdb_remote_read_level -- at which hosts a statement reads
+ *
+ * As the session wants, but at the primary if it writes, if the transaction
+ * has written before, and if the transaction keeps one snapshot.
+ */
+extern VdbReadFrom vdb_remote_read_level(bool writes);
+
+/*
+ * vdb_remote_reads_own -- is this server where the own group's rows are read?
+ *
+ * If not, statements for the own group are sent to it as to any other.  An
+ * ERROR if it may not answer.
+ */
+extern bool vdb_remote_reads_own(VdbReadFrom level);
 
 /*
  * vdb_remote_wait_any -- wait until one of several requests is ready
@@ -216,7 +236,7 @@ extern void vdb_remote_end_connect(PGconn *pg);
 /* vdb_remote_host_state -- what backends of this server know of a host */
 extern void vdb_remote_host_state(const char *host, int port,
 								  int *connections, int *failures,
-								  TimestampTz *retry_at);
+								  TimestampTz *retry_at, uint32 *in_flight);
 
 /* vdb_remote_host_is_back -- a host answers again: backends may try it at once */
 extern void vdb_remote_host_is_back(const char *host, int port);
@@ -228,5 +248,34 @@ extern void vdb_remote_host_is_back(const char *host, int port);
 extern int	(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
 									   int *numbers, int count,
 									   StringInfo refused);
+
+/* SQLSTATE of what a host says that is not fit for a statement */
+#define VDB_UNFIT_STATE "55VD1"
+#define VDB_ERRCODE_UNFIT MAKE_SQLSTATE('5', '5', 'V', 'D', '1')
+
+/* A host that a statement may read at */
+typedef struct VdbReadHost
+{
+	char	   *host;			/* NULL: the primary, whichever that is */
+	int			port;
+	char	   *check;			/* SQL that fails there if the host is not
+								 * fit; NULL: it is known to be */
+} VdbReadHost;
+
+/*
+ * The same room says at which hosts a statement may read, the best first, and
+ * why not at others; and whether this server is such a host.
+ */
+extern List *(*vdb_remote_choose_hosts) (int group, VdbReadFrom level,
+										 StringInfo why);
+extern bool (*vdb_remote_is_fit) (VdbReadFrom level);
+
+/*
+ * vdb_remote_commit_lsn -- up to where a group's standbys have to replay to
+ * show what this session has committed there
+ *
+ * InvalidXLogRecPtr: nothing; PG_UINT64_MAX: that is not known.
+ */
+extern XLogRecPtr vdb_remote_commit_lsn(int group);
 
 #endif							/* VECDB_REMOTE_H */

@@ -41,8 +41,8 @@ extern TimeLineID vdb_remote_saw_timeline(int group, TimeLineID timeline);
 extern void vdb_remote_list_timelines(StringInfo groups,
 									  StringInfo timelines);
 
-/* vdb_remote_forget_groups -- this database is in no cluster any more */
-extern void vdb_remote_forget_groups(void);
+/* vdb_remote_forget_groups -- a database is gone, or in no cluster any more */
+extern void vdb_remote_forget_groups(Oid database);
 
 /*
  * vdb_remote_tell_leader -- who leads a group now, for the prober

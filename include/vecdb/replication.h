@@ -25,6 +25,12 @@
 extern void vdb_replication_init(void);
 
 /*
+ * vdb_replication_init_last -- hooks around those of all rooms; from _PG_init if
+ * preloaded
+ */
+extern void vdb_replication_init_last(void);
+
+/*
  * vdb_replication_order_hosts -- in which order to try the hosts of a group
  *
  * The known primary first, then hosts of which nothing is known, then those

@@ -13,7 +13,8 @@ REVOKE ALL ON FUNCTION vecdb.run_on_group(integer, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION vecdb.show_connections(OUT group_id integer, OUT host text,
 		OUT pid integer, OUT state text, OUT depth integer,
-		OUT requests bigint, OUT prepared_statements integer)
+		OUT requests bigint, OUT prepared_statements integer,
+		OUT purpose text, OUT in_flight integer)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'vecdb_connections'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
@@ -36,9 +37,14 @@ COMMENT ON FUNCTION vecdb.take_settings(text, text) IS
 	'sets role and settings in a session of another node, with a proof that it is that node that wants it; for nodes';
 
 CREATE VIEW vecdb.connections AS
-	SELECT group_id, host, pid, state, depth > 0 AS in_transaction, requests,
+	SELECT group_id, host, pid, purpose, state,
+			depth > 0 AS in_transaction, requests, in_flight,
 			prepared_statements
 	FROM vecdb.show_connections();
 COMMENT ON VIEW vecdb.connections IS
 	'connections of this session to other groups';
+COMMENT ON COLUMN vecdb.connections.purpose IS
+	'primary: to the primary of the group; read: to this host, to read at it';
+COMMENT ON COLUMN vecdb.connections.in_flight IS
+	'statements that the other server works on for this session';
 GRANT SELECT ON vecdb.connections TO PUBLIC;

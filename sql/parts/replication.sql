@@ -19,7 +19,8 @@ CREATE FUNCTION vecdb.node_state(groups integer[], timelines integer[],
 		OUT system_identifier text, OUT in_recovery boolean,
 		OUT streaming boolean, OUT timeline integer, OUT flushed pg_lsn,
 		OUT replayed pg_lsn, OUT sync_required integer,
-		OUT sync_standbys integer, OUT epoch bigint, OUT patroni_url text)
+		OUT sync_standbys integer, OUT epoch bigint, OUT patroni_url text,
+		OUT zone text)
 	AS 'MODULE_PATHNAME', 'vecdb_node_state'
 	LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION vecdb.node_state(integer[], integer[]) FROM PUBLIC;
@@ -55,7 +56,7 @@ CREATE FUNCTION vecdb.show_hosts(OUT group_id integer, OUT host text,
 		OUT sync_standbys integer, OUT epoch bigint,
 		OUT system_identifier text, OUT last_seen timestamptz,
 		OUT connections integer, OUT failures integer, OUT breaker text,
-		OUT error text)
+		OUT error text, OUT in_flight integer, OUT zone text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'vecdb_show_hosts'
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
@@ -68,7 +69,7 @@ CREATE VIEW vecdb.hosts AS
 		coalesce(h.state, 'unknown') AS state,
 		h.role, coalesce(h.is_leader, false) AS is_leader, h.timeline,
 		h.streaming, h.flushed, h.replayed, h.lag_bytes, h.lag, h.latency,
-		h.connections, h.breaker, h.last_seen, h.error
+		h.connections, h.in_flight, h.zone, h.breaker, h.last_seen, h.error
 	FROM vecdb.catalog_host c
 		LEFT JOIN vecdb.show_hosts() h USING (group_id, host, port);
 COMMENT ON VIEW vecdb.hosts IS
@@ -92,6 +93,9 @@ COMMENT ON COLUMN vecdb.hosts.latency IS
 	'moving average of the time in which it answers';
 COMMENT ON COLUMN vecdb.hosts.connections IS
 	'connections of all sessions of this server to it';
+COMMENT ON COLUMN vecdb.hosts.in_flight IS
+	'statements of all sessions of this server that it works on';
+COMMENT ON COLUMN vecdb.hosts.zone IS 'its setting vecdb.zone';
 COMMENT ON COLUMN vecdb.hosts.breaker IS
 	'closed; open: sessions leave it alone for a while, as it did not answer; half open: the next one tries';
 COMMENT ON COLUMN vecdb.hosts.last_seen IS 'when it answered last';
@@ -150,6 +154,19 @@ COMMENT ON COLUMN vecdb.groups.writes_allowed IS
 	'whether a commit would return: there is a leader, and the standbys that it waits for';
 
 GRANT SELECT ON vecdb.hosts TO PUBLIC;
+
+CREATE PROCEDURE vecdb.begin_read(replayed pg_lsn, wait_ms integer,
+		lease_ms integer)
+	AS 'MODULE_PATHNAME', 'vecdb_begin_read'
+	LANGUAGE C;
+COMMENT ON PROCEDURE vecdb.begin_read(pg_lsn, integer, integer) IS
+	'for nodes: fails if this server must not answer what follows';
+
+CREATE FUNCTION vecdb.session_token() RETURNS text
+	AS 'MODULE_PATHNAME', 'vecdb_session_token'
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION vecdb.session_token() IS
+	'what this session has committed, as a value for the setting vecdb.session_token in another one';
 
 CREATE FUNCTION vecdb.timeline_history(OUT timeline integer, OUT history text)
 	AS 'MODULE_PATHNAME', 'vecdb_timeline_history'

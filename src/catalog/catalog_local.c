@@ -54,6 +54,8 @@ vdb_catalog_init(void)
 							 &internal, false, PGC_BACKEND,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE |
 							 GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+		catalog_level_init();
 }
 
 bool

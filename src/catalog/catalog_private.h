@@ -111,6 +111,9 @@ typedef struct CatalogContents
  */
 extern Oid	catalog_relation(void);
 
+/* functions in catalog_level.c */
+extern void catalog_level_init(void);
+
 /* functions in catalog_local.c */
 
 /*

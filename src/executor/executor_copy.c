@@ -591,6 +591,7 @@ static void
 encode_row(CopyRun *run)
 {
 	StringInfo	row = &run->row;
+	int			nest_level = executor_begin_text();
 
 	resetStringInfo(row);
 	if (run->binary)
@@ -623,6 +624,7 @@ encode_row(CopyRun *run)
 	}
 	if (!run->binary)
 		appendStringInfoChar(row, '\n');
+	executor_end_text(nest_level);
 }
 
 /* COPY's text form: what would end a value or a row is escaped. */

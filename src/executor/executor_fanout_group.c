@@ -43,6 +43,20 @@ executor_groups(const VdbPlan *plan, const ExecutorParams *params)
 }
 
 /*
+ * executor_here -- the group of these whose rows are read in this process
+ *
+ * 0: none, as our own is not among them, or has to be read at another host.
+ */
+int
+executor_here(const List *groups, VdbReadFrom level)
+{
+	int			own = vdb_catalog_cluster()->local_group;
+
+	return list_member_int(groups, own) && vdb_remote_reads_own(level) ?
+		own : 0;
+}
+
+/*
  * executor_owner_groups -- all groups that own shards of a table, the own last
  */
 List *

@@ -5,7 +5,8 @@
  *
  * A source is at a row from executor_source_next() to the next call for it.
  * Statements for other groups are on their way before the own group's share
- * begins.
+ * begins.  Where this server is not the host to read the own group's rows at,
+ * that group is one of the others.
  *
  * With vecdb.partial_results a group that cannot be reached, or is lost, is
  * left out and a WARNING says so.  No other error is passed over.
@@ -17,7 +18,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "access/xlog.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "executor_private.h"
 
@@ -28,7 +32,8 @@ bool		executor_partial_results = false;
 
 static void clear_results(void *arg);
 static void fill_statement(ExecutorFanout *fanout);
-static void connect_all(ExecutorFanout *fanout, List *groups);
+static void connect_all(List *groups, int own, VdbReadFrom level);
+static void open_own(ExecutorFanout *fanout, ExecutorSource *source);
 static void open_source(ExecutorFanout *fanout, ExecutorSource *source);
 static bool read_local(ExecutorFanout *fanout, ExecutorSource *source);
 static bool read_remote(ExecutorFanout *fanout, ExecutorSource *source);
@@ -46,14 +51,16 @@ static void finish_source(ExecutorFanout *fanout, ExecutorSource *source);
 void
 executor_sources_open(ExecutorFanout *fanout)
 {
-	int			own = vdb_catalog_cluster()->local_group;
+	int			own;
 	int			columns = fanout->columns->desc->natts;
+	VdbReadFrom level = vdb_remote_read_level(fanout->plan->writes);
 	List	   *groups;
 	ListCell   *cell;
 	MemoryContextCallback *callback;
 	MemoryContext old = MemoryContextSwitchTo(fanout->context);
 
 	groups = executor_groups(fanout->plan, fanout->params);
+	own = executor_here(groups, level);
 	fanout->source_count = list_length(groups);
 	fanout->sources = palloc0(fanout->source_count * sizeof(ExecutorSource));
 	fanout->requests = palloc0(fanout->source_count * sizeof(VdbRequest *));
@@ -65,8 +72,9 @@ executor_sources_open(ExecutorFanout *fanout)
 		INSTR_TIME_SET_CURRENT(fanout->start);
 	if (list_length(groups) > 1 || linitial_int(groups) != own)
 		fill_statement(fanout);
+	fanout->statement.read_from = level;
 	if (!executor_partial_results)
-		connect_all(fanout, groups);
+		connect_all(groups, own, level);
 
 	foreach(cell, groups)
 	{
@@ -91,9 +99,7 @@ executor_sources_open(ExecutorFanout *fanout)
 		if (fanout->sources[i].group == own)
 		{
 			fanout->sources[i].host = "this node";
-			fanout->sources[i].local =
-				executor_local_open_as(fanout->plan->role, fanout->plan->sql,
-									   fanout->params, fanout->plan->writes);
+			open_own(fanout, &fanout->sources[i]);
 		}
 	}
 	MemoryContextSwitchTo(old);
@@ -143,9 +149,8 @@ fill_statement(ExecutorFanout *fanout)
 
 /* Connect to all groups that have no connection yet at once. */
 static void
-connect_all(ExecutorFanout *fanout, List *groups)
+connect_all(List *groups, int own, VdbReadFrom level)
 {
-	int			own = vdb_catalog_cluster()->local_group;
 	int		   *numbers = palloc(list_length(groups) * sizeof(int));
 	int			count = 0;
 	ListCell   *cell;
@@ -156,8 +161,28 @@ connect_all(ExecutorFanout *fanout, List *groups)
 			numbers[count++] = lfirst_int(cell);
 	}
 	if (count > 1)
-		vdb_remote_connect(numbers, count);
+		vdb_remote_connect(numbers, count, level);
 	pfree(numbers);
+}
+
+/*
+ * Begin the own group's share
+ *
+ * On a standby it sees what has been replayed until now, which was found to be
+ * enough; the statement's snapshot may be of before.
+ */
+static void
+open_own(ExecutorFanout *fanout, ExecutorSource *source)
+{
+	bool		fresh = RecoveryInProgress() && !IsolationUsesXactSnapshot();
+
+	if (fresh)
+		PushActiveSnapshot(GetLatestSnapshot());
+	source->local =
+		executor_local_open_as(fanout->plan->role, fanout->plan->sql,
+							   fanout->params, fanout->plan->writes);
+	if (fresh)
+		PopActiveSnapshot();
 }
 
 /* Send the statement to another group. */

@@ -22,6 +22,8 @@
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/float.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -69,6 +71,34 @@ vdb_executor_type_is_binary(Oid type)
 		result = false;
 	ReleaseSysCache(tuple);
 	return result;
+}
+
+/*
+ * executor_begin_text -- print values for other groups to store
+ *
+ * With all digits, of which extra_float_digits may leave some out: the own
+ * group stores the value as it is.  Returns what executor_end_text() takes; an
+ * error ends it as well.
+ */
+int
+executor_begin_text(void)
+{
+	int			nest_level;
+
+	if (extra_float_digits >= 1)
+		return 0;
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("extra_float_digits", "1", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
+}
+
+/* executor_end_text -- print values as the session wants them again */
+void
+executor_end_text(int nest_level)
+{
+	if (nest_level > 0)
+		AtEOXact_GUC(true, nest_level);
 }
 
 /*
@@ -155,6 +185,7 @@ void
 executor_params_encode(ExecutorParams *params)
 {
 	MemoryContext old = MemoryContextSwitchTo(params->context);
+	int			nest_level = executor_begin_text();
 
 	for (int i = 0; i < params->count; i++)
 	{
@@ -175,6 +206,7 @@ executor_params_encode(ExecutorParams *params)
 			params->lengths[i] = (int) strlen(params->values[i]);
 		}
 	}
+	executor_end_text(nest_level);
 	MemoryContextSwitchTo(old);
 }
 

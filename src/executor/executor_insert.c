@@ -439,11 +439,14 @@ send_rows(WriteState *state, Share *share, int first, int count)
 	executor_batch_create(state->writer, share->group,
 						  state->column_count + (count - 1) * row_params,
 						  count);
+	int			nest_level;
 
 	batch->sql = get_text(state, count, batch);
 	/* of a reference table the own group's result stands for all */
 	batch->counts = state->plan->target != VDB_WRITE_EVERYWHERE ||
 		executor_is_own_group(share->group);
+	nest_level = executor_begin_text();
+
 	for (int i = 0; i < count; i++)
 	{
 		int			offset = i == 0 ? 0 :
@@ -462,6 +465,7 @@ send_rows(WriteState *state, Share *share, int first, int count)
 			set_parameter(state, batch, offset + k,
 						  state->plan->first_row_param + k);
 	}
+	executor_end_text(nest_level);
 	if (executor_is_own_group(share->group))
 		executor_writer_execute(state->writer, batch);
 	else

@@ -45,6 +45,8 @@ typedef struct ExecutorParams
 	int		   *lengths;
 } ExecutorParams;
 
+extern int	executor_begin_text(void);
+extern void executor_end_text(int nest_level);
 extern ExecutorParams *executor_params_create(List *exprs, int count,
 											  PlanState *parent);
 extern void executor_params_evaluate(ExecutorParams *params,
@@ -112,6 +114,7 @@ extern void executor_local_close(ExecutorLocal *local);
  */
 extern List *executor_groups(const VdbPlan *plan,
 							 const ExecutorParams *params);
+extern int	executor_here(const List *groups, VdbReadFrom level);
 extern List *executor_owner_groups(const VdbTable *table);
 extern _Noreturn void executor_report_ordinary(Oid relid);
 

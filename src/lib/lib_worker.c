@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "vecdb/lib_compat.h"
 #include "vecdb/lib_worker.h"
 
 /* From the end of a daemon that failed to the next start, in seconds */
@@ -136,7 +137,9 @@ vdb_worker_databases(void)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (database->datallowconn && !database->datistemplate)
+		/* one that a DROP DATABASE left half done cannot be connected to */
+		if (database->datallowconn && !database->datistemplate &&
+			database->datconnlimit != VDB_INVALID_DATABASE)
 		{
 			MemoryContext old = MemoryContextSwitchTo(context);
 

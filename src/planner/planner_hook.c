@@ -213,7 +213,9 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 		return NULL;
 
 	if (plan.target == VDB_TARGET_GROUPS &&
-		linitial_int(plan.groups) == vdb_catalog_cluster()->local_group)
+		linitial_int(plan.groups) == vdb_catalog_cluster()->local_group &&
+		(vdb_catalog_reads_plainly() || query->commandType != CMD_SELECT ||
+		 query->rowMarks != NIL || query->hasModifyingCTE))
 	{
 		PlanningState state = {.local = true};
 

@@ -39,6 +39,13 @@ planner_prune(VdbPlan *plan, List *quals, List *keys, Relids relids)
 	bool		constant = true;
 
 	plan->target = VDB_TARGET_ALL;
+	if (!OidIsValid(plan->relid))
+	{
+		/* reference tables: each group has them */
+		plan->target = VDB_TARGET_GROUPS;
+		plan->groups = list_make1_int(vdb_catalog_cluster()->local_group);
+		return NIL;
+	}
 	if (table == NULL || table->kind != VDB_TABLE_DISTRIBUTED ||
 		list_length(keys) != table->key_count)
 		return NIL;

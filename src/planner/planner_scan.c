@@ -53,6 +53,9 @@ static bool is_member_wanted(PlannerInfo *root, RelOptInfo *rel,
 /*
  * planner_scan_paths -- replace the paths of a distributed table, or note what
  * can be pushed with a reference table
+ *
+ * A reference table is read here, unless a host of this group has to be chosen
+ * for it at execution.
  */
 void
 planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
@@ -78,10 +81,10 @@ planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
 	work = cheapest_work(rel);
 	shard->work = work / planner_group_count(shard->relid);
 
-	if (table->kind == VDB_TABLE_REFERENCE)
+	if (table->kind == VDB_TABLE_REFERENCE && vdb_catalog_reads_copies())
 		return;
 
-	if (rte->inh)
+	if (rte->inh && table->kind != VDB_TABLE_REFERENCE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("distributed table \"%s\" cannot have partitions or children",

@@ -78,7 +78,13 @@ remote_attempt_begin(RemoteConnection *c, bool patient)
 	a->patient = patient;
 	a->budget_ms = remote_connect_timeout / Max(group->host_count, 1);
 	initStringInfo(&a->why);
-	if (vdb_remote_order_hosts)
+	if (c->target.host)
+	{
+		a->hosts[0].host = c->target.host;
+		a->hosts[0].port = c->target.port;
+		a->host_count = 1;
+	}
+	else if (vdb_remote_order_hosts)
 		a->host_count = vdb_remote_order_hosts(c->group, a->hosts, a->numbers,
 											   a->host_count, &a->why);
 	next_host(a);
@@ -249,7 +255,7 @@ advance(RemoteAttempt *a)
 		return;
 	}
 	standby = PQparameterStatus(pg, "in_hot_standby");
-	if (standby && strcmp(standby, "on") == 0)
+	if (a->c->target.host == NULL && standby && strcmp(standby, "on") == 0)
 	{
 		fail_host(a, "is a standby");
 		next_host(a);
@@ -341,6 +347,8 @@ read_identity(RemoteAttempt *a)
 			pfree(a->c->host);
 		a->c->host = MemoryContextStrdup(remote_context(),
 										 name_host(&a->hosts[a->host]));
+		a->c->place = remote_shared_place(a->hosts[a->host].host,
+										  a->hosts[a->host].port);
 		a->state = ATTEMPT_SUCCEEDED;
 	}
 }

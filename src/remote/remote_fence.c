@@ -28,12 +28,11 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
+
+#include "vecdb/lib_shared.h"
 
 #include "remote_private.h"
 
@@ -77,16 +76,19 @@ static FenceShared *shared;
 
 void		(*vdb_remote_want_leader) (int group);
 
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
-
-static void request_memory(void);
-static void set_up_memory(void);
+static Size memory_size(void);
+static void attach(void *memory, bool is_new, LWLock *lock);
 static RemoteFence *find_group(int group, bool add);
 static bool is_current(const RemoteFence *fence);
 static bool is_held(RemoteFence *fence);
 static bool prefers_less(void);
+static void warn_full(void);
 static void set_flag(int group, TimeLineID timeline);
+
+static VdbSharedArea area =
+{
+	.name = "vecdb groups",.size = memory_size,.attach = attach
+};
 
 /* remote_fence_init -- settings and memory; while libraries are preloaded */
 void
@@ -103,41 +105,28 @@ remote_fence_init(void)
 							 "What is read there may be old, and what is written is lost.",
 							 &allow_outdated, false, PGC_SUSET, 0,
 							 NULL, NULL, NULL);
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = set_up_memory;
+	vdb_shared_register(&area);
+}
+
+static Size
+memory_size(void)
+{
+	return sizeof(FenceShared);
 }
 
 static void
-request_memory(void)
+attach(void *memory, bool is_new, LWLock *lock)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(FenceShared)));
-}
-
-static void
-set_up_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("vecdb groups", sizeof(FenceShared), &found);
-	if (!found)
+	shared = memory;
+	if (!is_new)
+		return;
+	SpinLockInit(&shared->mutex);
+	for (int i = 0; i < MAX_GROUPS; i++)
 	{
-		memset(shared, 0, sizeof(FenceShared));
-		SpinLockInit(&shared->mutex);
-		for (int i = 0; i < MAX_GROUPS; i++)
-		{
-			pg_atomic_init_u32(&shared->groups[i].timeline, 0);
-			pg_atomic_init_u64(&shared->groups[i].held_until, 0);
-			ConditionVariableInit(&shared->groups[i].news);
-		}
+		pg_atomic_init_u32(&shared->groups[i].timeline, 0);
+		pg_atomic_init_u64(&shared->groups[i].held_until, 0);
+		ConditionVariableInit(&shared->groups[i].news);
 	}
-	LWLockRelease(AddinShmemInitLock);
 }
 
 /*
@@ -190,7 +179,11 @@ vdb_remote_saw_timeline(int group, TimeLineID timeline)
 	uint32		highest;
 
 	if (fence == NULL)
+	{
+		if (timeline > 0 && shared)
+			warn_full();
 		return timeline;
+	}
 	highest = pg_atomic_read_u32(&fence->timeline);
 	while (highest < timeline)
 	{
@@ -203,6 +196,21 @@ vdb_remote_saw_timeline(int group, TimeLineID timeline)
 		}
 	}
 	return highest;
+}
+
+/* Say once that no place is left for a group */
+static void
+warn_full(void)
+{
+	static bool warned;
+
+	if (!warned)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("not all groups of this server's clusters are watched"),
+				 errdetail("A server can watch %d groups.",
+						   MAX_GROUPS)));
+	warned = true;
 }
 
 /* Should this server ask itself from now on whether it has a successor? */
@@ -243,12 +251,12 @@ vdb_remote_list_timelines(StringInfo groups, StringInfo timelines)
 
 /* vdb_remote_forget_groups -- see vecdb/remote_fence.h */
 void
-vdb_remote_forget_groups(void)
+vdb_remote_forget_groups(Oid database)
 {
 	SpinLockAcquire(&shared->mutex);
 	for (int i = 0; i < shared->end; i++)
 	{
-		if (shared->groups[i].database == MyDatabaseId)
+		if (shared->groups[i].database == database)
 			shared->groups[i].database = InvalidOid;
 	}
 	SpinLockRelease(&shared->mutex);
@@ -372,11 +380,24 @@ remote_fence_is_outdated(const RemoteConnection *c)
 }
 
 /*
+ * remote_fence_drop -- close a connection to an outdated primary
+ *
+ * An ERROR within a transaction there.
+ */
+void
+remote_fence_drop(RemoteConnection *c)
+{
+	if (!c->ready || !remote_fence_is_outdated(c))
+		return;
+	remote_pipeline_lost(c);
+	remote_transaction_check(c);
+}
+
+/*
  * remote_fence_pass -- see that a connection may be used
  *
- * One to an outdated primary is closed, which is an ERROR within a
- * transaction there.  Waits while requests are held, unless some are under
- * way there: those are to come to their end.
+ * Also waits while requests are held, unless some are under way there: those
+ * are to come to their end.
  */
 void
 remote_fence_pass(RemoteConnection *c)
@@ -385,12 +406,10 @@ remote_fence_pass(RemoteConnection *c)
 
 	if (fence == NULL)
 		return;
-	if (c->ready && remote_fence_is_outdated(c))
-	{
-		remote_pipeline_lost(c);
-		remote_transaction_check(c);
-	}
-	if (c->depth > 0 || !dlist_is_empty(&c->steps) || !is_held(fence))
+	remote_fence_drop(c);
+	/* a standby that is read at goes on to be one */
+	if (c->depth > 0 || !dlist_is_empty(&c->steps) ||
+		c->target.host != NULL || !is_held(fence))
 		return;
 	ConditionVariablePrepareToSleep(&fence->news);
 	while (is_current(fence) && is_held(fence))

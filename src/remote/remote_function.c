@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -56,6 +57,8 @@ vecdb_run_on_group(PG_FUNCTION_ARGS)
 	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	bool		in_transaction = PG_GETARG_BOOL(2);
 	const VdbCluster *cluster = vdb_catalog_cluster();
+	bool		here = cluster && cluster->local_group == group &&
+	!RecoveryInProgress();
 
 	if (!superuser())
 		ereport(ERROR,
@@ -63,13 +66,13 @@ vecdb_run_on_group(PG_FUNCTION_ARGS)
 				 errmsg("must be superuser to run SQL on a group")));
 	refuse_transaction_commands(sql, in_transaction);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	if (cluster && cluster->local_group == group && !in_transaction)
+	if (here && !in_transaction)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot run SQL outside of the transaction on this node's own group"),
 				 errhint("Run it in a session of its own on a node of group %d.",
 						 group)));
-	if (cluster && cluster->local_group == group)
+	if (here)
 		run_here(rsinfo, sql);
 	else if (in_transaction)
 		run_remotely(rsinfo, group, sql);
@@ -225,8 +228,8 @@ vecdb_connections(PG_FUNCTION_ARGS)
 	dlist_foreach(iter, &remote_connections)
 	{
 		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
-		Datum		values[7];
-		bool		nulls[7] = {0};
+		Datum		values[9];
+		bool		nulls[9] = {0};
 
 		values[0] = Int32GetDatum(c->group);
 		nulls[1] = !c->ready;
@@ -237,6 +240,8 @@ vecdb_connections(PG_FUNCTION_ARGS)
 		values[4] = Int32GetDatum(c->depth);
 		values[5] = Int64GetDatum((int64) c->requests_sent);
 		values[6] = Int32GetDatum(remote_statement_count(c));
+		values[7] = CStringGetTextDatum(c->target.host ? "read" : "primary");
+		values[8] = Int32GetDatum(remote_pipeline_count(c));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

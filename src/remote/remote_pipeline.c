@@ -94,6 +94,20 @@ remote_pipeline_settings(RemoteConnection *c, const char *state,
 	c->unconfirmed++;
 }
 
+/*
+ * remote_pipeline_check -- queue what fails if a host is not fit for a request
+ *
+ * It changes nothing there; when it fails the request is skipped.
+ */
+void
+remote_pipeline_check(RemoteConnection *c, const char *sql,
+					  VdbRequest *request)
+{
+	if (!PQsendQueryParams(c->pg, sql, 0, NULL, NULL, NULL, NULL, 0))
+		fail_to_send(c);
+	add_step(c, STEP_CHECK, request);
+}
+
 /* remote_pipeline_statement -- queue a request's statement */
 void
 remote_pipeline_statement(RemoteConnection *c, VdbRequest *request)
@@ -166,6 +180,8 @@ add_step(RemoteConnection *c, RemoteStepKind kind, VdbRequest *request)
 
 	step->kind = kind;
 	step->request = request;
+	if (kind == STEP_EXECUTE)
+		remote_shared_work(c->place, 1);
 	dlist_push_tail(&c->steps, &step->node);
 	if (first)
 		begin_step(c);
@@ -305,6 +321,8 @@ finish_step(RemoteConnection *c, RemoteStep *step)
 		c->unconfirmed--;
 	if (step->kind == STEP_SYNC && step->request)
 		remote_request_finish(step->request);
+	if (step->kind == STEP_EXECUTE)
+		remote_shared_work(c->place, -1);
 	dlist_delete(&step->node);
 	pfree(step);
 	if (dlist_is_empty(&c->steps))
@@ -539,6 +557,21 @@ cancel_again(RemoteConnection *c)
 	c->cancel = remote_cancel_begin(c->pg);
 }
 
+/* remote_pipeline_count -- statements that the other node works on */
+int
+remote_pipeline_count(const RemoteConnection *c)
+{
+	int			count = 0;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, unconstify(dlist_head *, &c->steps))
+	{
+		if (dlist_container(RemoteStep, node, iter.cur)->kind == STEP_EXECUTE)
+			count++;
+	}
+	return count;
+}
+
 /* remote_pipeline_forget -- a request is closed: its results go nowhere */
 void
 remote_pipeline_forget(VdbRequest *request)
@@ -569,6 +602,8 @@ remote_pipeline_lost(RemoteConnection *c)
 
 		if (step->request)
 			step->request->lost = true;
+		if (step->kind == STEP_EXECUTE)
+			remote_shared_work(c->place, -1);
 		dlist_delete(&step->node);
 		pfree(step);
 	}

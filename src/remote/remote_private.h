@@ -44,6 +44,7 @@
 typedef enum RemoteStepKind
 {
 	STEP_COMMAND,				/* BEGIN, SAVEPOINT, settings, COMMIT ... */
+	STEP_CHECK,					/* may this host answer? */
 	STEP_PREPARE,				/* parses a statement that is kept */
 	STEP_EXECUTE,				/* a request's own statement */
 	STEP_SYNC					/* end of a flight */
@@ -88,6 +89,13 @@ typedef struct RemoteConnection
 {
 	dlist_node	node;			/* in remote_connections */
 	int			group;
+	VdbHost		target;			/* to read at this host; host is NULL for the
+								 * connection to the primary */
+	TimestampTz reserved_at;	/* chosen for a request that comes next, of
+								 * the statement that began then */
+	char	   *reserved_check; /* what goes before that, or NULL */
+	XLogRecPtr	commit_lsn;		/* end of our last commit there */
+	bool		commit_unknown; /* it may have committed, we do not know where */
 	char	   *host;			/* host:port, of the last connection */
 	int			last_good;		/* number of the host that was connected to */
 	PGconn	   *pg;				/* NULL: not connected */
@@ -96,6 +104,7 @@ typedef struct RemoteConnection
 	uint64		requests_sent;
 
 	/* the rest is of the present connection only */
+	int			place;			/* of the host in shared memory, or -1 */
 	TimeLineID	timeline;		/* of the primary there; 0: not known */
 	WaitEventSet *events;
 	uint32		waits_for;		/* of the socket, in events */
@@ -188,6 +197,8 @@ struct VdbRequest
 	bool		lost;			/* the connection broke before */
 	bool		delivered;		/* rows were given out */
 	bool		again;			/* was sent a second time */
+	List	   *tried;			/* hosts, as text, that it was to read at */
+	char	   *check;			/* precedes it; NULL: nothing */
 	uint64		affected;
 	PGresult   *error;
 	char	   *host;
@@ -241,6 +252,7 @@ extern void remote_fence_init(void);
 extern void remote_fence_note(RemoteConnection *c, TimeLineID timeline);
 extern bool remote_fence_is_up(const RemoteConnection *c);
 extern bool remote_fence_is_outdated(const RemoteConnection *c);
+extern void remote_fence_drop(RemoteConnection *c);
 extern void remote_fence_pass(RemoteConnection *c);
 extern bool remote_fence_await(int group, RemoteWait *wait);
 
@@ -253,7 +265,11 @@ extern MemoryContext remote_context(void);
 extern RemoteConnection *remote_connection(int group);
 extern void remote_connect(RemoteConnection *c);
 extern void remote_connect_all(List *connections, bool patient);
-extern bool remote_try_connect(RemoteConnection *c, char **why);
+extern bool remote_try_connect(RemoteConnection *c, bool patient, char **why);
+extern RemoteConnection *remote_choose(int group, VdbReadFrom level,
+									   List **tried, char **check);
+extern void remote_reserve(const int *groups, int count, VdbReadFrom level);
+extern void remote_note_commits(RemoteConnection *c);
 extern void remote_disconnect(RemoteConnection *c);
 extern PGconn *remote_open(const char *host, int port);
 extern void remote_close(PGconn *pg);
@@ -286,6 +302,8 @@ extern void remote_pipeline_command(RemoteConnection *c, const char *sql,
 									VdbRequest *request, const char *tag);
 extern void remote_pipeline_settings(RemoteConnection *c, const char *state,
 									 VdbRequest *request);
+extern void remote_pipeline_check(RemoteConnection *c, const char *sql,
+								  VdbRequest *request);
 extern void remote_pipeline_statement(RemoteConnection *c,
 									  VdbRequest *request);
 extern void remote_pipeline_sync(RemoteConnection *c);
@@ -297,6 +315,7 @@ extern void remote_pipeline_wait(RemoteConnection *c);
 extern bool remote_pipeline_wait_quietly(RemoteConnection *c);
 extern void remote_pipeline_drain(RemoteConnection *c);
 extern void remote_pipeline_settle(RemoteConnection *c);
+extern int	remote_pipeline_count(const RemoteConnection *c);
 extern void remote_pipeline_forget(VdbRequest *request);
 extern void remote_pipeline_lost(RemoteConnection *c);
 
@@ -347,6 +366,7 @@ extern void remote_copy_abort(RemoteConnection *c);
 extern void remote_transaction_init(void);
 extern void remote_transaction_begin(RemoteConnection *c,
 									 VdbRequest *request);
+extern bool remote_transaction_has_written(void);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
 extern void remote_transaction_check(const RemoteConnection *c);
 
@@ -357,5 +377,7 @@ extern void remote_shared_failed(const char *host, int port);
 extern void remote_shared_succeeded(const char *host, int port);
 extern bool remote_shared_acquire(const char *host, const char *port);
 extern void remote_shared_release(const char *host, const char *port);
+extern int	remote_shared_place(const char *host, int port);
+extern void remote_shared_work(int place, int change);
 
 #endif							/* REMOTE_PRIVATE_H */

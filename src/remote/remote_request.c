@@ -47,6 +47,8 @@ static VdbRequest *make_request(RemoteConnection *c,
 static void send_request(VdbRequest *request);
 static void await_answers(RemoteConnection *c);
 static bool try_again(VdbRequest *request);
+static bool may_read_elsewhere(const VdbRequest *request, const char *state);
+static bool choose_again(VdbRequest *request);
 VDB_NORETURN static void throw_error(VdbRequest *request);
 static bool has_news(const VdbRequest *request);
 static int	find_ready(VdbRequest *const *requests, int count);
@@ -58,10 +60,15 @@ static void drop_outdated(void);
 
 /* vdb_remote_connect -- see vecdb/remote.h */
 void
-vdb_remote_connect(const int *groups, int count)
+vdb_remote_connect(const int *groups, int count, VdbReadFrom read_from)
 {
 	List	   *connections = NIL;
 
+	if (read_from != VDB_READ_LEADER)
+	{
+		remote_reserve(groups, count, read_from);
+		return;
+	}
 	for (int i = 0; i < count; i++)
 	{
 		RemoteConnection *c = remote_connection(groups[i]);
@@ -79,13 +86,23 @@ vdb_remote_connect(const int *groups, int count)
 VdbRequest *
 vdb_remote_send(int group, const VdbStatement *statement)
 {
-	RemoteConnection *c = remote_connection(group);
+	RemoteConnection *c;
 	VdbRequest *request;
+	List	   *tried = NIL;
+	char	   *check = NULL;
 
-	remote_transaction_check(c);
-	if (!remote_is_connected(c, statement->writes))
-		remote_connect(c);
+	if (statement->read_from != VDB_READ_LEADER)
+		c = remote_choose(group, statement->read_from, &tried, &check);
+	else
+	{
+		c = remote_connection(group);
+		remote_transaction_check(c);
+		if (!remote_is_connected(c, statement->writes))
+			remote_connect(c);
+	}
 	request = make_request(c, statement);
+	request->tried = tried;
+	request->check = check;
 	send_request(request);
 	return request;
 }
@@ -138,6 +155,8 @@ send_request(VdbRequest *request)
 			c->wrote = true;
 	}
 	remote_setting_send(c, request->statement.role, request);
+	if (request->check)
+		remote_pipeline_check(c, request->check, request);
 	remote_pipeline_statement(c, request);
 	remote_pipeline_sync(c);
 	c->requests_sent++;
@@ -215,7 +234,7 @@ vdb_remote_ask(int group, const char *sql, int timeout_ms, VdbAnswer *answer)
 	TimestampTz deadline;
 
 	memset(answer, 0, sizeof(VdbAnswer));
-	if (!remote_try_connect(c, &answer->why))
+	if (!remote_try_connect(c, true, &answer->why))
 	{
 		answer->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 		return false;
@@ -295,8 +314,10 @@ try_again(VdbRequest *request)
 			 * A server that is being stopped says so before it goes, and an
 			 * outdated primary that it is one.
 			 */
-			if (!request->lost || state == NULL ||
-				(strncmp(state, "57P", 3) != 0 && strcmp(state, "57VD1") != 0))
+			if (!may_read_elsewhere(request, state) &&
+				(!request->lost || state == NULL ||
+				 (strncmp(state, "57P", 3) != 0 &&
+				  strcmp(state, "57VD1") != 0)))
 				return false;
 		}
 		else if (c->statements)
@@ -305,6 +326,9 @@ try_again(VdbRequest *request)
 	if (request->in_transaction || request->statement.writes ||
 		request->delivered || request->again || c->depth > 0 || c->lost)
 		return false;
+	if (request->statement.read_from != VDB_READ_LEADER &&
+		!choose_again(request))
+		return false;
 	if (request->error)
 		PQclear(request->error);
 	request->error = NULL;
@@ -312,9 +336,37 @@ try_again(VdbRequest *request)
 	request->done = false;
 	request->lost = false;
 	request->again = true;
-	remote_connect(c);
+	if (request->statement.read_from == VDB_READ_LEADER)
+		remote_connect(c);
 	send_request(request);
 	return true;
+}
+
+/*
+ * Does an error say that this host cannot answer, when another one may?
+ *
+ * It is not fit, or it stops what is in the way of replay.
+ */
+static bool
+may_read_elsewhere(const VdbRequest *request, const char *state)
+{
+	return request->tried && state &&
+		(strcmp(state, VDB_UNFIT_STATE) == 0 || strcmp(state, "40001") == 0);
+}
+
+/* Have a request read at another host; false if there is none */
+static bool
+choose_again(VdbRequest *request)
+{
+	MemoryContext old = MemoryContextSwitchTo(request->context);
+	RemoteConnection *c = remote_choose(request->connection->group,
+										request->statement.read_from,
+										&request->tried, &request->check);
+
+	MemoryContextSwitchTo(old);
+	if (c)
+		request->connection = c;
+	return c != NULL;
 }
 
 /* Throw why a request failed */
@@ -637,7 +689,7 @@ vdb_remote_execute_all(const char *sql)
 		if (cluster->groups[i].id != cluster->local_group)
 			groups[count++] = cluster->groups[i].id;
 	}
-	vdb_remote_connect(groups, count);
+	vdb_remote_connect(groups, count, VDB_READ_LEADER);
 	for (int i = 0; i < count; i++)
 		requests = lappend(requests, vdb_remote_send(groups[i], &statement));
 	foreach(lc, requests)

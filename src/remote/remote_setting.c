@@ -45,10 +45,12 @@ static const char *const common_settings[] = {
 	"check_function_bodies"
 };
 
-/* Of this room and others, and of this node only */
+/* Of this node only: where its statements go, and how it is tested */
 static const char *const resident_settings[] = {
 	"vecdb.allow_outdated", "vecdb.debug_points", "vecdb.failover_timeout",
-	"vecdb.hold_timeout", "vecdb.internal"
+	"vecdb.hold_timeout", "vecdb.internal", "vecdb.load_balance",
+	"vecdb.max_lag", "vecdb.read_from", "vecdb.read_lease",
+	"vecdb.replay_timeout", "vecdb.session_token"
 };
 
 /*

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/spin.h"
 
@@ -37,6 +38,8 @@ typedef struct SharedHost
 	int			failures;		/* in a row */
 	TimestampTz retry_at;
 	int			connections;	/* of this server to it */
+	pg_atomic_uint32 in_flight; /* statements that it works on for this
+								 * server; not under the mutex */
 } SharedHost;
 
 /* A database to be looked at */
@@ -57,8 +60,9 @@ typedef struct RemoteShared
 
 static RemoteShared *shared;
 
-/* By place in hosts: connections of this backend */
+/* By place in hosts: connections of this backend, and what they work on */
 static int	held[MAX_HOSTS];
+static int	working[MAX_HOSTS];
 static bool exit_registered;
 
 static Size memory_size(void);
@@ -93,6 +97,8 @@ attach(void *memory, bool is_new, LWLock *lock)
 	if (!is_new)
 		return;
 	SpinLockInit(&shared->mutex);
+	for (int i = 0; i < MAX_HOSTS; i++)
+		pg_atomic_init_u32(&shared->hosts[i].in_flight, 0);
 }
 
 /*
@@ -130,12 +136,14 @@ vdb_remote_host_is_back(const char *host, int port)
 /* vdb_remote_host_state -- see vecdb/remote.h */
 void
 vdb_remote_host_state(const char *host, int port, int *connections,
-					  int *failures, TimestampTz *retry_at)
+					  int *failures, TimestampTz *retry_at,
+					  uint32 *in_flight)
 {
 	char		name[HOST_SIZE];
 	SharedHost *entry;
 
 	*connections = *failures = 0;
+	*in_flight = 0;
 	*retry_at = 0;
 	snprintf(name, sizeof(name), "%s:%d", host, port);
 	SpinLockAcquire(&shared->mutex);
@@ -145,6 +153,7 @@ vdb_remote_host_state(const char *host, int port, int *connections,
 		*connections = entry->connections;
 		*failures = entry->failures;
 		*retry_at = entry->retry_at;
+		*in_flight = pg_atomic_read_u32(&entry->in_flight);
 	}
 	SpinLockRelease(&shared->mutex);
 }
@@ -247,6 +256,35 @@ remote_shared_release(const char *host, const char *port)
 	SpinLockRelease(&shared->mutex);
 }
 
+/*
+ * remote_shared_place -- where what is known of a host is, or -1
+ *
+ * It stays there as long as this backend has a connection to it.
+ */
+int
+remote_shared_place(const char *host, int port)
+{
+	char		name[HOST_SIZE];
+	SharedHost *entry;
+
+	snprintf(name, sizeof(name), "%s:%d", host, port);
+	SpinLockAcquire(&shared->mutex);
+	entry = find_host(name, false);
+	SpinLockRelease(&shared->mutex);
+	return entry ? entry - shared->hosts : -1;
+}
+
+/* remote_shared_work -- a host of a place has got a statement, or finished one */
+void
+remote_shared_work(int place, int change)
+{
+	/* after release_all() nothing is counted */
+	if (place < 0 || held[place] == 0)
+		return;
+	pg_atomic_fetch_add_u32(&shared->hosts[place].in_flight, change);
+	working[place] += change;
+}
+
 /* The backend ends: so do its connections */
 static void
 release_all(int code, Datum arg)
@@ -258,6 +296,8 @@ release_all(int code, Datum arg)
 			continue;
 		shared->hosts[i].connections -= held[i];
 		held[i] = 0;
+		pg_atomic_fetch_sub_u32(&shared->hosts[i].in_flight, working[i]);
+		working[i] = 0;
 		clear_unused(&shared->hosts[i]);
 	}
 	SpinLockRelease(&shared->mutex);
@@ -268,7 +308,10 @@ static void
 clear_unused(SharedHost *entry)
 {
 	if (entry->connections == 0 && entry->failures == 0)
-		memset(entry, 0, sizeof(SharedHost));
+	{
+		entry->name[0] = '\0';
+		entry->retry_at = 0;
+	}
 }
 
 /* The entry of a host, or a free one for it; NULL if there is none */

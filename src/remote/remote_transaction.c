@@ -101,7 +101,7 @@ remote_transaction_begin(RemoteConnection *c, VdbRequest *request)
 				 XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" :
 				 XactIsoLevel == XACT_REPEATABLE_READ ? "REPEATABLE READ" :
 				 "READ COMMITTED",
-				 XactReadOnly ? "READ ONLY" : "READ WRITE",
+				 XactReadOnly || c->target.host ? "READ ONLY" : "READ WRITE",
 				 XactDeferrable ? " DEFERRABLE" : "");
 		remote_pipeline_command(c, sql, request, "BEGIN");
 		c->depth = 1;
@@ -126,6 +126,24 @@ remote_transaction_check(const RemoteConnection *c)
 		remote_error_lost(c->group, c->host);
 	if (c->depth > 0 && c->failure)
 		remote_error_throw(c->failure, c->group, c->host, NULL);
+}
+
+/* remote_transaction_has_written -- has our transaction changed anything? */
+bool
+remote_transaction_has_written(void)
+{
+	dlist_iter	iter;
+
+	if (is_local_writer())
+		return true;
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->depth > 0 && c->wrote)
+			return true;
+	}
+	return false;
 }
 
 /* vdb_remote_is_open -- see vecdb/remote_record.h */

@@ -20,7 +20,7 @@
 
 #include "replication_private.h"
 
-#define HOST_COLUMNS 23
+#define HOST_COLUMNS 25
 
 static int	rank_host(ReplicationHost *known);
 static ReplicationHost *find_known(ReplicationHost *hosts, int count,
@@ -201,9 +201,10 @@ put_host(ReturnSetInfo *rsinfo, ReplicationHost *h)
 	int			connections;
 	int			failures;
 	TimestampTz retry_at;
+	uint32		in_flight;
 
 	vdb_remote_host_state(h->host, h->port, &connections, &failures,
-						  &retry_at);
+						  &retry_at, &in_flight);
 	/* what it said, if it ever did */
 	for (int i = 5; i <= 18; i++)
 		nulls[i] = h->seen_at == 0;
@@ -238,6 +239,9 @@ put_host(ReturnSetInfo *rsinfo, ReplicationHost *h)
 	/* may name users and files */
 	nulls[22] = h->error[0] == '\0' ||
 		!has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	values[23] = Int32GetDatum((int32) in_flight);
+	values[24] = CStringGetTextDatum(h->state.zone);
+	nulls[24] = h->state.zone[0] == '\0';
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

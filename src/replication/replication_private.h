@@ -32,6 +32,7 @@
 #define REPLICATION_HOST_SIZE 256
 #define REPLICATION_URL_SIZE 256
 #define REPLICATION_ERROR_SIZE 256
+#define REPLICATION_ZONE_SIZE 64
 
 /* Hosts of all groups are to be asked */
 #define ALL_GROUPS (-1)
@@ -62,6 +63,7 @@ typedef struct ReplicationState
 	int			sync_standbys;	/* standbys that could answer it */
 	int64		epoch;			/* of its catalog */
 	char		patroni_url[REPLICATION_URL_SIZE];
+	char		zone[REPLICATION_ZONE_SIZE];
 } ReplicationState;
 
 /* What is known of a host, in shared memory */
@@ -123,6 +125,10 @@ extern int	replication_hold_timeout;
 extern char *replication_patroni_url;
 extern char *replication_patroni_auth;
 
+extern char *replication_zone;
+extern int	replication_replay_timeout;
+extern int	replication_read_lease;
+
 extern void replication_setting_init(void);
 
 /* functions in replication_shared.c */
@@ -146,6 +152,8 @@ extern int	replication_shared_place(int group, const VdbHost *host);
 extern void replication_shared_free(int place);
 extern void replication_shared_write(int place, const ReplicationHost *known);
 extern ReplicationHost *replication_shared_hosts(int *count);
+extern int64 replication_shared_lease(void);
+extern void replication_shared_set_lease(int64 began);
 
 /* functions in replication_self.c */
 extern void replication_self_read(ReplicationState *state);
@@ -182,6 +190,21 @@ extern ReplicationHost *replication_hosts_find(ReplicationHost *hosts,
 											   int count, int group,
 											   const char *name);
 extern char *replication_hosts_name(const ReplicationHost *host);
+
+/* functions in replication_read.c */
+extern void replication_read_init(void);
+
+/* functions in replication_balance.c */
+extern void replication_balance_init(void);
+extern List *replication_balance(const ReplicationHost *known, int count,
+								 List *hosts);
+
+/* functions in replication_token.c */
+extern void replication_token_init(void);
+extern XLogRecPtr replication_token_get(int group);
+
+/* functions in replication_lease.c */
+extern void replication_lease_check(int lease_ms, int wait_ms);
 
 /* functions in replication_fence.c */
 extern void replication_fence_init(void);

@@ -37,7 +37,7 @@
 #define QUERY \
 	"SELECT cluster_id, group_id, instance, system_identifier, in_recovery," \
 	" streaming, timeline, flushed, replayed, sync_required, sync_standbys," \
-	" epoch, patroni_url FROM vecdb.node_state($1, $2)"
+	" epoch, patroni_url, zone FROM vecdb.node_state($1, $2)"
 
 #define HOLD "SELECT vecdb.hold_group($1, $2)"
 
@@ -338,7 +338,7 @@ take_result(ReplicationProbe *probe, PGresult *res)
 		return NULL;
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
 		return pstrdup(PQresultErrorMessage(res));
-	if (PQntuples(res) != 1 || PQnfields(res) != 13)
+	if (PQntuples(res) != 1 || PQnfields(res) != 14)
 		return pstrdup("the answer is not what was asked for");
 	read_state(&state, res);
 	take_state(probe, &state);
@@ -349,9 +349,9 @@ take_result(ReplicationProbe *probe, PGresult *res)
 static void
 read_state(ReplicationState *state, const PGresult *res)
 {
-	const char *values[13];
+	const char *values[14];
 
-	for (int i = 0; i < 13; i++)
+	for (int i = 0; i < 14; i++)
 		values[i] = PQgetvalue(res, 0, i);
 	memset(state, 0, sizeof(ReplicationState));
 	state->in_cluster = !PQgetisnull(res, 0, 0);
@@ -372,6 +372,7 @@ read_state(ReplicationState *state, const PGresult *res)
 	state->sync_standbys = atoi(values[10]);
 	state->epoch = strtoll(values[11], NULL, 10);
 	strlcpy(state->patroni_url, values[12], REPLICATION_URL_SIZE);
+	strlcpy(state->zone, values[13], REPLICATION_ZONE_SIZE);
 }
 
 /* Note what a node says, and what follows from it */
@@ -399,7 +400,7 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 	else
 	{
 		TimeLineID	highest = vdb_remote_saw_timeline(probe->group,
-													 state->timeline);
+													  state->timeline);
 
 		if (state->in_recovery)
 			replication_lag_measure(known);

@@ -67,6 +67,7 @@ replication_self_read(ReplicationState *state)
 	}
 	strlcpy(state->patroni_url, replication_patroni_url,
 			REPLICATION_URL_SIZE);
+	strlcpy(state->zone, replication_zone, REPLICATION_ZONE_SIZE);
 }
 
 /*
@@ -143,8 +144,8 @@ static Datum
 form_row(FunctionCallInfo fcinfo, const ReplicationState *state)
 {
 	TupleDesc	desc;
-	Datum		values[13] = {0};
-	bool		nulls[13] = {0};
+	Datum		values[14] = {0};
+	bool		nulls[14] = {0};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -164,6 +165,7 @@ form_row(FunctionCallInfo fcinfo, const ReplicationState *state)
 	values[10] = Int32GetDatum(state->sync_standbys);
 	values[11] = Int64GetDatum(state->epoch);
 	values[12] = CStringGetTextDatum(state->patroni_url);
+	values[13] = CStringGetTextDatum(state->zone);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values,
 											 nulls));
 }

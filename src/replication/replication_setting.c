@@ -29,6 +29,9 @@ vdb_replication_init(void)
 	replication_shared_init();
 	replication_worker_init();
 	replication_hosts_init();
+	replication_read_init();
+	replication_balance_init();
+	replication_token_init();
 	replication_write_init();
 	replication_fence_init();
 }

@@ -4,10 +4,13 @@
  *	  What is known of all hosts, in shared memory.
  *
  * Two tables of fixed size under one lightweight lock: databases that have or
- * may want a prober, and hosts.  Hosts are written by the prober of their database only, one at a
- * time, when it has heard something; everybody reads copies.
+ * may want a prober, and hosts.  Hosts are written by the prober of their
+ * database only, one at a time, when it has heard something; everybody reads
+ * copies.
  *
- * When a table is full, what does not fit is not known, and the log says so.
+ * When a table is full, what does not fit is not known, and the log says so,
+ * once for each process that has noticed.  A database that is gone, or in no
+ * cluster any more, gives its places back.
  *
  * IDENTIFICATION
  *	  src/replication/replication_shared.c
@@ -17,6 +20,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -43,6 +47,8 @@ typedef struct SharedDatabase
 
 typedef struct ReplicationShared
 {
+	pg_atomic_uint64 lease;		/* when the last began, microseconds of a
+								 * clock that only goes forward; 0: never */
 	LWLock	   *lock;			/* for all below */
 	uint64		instance;		/* tells this start of the server from others */
 	Latch	   *launcher;		/* NULL: does not run */
@@ -56,6 +62,8 @@ static ReplicationShared *shared;
 static Size memory_size(void);
 static void attach(void *memory, bool is_new, LWLock *lock);
 static SharedDatabase *find_database(Oid database, bool add);
+static void forget(Oid database);
+static void warn_full(const char *what, int limit);
 static void mark_host(ReplicationHost *host, TimestampTz now);
 static void mark_leaders(ReplicationHost *hosts, int count);
 
@@ -85,6 +93,7 @@ attach(void *memory, bool is_new, LWLock *lock)
 	if (!is_new)
 		return;
 	shared->lock = lock;
+	pg_atomic_init_u64(&shared->lease, 0);
 	if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
 		shared->instance = (uint64) GetCurrentTimestamp();
 }
@@ -94,6 +103,25 @@ bool
 replication_shared_exists(void)
 {
 	return shared != NULL;
+}
+
+/* replication_shared_lease -- when that of this server began; 0: never */
+int64
+replication_shared_lease(void)
+{
+	return (int64) pg_atomic_read_u64(&shared->lease);
+}
+
+/* replication_shared_set_lease -- one that began then was granted */
+void
+replication_shared_set_lease(int64 began)
+{
+	uint64		last = pg_atomic_read_u64(&shared->lease);
+
+	while (last < (uint64) began &&
+		   !pg_atomic_compare_exchange_u64(&shared->lease, &last,
+										   (uint64) began))
+		;
 }
 
 /* replication_shared_instance -- which start of which server this is */
@@ -135,6 +163,8 @@ replication_shared_request(Oid database, int tries)
 			SetLatch(shared->launcher);
 	}
 	LWLockRelease(shared->lock);
+	if (entry == NULL)
+		warn_full("databases", REPLICATION_MAX_DATABASES);
 }
 
 /*
@@ -187,8 +217,41 @@ replication_shared_forget(Oid database)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry = find_database(database, false);
 	if (entry && entry->prober == 0)
+	{
 		entry->oid = InvalidOid;
+		forget(database);
+	}
 	LWLockRelease(shared->lock);
+}
+
+/* Give back the places of a database's groups and hosts; the lock is held */
+static void
+forget(Oid database)
+{
+	vdb_remote_forget_groups(database);
+	for (int i = 0; i < shared->host_end; i++)
+	{
+		if (shared->hosts[i].database == database)
+			shared->hosts[i].database = InvalidOid;
+	}
+}
+
+/* Say that a table is full, once for each; the lock is not held */
+static void
+warn_full(const char *what, int limit)
+{
+	static const char *warned[2];
+	int			i = 0;
+
+	while (warned[i] && strcmp(warned[i], what) != 0)
+		i++;
+	if (warned[i])
+		return;
+	warned[i] = what;
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("not all %s of this server's clusters are watched", what),
+			 errdetail("A server can watch %d %s.", limit, what)));
 }
 
 /*
@@ -217,6 +280,8 @@ replication_shared_begin_prober(void)
 		}
 	}
 	LWLockRelease(shared->lock);
+	if (entry == NULL)
+		warn_full("databases", REPLICATION_MAX_DATABASES);
 	return granted;
 }
 
@@ -235,7 +300,7 @@ replication_shared_end_prober(bool again)
 		entry->next_try = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  1000);
 		if (!again)
-			vdb_remote_forget_groups();
+			forget(MyDatabaseId);
 	}
 	LWLockRelease(shared->lock);
 }
@@ -389,7 +454,6 @@ find_database(Oid database, bool add)
 int
 replication_shared_place(int group, const VdbHost *host)
 {
-	static bool warned = false;
 	int			place = 0;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
@@ -411,14 +475,7 @@ replication_shared_place(int group, const VdbHost *host)
 	LWLockRelease(shared->lock);
 	if (place < REPLICATION_MAX_HOSTS)
 		return place;
-	if (!warned)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("host \"%s:%d\" is not watched, nor are others",
-						host->host, host->port),
-				 errdetail("A server can watch %d hosts.",
-						   REPLICATION_MAX_HOSTS)));
-	warned = true;
+	warn_full("hosts", REPLICATION_MAX_HOSTS);
 	return -1;
 }
 

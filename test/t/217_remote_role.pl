@@ -303,7 +303,8 @@ is($err, '', 'statements outside of transactions');
 # what is logged with this level only, on a socket that nothing is lost on
 $cluster->node(2)->append_conf('postgresql.conf', "log_min_messages = debug1\n");
 $cluster->node(2)->reload;
-sleep 1;
+$cluster->node(2)->poll_query_until('postgres', q{SELECT current_setting('log_min_messages') = 'debug1'})
+	or die 'the setting is not there';
 my $from = -s $cluster->node(2)->logfile;
 alice("SELECT count(*) FROM alice.t; SELECT pg_sleep(0.2)");
 alice("BEGIN; INSERT INTO alice.t VALUES ($away + 100000); SELECT count(*) FROM alice.t");

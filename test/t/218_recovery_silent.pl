@@ -1,5 +1,5 @@
-# Does a group that is silent keep recovery from others, or the server from
-# shutting down?
+# Does a group that is silent, or a database that is half dropped, keep recovery
+# from others, or the server from shutting down?
 
 use strict;
 use warnings;
@@ -47,6 +47,9 @@ my $none_prepared = 'SELECT count(*) = 0 FROM pg_prepared_xacts';
 $holder->query_safe("SELECT pg_advisory_lock$lock");
 $two->safe_psql('postgres', q{BEGIN; INSERT INTO t VALUES (1, 'x'); PREPARE TRANSACTION 'vecdb_00112233_1_1_700_2'});
 $three->safe_psql('postgres', q{BEGIN; INSERT INTO t VALUES (1, 'x'); PREPARE TRANSACTION 'vecdb_00112233_1_1_700_3'});
+# as a DROP DATABASE that was interrupted leaves it
+$one->safe_psql('postgres', 'CREATE DATABASE half');
+$one->safe_psql('postgres', q{UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'});
 $one->append_conf('postgresql.conf', q{
 	vecdb.recovery_interval = 1
 	vecdb.debug_points = 'recovery_listed, recovery_all_rounds=1'
@@ -62,6 +65,9 @@ ok(VecdbGroups::wait_for($two, $none_prepared, 'the second'),
 	'and at the second when it goes on');
 like(slurp_file($one->logfile), qr/could not .* at group 2\n.*DETAIL:  .*no answer within/,
 	'the log says why it was not');
+
+unlike(slurp_file($one->logfile), qr/cannot connect to invalid database/,
+	'nobody tries to connect to a database that is half dropped');
 
 # the launcher waits for its worker when all are asked to end
 $holder->query_safe("SELECT pg_advisory_lock$lock");

@@ -100,7 +100,12 @@ SET extra_float_digits = -10; SET TimeZone = 'Asia/Tokyo'; UPDATE kinds SET name
 SET DateStyle = 'SQL, DMY'; SET bytea_output = escape; UPDATE kinds SET name = at::text || decode('ff0' || (id % 10), 'hex')::text
 SET default_text_search_config = simple; UPDATE kinds SET name = to_tsvector('the dogs ' || id)::text
 COPY kinds (id, name) FROM PROGRAM 'seq -f "%.0f	x" 200 210'
+SET client_encoding = LATIN1; SET extra_float_digits = -10; INSERT INTO kinds (id, n) SELECT g, pi() * g FROM generate_series(301, 310) g
+SET client_encoding = LATIN1; SET extra_float_digits = -10; PREPARE p AS UPDATE kinds SET n = $1 WHERE id = 302; EXECUTE p(exp(1))
+SET client_encoding = LATIN1; SET extra_float_digits = -10; COPY kinds (id, n) FROM PROGRAM 'seq -f "%.0f	3.14159265358979" 311 320'
 SQL
+
+is($cluster->query_own($_, 'SELECT DISTINCT n FROM kinds WHERE id > 310'), '3.14159265358979', "group $_ has all digits") foreach $cluster->groups;
 
 # What each group would compute for itself.
 my $volatile = qr/cannot use volatile functions to change reference table "kinds"/;

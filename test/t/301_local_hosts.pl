@@ -72,6 +72,8 @@ refused(qr/made without --ha/, 'switchover', 1);
 refused(qr/made without --ha/, 'pause');
 refused(qr/made without --ha/, 'kill', 'etcd/1');
 refused(qr/made without --ha/, 'up', '--ha');
+refused(qr/made without --ha/, 'roll');
+refused(qr/made without --ha/, 'rebuild', '1/2');
 refused(qr/takes none away/, 'up', '--hosts', 1);
 refused(qr/no number of hosts/, 'up', '--hosts', 'x');
 refused(qr/Group 1 has no host 3/, 'psql', '1/3');
@@ -82,6 +84,14 @@ refused(qr/Group 1 is not running/, 'psql');
 ($rc, $output) = local_sh('start', 1);
 is($rc, 0, 'both hosts start again');
 is(answer('SELECT count(*) FROM items'), 10, 'with what they had');
+
+($rc, $output) = local_sh('restart', '1/2');
+is($rc, 0, 'a host is restarted');
+($rc, $output) = local_sh('add-host', 1);
+is($rc, 0, 'a further host is added');
+is(answer('SELECT count(*) FROM vecdb.nodes'), 3, '... to the cluster, too');
+is(answer('1/3', 'SELECT pg_is_in_recovery()'), 't', '... as a standby');
+refused(qr/There is no group 2/i, 'add-host', 2);
 
 done_testing();
 

@@ -148,7 +148,8 @@ $one->safe_psql('postgres', sprintf("INSERT INTO vecdb.catalog_host VALUES ('%s'
 host_becomes($one, $stranger, 'state', 'foreign', 'a server that is not a member is a stranger');
 like(host($one, $stranger, 'error'), qr/not a member of a cluster/, 'and why');
 $one->safe_psql('postgres', sprintf('DELETE FROM vecdb.catalog_host WHERE port = %d', $stranger->port));
-is(host($one, $stranger, 'count(*)'), '0', 'it is forgotten');
+ok(VecdbGroups::wait_for($one, sprintf('SELECT NOT EXISTS (SELECT FROM vecdb.show_hosts() WHERE port = %d)', $stranger->port), 'forgotten'),
+	'its place is given back');
 $one->safe_psql('postgres', sprintf("INSERT INTO vecdb.catalog_host VALUES ('%s', %d, 1)", $second->host, $second->port + 100));
 host_becomes($one, $one, 'state', 'up', 'an address where nobody is');
 
@@ -165,7 +166,12 @@ like(($one->psql('postgres', q{SELECT vecdb.node_state('{1}', '{9}')}))[2], qr/o
 # the prober leaves a database that is wanted alone
 $one->safe_psql('template1', 'CREATE DATABASE copy TEMPLATE postgres');
 pass('CREATE DATABASE with the database as template');
-is($one->safe_psql('copy', 'SELECT count(*) FROM vecdb.hosts WHERE is_self'), '0', 'a copy has no prober');
+# all databases are looked at after a start
+$one->restart;
+host_becomes($one, $one, 'is_self', 't', 'after a restart the database has its prober');
+is($one->safe_psql('copy', 'SELECT vecdb.has_prober()'), 'f', 'a copy has none');
+is($one->safe_psql('copy', q{SELECT string_agg(datname, ' ') FROM pg_stat_activity WHERE backend_type = 'vecdb prober'}),
+	'postgres', 'nor does it have one that has not begun');
 $one->safe_psql('template1', 'DROP DATABASE copy');
 host_becomes($one, $one, 'is_self', 't', 'the prober comes back');
 $one->safe_psql('template1', 'ALTER DATABASE postgres RENAME TO renamed');

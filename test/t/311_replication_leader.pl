@@ -47,6 +47,20 @@ sub add_standby
 	return $standby;
 }
 sub name { my ($node) = @_; return $node->host . ':' . $node->port; }
+
+# set where Patroni of the second group's leader is, and wait until the first
+# node has heard of it
+sub set_patroni
+{
+	my ($url) = @_;
+	$two->append_conf('postgresql.conf', "vecdb.patroni_url = '$url'");
+	$two->reload;
+	VecdbGroups::wait_for($two, "SELECT patroni_url = '$url' FROM vecdb.node_state(NULL, NULL)", 'the setting');
+	# two turns later
+	my $set = $one->safe_psql('postgres', q{SELECT now() + interval '400 ms'});
+	VecdbGroups::wait_for($one, sprintf(q{SELECT last_seen > '%s' FROM vecdb.hosts WHERE host = '%s' AND port = %d},
+		$set, $two->host, $two->port), 'two turns');
+}
 sub health
 {
 	my ($node, $component) = @_;
@@ -72,9 +86,7 @@ my $second = add_standby('second');
 my $third = add_standby('third');
 VecdbGroups::wait_for($one, q{SELECT count(*) FILTER (WHERE streaming AND lag_bytes = 0) = 2 FROM vecdb.hosts WHERE group_id = 2}, 'standbys');
 refused("SELECT vecdb.transfer_leadership(2, '@{[name($second)]}')", qr/address of Patroni's REST API is not known for host "@{[name($two)]}"/, 'Patroni of the leader is not known');
-$two->append_conf('postgresql.conf', "vecdb.patroni_url = 'http://127.0.0.1:$api/two'");
-$two->reload;
-sleep 1;
+set_patroni("http://127.0.0.1:$api/two");
 refused("SELECT vecdb.transfer_leadership(2, 'nobody:1')", qr/group 2 has no host "nobody:1"/, 'an unknown host');
 refused("SELECT vecdb.transfer_leadership(2, '@{[$two->host]}')", qr/group 2 has several hosts/, 'a name of several');
 refused("SELECT vecdb.transfer_leadership(2, '@{[name($one)]}')", qr/group 2 has no host/, 'a host of another group');
@@ -101,7 +113,7 @@ append_to_file("$dir/auth", "# for tests\nusername = admin\npassword = secret\n"
 chmod 0644, "$dir/auth";
 $one->append_conf('postgresql.conf', "vecdb.patroni_auth = '$dir/auth'");
 $one->reload;
-sleep 1;
+VecdbGroups::wait_for($one, "SELECT current_setting('vecdb.patroni_auth') = '$dir/auth'", 'the setting');
 refused('SELECT vecdb.step_down(2)', qr/has group or world access/, 'a file that others can read');
 chmod 0600, "$dir/auth";
 append_to_file("$dir/auth", "color = red\n");
@@ -126,13 +138,9 @@ refused('SELECT vecdb.step_down(2, 2)', qr/could not ask Patroni.*(timed out|no 
 refused("SET statement_timeout = '500ms'; SELECT vecdb.step_down(2, 50)", qr/canceling statement due to statement timeout/, 'can be interrupted');
 cmp_ok(time - $began, '<', 15, 'in time');
 unlink "$dir/silent";
-$two->append_conf('postgresql.conf', "vecdb.patroni_url = 'http://127.0.0.1:1'");
-$two->reload;
-sleep 1;
+set_patroni('http://127.0.0.1:1');
 refused('SELECT vecdb.step_down(2)', qr/could not ask Patroni at "http:\/\/127.0.0.1:1\/patroni"/, 'nobody there');
-$two->append_conf('postgresql.conf', "vecdb.patroni_url = 'http://127.0.0.1:$api/two'");
-$two->reload;
-sleep 1;
+set_patroni("http://127.0.0.1:$api/two");
 refused('SELECT vecdb.step_down(2, 2)', qr/group 2 is not yet as it should be.*no new one was seen in time/s, 'nothing happens');
 unlink "$dir/switchover";
 

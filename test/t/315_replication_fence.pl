@@ -74,6 +74,7 @@ sub try_at
 	my ($node, $sql) = @_;
 	my $began = time;
 	my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+	$err =~ s/^psql:<stdin>:\d+: //mg;
 	return ($err, time - $began, $out);
 }
 
