@@ -241,7 +241,7 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 	{
 		VdbReadHost *host = lfirst(lc);
 		RemoteConnection *c = host->host ?
-			look_up_connection(group, host->host, host->port) : NULL;
+		look_up_connection(group, host->host, host->port) : NULL;
 
 		if (c && c->depth > 0)
 			return lcons(host, hosts);
