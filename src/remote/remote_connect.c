@@ -42,6 +42,8 @@ static MemoryContext context;
 static bool exit_registered;
 
 static const VdbCluster *check_group(int group);
+static RemoteConnection *look_up_connection(int group, const char *host,
+											int port);
 static RemoteConnection *find_connection(int group, const char *host,
 										 int port);
 static List *choose_hosts(int group, VdbReadFrom level, StringInfo why);
@@ -107,9 +109,9 @@ check_group(int group)
 	return cluster;
 }
 
-/* The connection to a host of a group, or to its primary if host is NULL */
+/* What there is for a host of a group, or its primary if host is NULL; or NULL */
 static RemoteConnection *
-find_connection(int group, const char *host, int port)
+look_up_connection(int group, const char *host, int port)
 {
 	RemoteConnection *c;
 	dlist_iter	iter;
@@ -124,6 +126,17 @@ find_connection(int group, const char *host, int port)
 			strcmp(c->target.host, host) == 0)
 			return c;
 	}
+	return NULL;
+}
+
+/* The connection to a host of a group, or to its primary if host is NULL */
+static RemoteConnection *
+find_connection(int group, const char *host, int port)
+{
+	RemoteConnection *c = look_up_connection(group, host, port);
+
+	if (c)
+		return c;
 	c = MemoryContextAllocZero(remote_context(), sizeof(RemoteConnection));
 	c->group = group;
 	c->place = -1;
@@ -227,8 +240,10 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 	foreach(lc, hosts)
 	{
 		VdbReadHost *host = lfirst(lc);
+		RemoteConnection *c = host->host ?
+		look_up_connection(group, host->host, host->port) : NULL;
 
-		if (host->host && find_host(group, host)->depth > 0)
+		if (c && c->depth > 0)
 			return lcons(host, hosts);
 	}
 	return hosts;
