@@ -263,6 +263,7 @@ list_host(int group, const VdbHost *host)
 	probe->group = group;
 	probe->place = place;
 	probe->listed = true;
+	probe->told = true;
 	probe->known.database = MyDatabaseId;
 	probe->known.group = group;
 	probe->known.port = host->port;
