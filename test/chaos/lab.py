@@ -346,7 +346,7 @@ class Lab:
         names = [f"IP:{first}.77.{high}.{low}"
                  for high in [*range(1, groups + 1), 200] for low in range(1, 9)]
         (self.dir / "extensions").write_text(
-            "subjectAltName = " + ", ".join(names), encoding="ascii")
+            "subjectAltName = " + ", ".join([*names, "IP:127.0.0.1"]), encoding="ascii")
         environment = dict(self.environment)
         if self.clock:
             # valid for a host whose clock is behind, too
