@@ -15,7 +15,7 @@ cc=$("$PG_CONFIG" --cc)
 rc=0
 count=0
 for header in $(project_files 'include/*.h' 'src/*.h'); do
-	grep -q '^#ifndef' "$header" || continue
+	grep -q '^#ifndef .*_H$' "$header" || continue
 	case $header in
 		src/*) first='#include "postgres.h"' ;;
 		*) first= ;;
