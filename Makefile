@@ -104,7 +104,7 @@ export PG_CONFIG ROOMS EXTVERSION
 export MAKE
 TOOL = +@src/tools
 
-.PHONY: help deps demo test test-faults bench bench-cluster bench-data indent check-indent lint check-layers \
+.PHONY: help deps demo test test-faults test-chaos bench bench-cluster bench-data indent check-indent lint check-layers \
 	check-headers check-exports check-sql test-pg17 test-pg18 asan valgrind \
 	fuzz test-clients test-kernels test-kernels-avx512 test-kernels-arm bench-kernels coverage \
 	dist check-vector-alias FORCE
@@ -129,6 +129,9 @@ test: ## everything: regression, isolation, TAP, kernels, checks
 test-faults: ## kill and freeze nodes of a cluster for VECDB_FAULT_SECONDS=600
 	+@VECDB_FAULT_SECONDS=$${VECDB_FAULT_SECONDS:-600} \
 		TAP_FILES=test/t/260_cluster_faults.pl src/tools/run-tests.sh tap
+
+test-chaos: ## break a replicated cluster; HOURS= or MINUTES=, SEED=
+	+@HOURS="$(HOURS)" MINUTES="$(MINUTES)" SEED="$(SEED)" test/chaos/run
 
 bench: ## recall, speed and size beside pgvector and hnswlib; DATA=dir
 	+@test/bench/run $(if $(filter command,$(origin DATA)),"$(DATA)")

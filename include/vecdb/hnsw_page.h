@@ -58,6 +58,7 @@
 #define VDB_HNSW_MAX_M		100
 #define VDB_HNSW_INLINE_TIDS	4
 #define VDB_HNSW_MAX_BODY_PAGES	64
+#define VDB_HNSW_MAX_CODE_SIZE	64	/* bytes of one neighbour's code */
 #define VDB_HNSW_MAX_VALUE_SIZE (128 * 1024 + 64)	/* of one stored value */
 
 /*

@@ -167,6 +167,13 @@ vdb_find_setting(const char *name)
 #define VDB_RELATION_FILE(rel) ((rel)->rd_node.relNode)
 #endif
 
+/* 17: what a process is in and what it holds are kept apart. */
+#if PG_VERSION_NUM >= 170000
+#define VDB_LOCAL_TRANSACTION(proc) ((proc)->vxid.lxid)
+#else
+#define VDB_LOCAL_TRANSACTION(proc) ((proc)->lxid)
+#endif
+
 /* 16: all settings are asked for with their number, and sorted. */
 static inline struct config_generic **
 vdb_all_settings(int *count)

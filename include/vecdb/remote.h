@@ -270,6 +270,9 @@ extern List *(*vdb_remote_choose_hosts) (int group, VdbReadFrom level,
 										 StringInfo why);
 extern bool (*vdb_remote_is_fit) (VdbReadFrom level);
 
+/* And whether a host is known not to answer */
+extern bool (*vdb_remote_is_down) (int group, const VdbHost *host);
+
 /*
  * vdb_remote_commit_lsn -- up to where a group's standbys have to replay to
  * show what this session has committed there

@@ -33,6 +33,9 @@
 /* As much of a value without codes is fetched beforehand */
 #define MAX_PLAIN_PREFETCH	512
 
+/* As much of a row of the table */
+#define ROW_PREFETCH		320
+
 /* How often a page is looked up although it is known where it should be */
 #define RECENT_TURNS	16
 
@@ -340,6 +343,81 @@ hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref)
 	}
 	for (Size at = 0; at < size; at += 64)
 		__builtin_prefetch(page + at);
+}
+
+/*
+ * hnsw_prefetch_row_place -- have what leads to a row of the table on its way
+ * to the cache: its page's header and its line pointer
+ *
+ * As hnsw_prefetch_record(), by the buffer where the page was last.
+ */
+void
+hnsw_prefetch_row_place(Relation heap, const ItemPointerData *tid)
+{
+	Buffer		buf = *recent_place(heap, ItemPointerGetBlockNumber(tid));
+	Page		page;
+
+	if (buf <= 0 || buf > NBuffers)
+		return;
+	page = BufferGetPage(buf);
+	__builtin_prefetch(GetBufferDescriptor(buf - 1));
+	__builtin_prefetch(page);
+	__builtin_prefetch(PageGetItemId(page, ItemPointerGetOffsetNumber(tid)));
+}
+
+/*
+ * hnsw_prefetch_row -- likewise the first part of the row itself
+ *
+ * Reads a line pointer of a page that is neither locked nor, maybe, the one it
+ * is taken for: what it says is used as a guess only.
+ */
+void
+hnsw_prefetch_row(Relation heap, const ItemPointerData *tid)
+{
+	Buffer		buf = *recent_place(heap, ItemPointerGetBlockNumber(tid));
+	OffsetNumber offno = ItemPointerGetOffsetNumber(tid);
+	Page		page;
+	Size		at;
+
+	if (buf <= 0 || buf > NBuffers || offno > MaxHeapTuplesPerPage)
+		return;
+	page = BufferGetPage(buf);
+	at = ItemIdGetOffset(PageGetItemId(page, offno));
+	for (Size end = at + ROW_PREFETCH; at < Min(end, BLCKSZ); at += 64)
+		__builtin_prefetch(page + at);
+}
+
+/*
+ * hnsw_hold_row -- pin the page of a row that the executor will fetch next
+ *
+ * In the place where the table's own code keeps the page of the row fetched
+ * last, so that it finds it there and need not look it up.  Remembers where
+ * that other page was.  Does nothing one time in some, as read_often_read(),
+ * which also lets the page be pruned.
+ */
+void
+hnsw_hold_row(Relation heap, IndexFetchHeapData *fetch,
+			  const ItemPointerData *tid)
+{
+	BlockNumber blkno = ItemPointerGetBlockNumber(tid);
+	Buffer		buf = *recent_place(heap, blkno);
+
+	if (BufferIsValid(fetch->xs_cbuf))
+	{
+		BlockNumber before = BufferGetBlockNumber(fetch->xs_cbuf);
+
+		if (before == blkno)
+			return;
+		*recent_place(heap, before) = fetch->xs_cbuf;
+	}
+	if (!BufferIsValid(buf) || ++recent_turn % RECENT_TURNS == 0 ||
+		!VDB_READ_RECENT_BUFFER(heap, blkno, buf))
+		return;
+	pgstat_count_buffer_read(heap);
+	pgstat_count_buffer_hit(heap);
+	if (BufferIsValid(fetch->xs_cbuf))
+		ReleaseBuffer(fetch->xs_cbuf);
+	fetch->xs_cbuf = buf;
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "access/amapi.h"
 #include "access/generic_xlog.h"
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 #include "storage/bufmgr.h"
@@ -192,6 +193,17 @@ typedef struct HnswLead
 	int			layer;
 } HnswLead;
 
+/* Some neighbours of a record, and how far from the query they seem to be */
+typedef struct HnswEstimates
+{
+	uint16		places[2 * VDB_HNSW_MAX_M]; /* in the record's arrays, set by
+											 * who asks for estimates */
+	float		estimates[2 * VDB_HNSW_MAX_M];
+	/* scratch: their codes, one behind the other, and sums over them */
+	uint8		codes[2 * VDB_HNSW_MAX_M * VDB_HNSW_MAX_CODE_SIZE];
+	int32		sums[2 * VDB_HNSW_MAX_M];
+} HnswEstimates;
+
 /*
  * One search through one layer.  May be resumed for further results.
  *
@@ -241,8 +253,7 @@ typedef struct HnswSearch
 	uint32		lead_space;
 	HnswRecord	record;			/* the one being looked at */
 	VdbHnswRef	neighbours[2 * VDB_HNSW_MAX_M]; /* scratch, for one record */
-	int32		sums[2 * VDB_HNSW_MAX_M];
-	float		estimates[2 * VDB_HNSW_MAX_M];
+	HnswEstimates unmet;		/* likewise */
 	MemoryContext context;		/* of the caller: for copied values */
 	MemoryContext own_context;	/* of all the rest, and of this struct */
 	struct HnswSearchLoan *loan;	/* NULL while nobody has the search */
@@ -404,6 +415,9 @@ extern float hnsw_known_l2_squared(const HnswIndex *index, const void *a,
 extern void hnsw_estimate(const HnswIndex *index, const HnswQuery *query,
 						  float distance, const HnswRecord *record,
 						  int32 *sums, float *estimates);
+extern void hnsw_estimate_some(const HnswIndex *index, const HnswQuery *query,
+							   float distance, const HnswRecord *record,
+							   int count, HnswEstimates *estimates);
 extern void hnsw_edge_distances(const HnswIndex *index,
 								const HnswRecord *record, int32 *sums,
 								float *distances);
@@ -444,6 +458,10 @@ extern bool hnsw_lock_list(HnswIndex *index, VdbHnswRef ref, int layer,
 extern void hnsw_unlock_record(HnswRecord *record);
 extern void hnsw_remember_buffers(void);
 extern void hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref);
+extern void hnsw_prefetch_row_place(Relation heap, const ItemPointerData *tid);
+extern void hnsw_prefetch_row(Relation heap, const ItemPointerData *tid);
+extern void hnsw_hold_row(Relation heap, IndexFetchHeapData *fetch,
+						  const ItemPointerData *tid);
 extern void hnsw_advise_record(const HnswIndex *index, VdbHnswRef ref);
 extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,
 							   int layer, HnswRecord *record);

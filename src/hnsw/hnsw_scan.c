@@ -23,10 +23,10 @@
  * lower bound and asks the executor to compute the distance from the row and
  * to put rows in order (xs_recheckorderby), as GiST does.
  *
- * No lock or pin is kept between rows.  A heap row may be removed by VACUUM
- * and its place be reused after we copied the TID, but then it was not
- * visible to our snapshot before and its successor is not either; so only
- * MVCC snapshots will do.
+ * No lock is kept between rows, nor a pin of the index.  A heap row may be
+ * removed by VACUUM and its place be reused after we copied the TID, but then
+ * it was not visible to our snapshot before and its successor is not either;
+ * so only MVCC snapshots will do.
  *
  * IDENTIFICATION
  *	  src/hnsw/hnsw_scan.c
@@ -57,6 +57,9 @@
 
 /* How many rows of a batch the kernel is asked to read beforehand */
 #define ADVISED_ROWS	16
+
+/* How many rows of a batch the processor is asked to have a look at */
+#define PREFETCHED_ROWS	12
 
 /* Batches up to this size are sorted by insertion */
 #define INSERTION_SORT_LIMIT	256
@@ -93,6 +96,8 @@ typedef struct HnswScan
 	uint32		next_tid;		/* of the item before next_item */
 	HnswSweep  *sweep;			/* not NULL once it has begun */
 	float		last_bound;		/* largest in earlier batches */
+	IndexFetchHeapData *fetch;	/* of the executor, NULL where the table is
+								 * not a heap */
 	HnswIterativeScan iterative;	/* in force since the scan began */
 	VdbHnswScanCounters counters;	/* of all rescans; what "search" counts is
 									 * added when that ends */
@@ -100,6 +105,10 @@ typedef struct HnswScan
 
 static void start_scan(IndexScanDesc scan);
 static void advise_rows(HnswScan *state, Relation heap);
+static void prefetch_rows(HnswScan *state, Relation heap);
+static void prefetch_row(HnswScan *state, Relation heap, uint32 item);
+static inline const ItemPointerData *row_of_item(const HnswScan *state,
+												 uint32 item);
 static bool next_batch(HnswScan *state);
 static bool next_row(HnswScan *state, ItemPointer tid, float *bound);
 static bool next_row_of_batch(HnswScan *state, ItemPointer tid, float *bound);
@@ -194,6 +203,11 @@ hnsw_get_tuple(IndexScanDesc scan, ScanDirection direction)
 	if (!state->started)
 		start_scan(scan);
 	found = next_row(state, &scan->xs_heaptid, &bound);
+	if (found && state->fetch != NULL)
+	{
+		hnsw_hold_row(scan->heapRelation, state->fetch, &scan->xs_heaptid);
+		prefetch_row(state, scan->heapRelation, state->next_item);
+	}
 	MemoryContextSwitchTo(old);
 
 	if (found)
@@ -232,6 +246,9 @@ start_scan(IndexScanDesc scan)
 	VDB_COUNT_INDEX_SEARCH(scan);
 
 	state->started = true;
+	if (scan->xs_heapfetch != NULL && scan->heapRelation != NULL &&
+		scan->heapRelation->rd_tableam == GetHeapamTableAmRoutine())
+		state->fetch = (IndexFetchHeapData *) scan->xs_heapfetch;
 	state->last_bound = -get_float4_infinity();
 	state->index = hnsw_index_open(scan->indexRelation);
 	state->ordered = (scan->orderByData->sk_flags & SK_ISNULL) == 0;
@@ -279,6 +296,48 @@ start_scan(IndexScanDesc scan)
 	sort_batch(state);
 	if (unlikely(state->search->is_cold) && scan->heapRelation != NULL)
 		advise_rows(state, scan->heapRelation);
+	else if (state->fetch != NULL)
+		prefetch_rows(state, scan->heapRelation);
+}
+
+/*
+ * Have what leads to the first rows of the batch on its way to the cache
+ *
+ * All at once, for the executor will wait for one after the other.
+ */
+static void
+prefetch_rows(HnswScan *state, Relation heap)
+{
+	for (uint32 i = 0; i < PREFETCHED_ROWS; i++)
+	{
+		const ItemPointerData *tid = row_of_item(state, i);
+
+		if (tid != NULL)
+			hnsw_prefetch_row_place(heap, tid);
+	}
+	prefetch_row(state, heap, 0);
+}
+
+/* The same of the row itself that an item has */
+static void
+prefetch_row(HnswScan *state, Relation heap, uint32 item)
+{
+	const ItemPointerData *tid = row_of_item(state, item);
+
+	if (tid != NULL)
+		hnsw_prefetch_row(heap, tid);
+}
+
+/* The first row of an item of the batch, NULL if there is none */
+static inline const ItemPointerData *
+row_of_item(const HnswScan *state, uint32 item)
+{
+	const HnswFound *found;
+
+	if (item >= state->item_count)
+		return NULL;
+	found = &state->search->found[state->items[item]];
+	return found->tid_count > 0 ? &state->search->tids[found->first_tid] : NULL;
 }
 
 /*

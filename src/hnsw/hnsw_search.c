@@ -65,6 +65,7 @@ static void end_loan(void *arg);
 static void look_around_coded(HnswSearch *search, VdbHnswRef ref);
 static void look_around_plain(HnswSearch *search, VdbHnswRef ref);
 static bool look_at(HnswSearch *search, VdbHnswRef ref);
+static inline int note_unmet(HnswSearch *search);
 static inline bool lock_record(HnswSearch *search, VdbHnswRef ref);
 static void advise_frontier(HnswSearch *search, uint32 first_new);
 static void add_found(HnswSearch *search, float distance);
@@ -437,31 +438,46 @@ look_around_coded(HnswSearch *search, VdbHnswRef ref)
 	distance = hnsw_query_distance(index, search->query, record->value);
 	add_found(search, distance);
 
-	count = record->head->count;
+	count = note_unmet(search);
 	search->code_estimates += count;
-	for (int i = 0; i < count; i++)
-	{
-		search->neighbours[i] = record->refs[i];
-		vdb_visited_prefetch(&search->visited, ref_key(record->refs[i]));
-	}
-	hnsw_estimate(index, search->query, distance, record, search->sums,
-				  search->estimates);
+	hnsw_estimate_some(index, search->query, distance, record, count,
+					   &search->unmet);
 	hnsw_unlock_record(record);
 
 	limit = farthest_wanted(search);
 	for (int i = 0; i < count; i++)
-	{
-		if (vdb_visited_add(&search->visited,
-							ref_key(search->neighbours[i])))
-			add_frontier(search, search->neighbours[i],
-						 search->estimates[i], limit);
-	}
+		add_frontier(search, search->neighbours[i],
+					 search->unmet.estimates[i], limit);
 
 	/* and if it did */
 	if (frontier->count > 0 && frontier->entries[0].item != next)
 		hnsw_prefetch_record(index, search->refs[frontier->entries[0].item]);
 	if (unlikely(search->is_cold))
 		advise_frontier(search, first_new);
+}
+
+/*
+ * Pick out the neighbours of the locked record that were not met before
+ *
+ * More than half of them were, and need no estimate.  Fills neighbours[] and
+ * unmet.places[], and returns how many there are.
+ */
+static inline int
+note_unmet(HnswSearch *search)
+{
+	const HnswRecord *record = &search->record;
+	int			total = record->head->count;
+	int			count = 0;
+
+	for (int i = 0; i < total; i++)
+		vdb_visited_prefetch(&search->visited, ref_key(record->refs[i]));
+	for (int i = 0; i < total; i++)
+	{
+		search->neighbours[count] = record->refs[i];
+		search->unmet.places[count] = i;
+		count += vdb_visited_add(&search->visited, ref_key(record->refs[i]));
+	}
+	return count;
 }
 
 /* Read and lock a record, and note if it had to come from the disk */

@@ -43,7 +43,7 @@
 #define ROTATION_ROUNDS 4
 
 /* More bits than this are worth less than more neighbours: decisions/0003 */
-#define MAX_CODE_BITS	512
+#define MAX_CODE_BITS	(VDB_HNSW_MAX_CODE_SIZE * BITS_PER_BYTE)
 
 /* Halves of a value are below 2 to this power */
 #define HALF_EXPONENT	15

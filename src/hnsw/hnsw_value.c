@@ -70,6 +70,12 @@ static inline float complete_distance(const HnswIndex *index,
 									  const HnswSampled *b, int32 dot);
 static inline float sample_rounding(const HnswSampled *a,
 									const HnswSampled *b);
+static inline float estimate(const HnswIndex *index, const HnswQuery *query,
+							 float distance, VdbHnswFactors factors,
+							 int32 sum);
+static inline void gather_codes(const HnswIndex *index,
+								const HnswRecord *record, int count,
+								HnswEstimates *estimates);
 static void add_signed_sums(const HnswIndex *index, const HnswRecord *record,
 							const VdbHnswInt8Value *steps, int32 *sums,
 							float *products);
@@ -616,22 +622,76 @@ void
 hnsw_estimate(const HnswIndex *index, const HnswQuery *query, float distance,
 			  const HnswRecord *record, int32 *sums, float *estimates)
 {
-	const VdbHnswFactors *factors = record->factors;
 	int			count = record->head->count;
-	float		factor = index->meta.metric == VDB_METRIC_IP ? 1 : 2;
-	bool		add = index->meta.metric != VDB_METRIC_IP;
 
 	vdb_distance->code_sums(index->meta.code_bits, query->steps, record->codes,
 							index->code_size, count, sums);
-
 	for (int i = 0; i < count; i++)
-	{
-		float		dot = query->step * (2 * sums[i] - query->steps_sum);
+		estimates[i] = estimate(index, query, distance, record->factors[i],
+								sums[i]);
+}
 
-		estimates[i] = distance -
-			factor * VdbBfloat16ToFloat(factors[i].rescale) * dot;
-		if (add)
-			estimates[i] += VdbBfloat16ToFloat(factors[i].add);
+/*
+ * hnsw_estimate_some -- the same for some of the neighbours
+ *
+ * estimates->places[] says which "count" ones, in ascending order.
+ */
+void
+hnsw_estimate_some(const HnswIndex *index, const HnswQuery *query,
+				   float distance, const HnswRecord *record, int count,
+				   HnswEstimates *estimates)
+{
+	const uint8 *codes = record->codes;
+
+	if (count < record->head->count)
+	{
+		gather_codes(index, record, count, estimates);
+		codes = estimates->codes;
+	}
+	vdb_distance->code_sums(index->meta.code_bits, query->steps, codes,
+							index->code_size, count, estimates->sums);
+	for (int i = 0; i < count; i++)
+		estimates->estimates[i] = estimate(index, query, distance,
+										   record->factors[estimates->places[i]],
+										   estimates->sums[i]);
+}
+
+/* The distance that the sum of the query over a neighbour's code amounts to */
+static inline float
+estimate(const HnswIndex *index, const HnswQuery *query, float distance,
+		 VdbHnswFactors factors, int32 sum)
+{
+	float		dot = query->step * (2 * sum - query->steps_sum);
+
+	if (index->meta.metric == VDB_METRIC_IP)
+		return distance - VdbBfloat16ToFloat(factors.rescale) * dot;
+	return distance - 2 * VdbBfloat16ToFloat(factors.rescale) * dot +
+		VdbBfloat16ToFloat(factors.add);
+}
+
+/*
+ * Copy the codes of some neighbours, because kernels want them one behind the
+ * other
+ */
+static inline void
+gather_codes(const HnswIndex *index, const HnswRecord *record, int count,
+			 HnswEstimates *estimates)
+{
+	Size		size = index->code_size;
+	uint8	   *to = estimates->codes;
+
+	for (int i = 0; i < count; i++, to += size)
+	{
+		const uint8 *from = record->codes + estimates->places[i] * size;
+
+		/* the longest are the rule, and copied without a call */
+		if (size == VDB_HNSW_MAX_CODE_SIZE)
+			memcpy(to, from, VDB_HNSW_MAX_CODE_SIZE);
+		else
+		{
+			for (Size at = 0; at < size; at += sizeof(uint64))
+				memcpy(to + at, from + at, sizeof(uint64));
+		}
 	}
 }
 

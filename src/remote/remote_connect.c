@@ -32,6 +32,7 @@
 List	   *(*vdb_remote_choose_hosts) (int group, VdbReadFrom level,
 										StringInfo why) = NULL;
 bool		(*vdb_remote_is_fit) (VdbReadFrom level) = NULL;
+bool		(*vdb_remote_is_down) (int group, const VdbHost *host) = NULL;
 
 dlist_head	remote_connections = DLIST_STATIC_INIT(remote_connections);
 void		(*vdb_remote_session_hook) (const PGconn *pg, int group,
@@ -325,7 +326,8 @@ take_reserved(int group, List **tried, char **check)
 			c->reserved_at != GetCurrentStatementStartTimestamp())
 			continue;
 		c->reserved_at = 0;
-		if (!remote_is_connected(c, false))
+		/* remote_reserve() has looked at its socket */
+		if (!c->ready || c->lost || remote_fence_is_up(c))
 			return NULL;
 		*tried = list_make1(name_target(c));
 		*check = c->reserved_check ? pstrdup(c->reserved_check) : NULL;
@@ -387,6 +389,21 @@ remote_is_connected(RemoteConnection *c, bool writes)
 		!TimestampDifferenceExceeds(c->heard,
 									GetCurrentStatementStartTimestamp(),
 									FRESH_MS);
+}
+
+/*
+ * remote_is_hopeless -- is it of no use to wait for an answer?
+ *
+ * A primary that has got a successor meanwhile may never give one, nor does a
+ * host that does not answer the prober either.  Another host may be read at;
+ * a primary that is slow is waited for.
+ */
+bool
+remote_is_hopeless(const RemoteConnection *c)
+{
+	return remote_fence_is_outdated(c) ||
+		(c->target.host && vdb_remote_is_down &&
+		 vdb_remote_is_down(c->group, &c->target));
 }
 
 /*

@@ -408,8 +408,7 @@ remote_pipeline_wait_quietly(RemoteConnection *c)
 		timeout_ms = Min(timeout_ms, REMOTE_LOOK_MS);
 	}
 	flush_others(c);
-	/* a primary that has got a successor meanwhile may never answer */
-	if (!wait_once(c, timeout_ms) && remote_fence_is_outdated(c))
+	if (!wait_once(c, timeout_ms) && remote_is_hopeless(c))
 		remote_pipeline_lost(c);
 	return true;
 }

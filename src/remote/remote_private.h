@@ -270,6 +270,7 @@ extern RemoteConnection *remote_choose(int group, VdbReadFrom level,
 									   List **tried, char **check);
 extern void remote_reserve(const int *groups, int count, VdbReadFrom level);
 extern void remote_note_commits(RemoteConnection *c);
+extern bool remote_is_hopeless(const RemoteConnection *c);
 extern void remote_disconnect(RemoteConnection *c);
 extern PGconn *remote_open(const char *host, int port);
 extern void remote_close(PGconn *pg);

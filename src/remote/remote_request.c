@@ -56,7 +56,7 @@ static void choose_sockets(VdbRequest *const *requests, int count);
 static bool is_set_for(RemoteConnection *const *connections, int count);
 static void make_set(RemoteConnection *const *connections, int count);
 static void wait_for_sockets(void);
-static void drop_outdated(void);
+static void drop_hopeless(void);
 
 /* vdb_remote_connect -- see vecdb/remote.h */
 void
@@ -560,7 +560,7 @@ wait_for_sockets(void)
 	occurred = WaitEventSetWait(awaited_set, REMOTE_LOOK_MS, events,
 								MAX_EVENTS, PG_WAIT_EXTENSION);
 	if (occurred == 0)
-		drop_outdated();
+		drop_hopeless();
 	for (int i = 0; i < occurred; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)
@@ -570,18 +570,14 @@ wait_for_sockets(void)
 	}
 }
 
-/*
- * None of those that are waited for has anything to say
- *
- * A primary that has got a successor meanwhile may never have.
- */
+/* None of those that are waited for has anything to say; some never will */
 static void
-drop_outdated(void)
+drop_hopeless(void)
 {
 	for (int i = 0; i < awaited_count; i++)
 	{
 		/* this throws the set away */
-		if (remote_fence_is_outdated(awaited[i].connection))
+		if (remote_is_hopeless(awaited[i].connection))
 		{
 			remote_pipeline_lost(awaited[i].connection);
 			return;

@@ -67,6 +67,7 @@ static bool check_max_lag(char **value, void **extra, GucSource source);
 static void assign_max_lag(const char *value, void *extra);
 static List *choose_hosts(int group, VdbReadFrom level, StringInfo why);
 static bool is_own_fit(VdbReadFrom level);
+static bool is_down(int group, const VdbHost *host);
 static void look_at_group(ReadGroup *g, int group);
 static bool is_fit(const ReadGroup *g, const ReplicationHost *h,
 				   StringInfo why);
@@ -100,6 +101,7 @@ replication_read_init(void)
 							NULL, NULL, NULL);
 	vdb_remote_choose_hosts = choose_hosts;
 	vdb_remote_is_fit = is_own_fit;
+	vdb_remote_is_down = is_down;
 }
 
 /* Is it a time, an amount of WAL, or -1? */
@@ -239,6 +241,23 @@ is_own_fit(VdbReadFrom level)
 			return is_fit(&g, &g.hosts[i], &why);
 	}
 	return max_lag.ms < 0 && max_lag.bytes < 0;
+}
+
+/* Does a host not answer the prober?  For the remote room */
+static bool
+is_down(int group, const VdbHost *host)
+{
+	int			count;
+	ReplicationHost *hosts = replication_shared_hosts(&count);
+	bool		down = false;
+
+	for (int i = 0; i < count && !down; i++)
+		down = hosts[i].group == group && hosts[i].port == host->port &&
+			strcmp(hosts[i].host, host->host) == 0 &&
+			hosts[i].failed_at > hosts[i].seen_at;
+	if (hosts)
+		pfree(hosts);
+	return down;
 }
 
 /* Gather what a choice among the hosts of a group needs */

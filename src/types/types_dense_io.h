@@ -9,6 +9,11 @@
  *-------------------------------------------------------------------------
  */
 
+/* Elements of a literal that are read one behind the other at best */
+#ifndef SCANNED_AT_ONCE
+#define SCANNED_AT_ONCE	64
+#endif
+
 /*
  * types_TYPE_create -- a new value, all elements zero
  *
@@ -66,6 +71,39 @@ scan_element(TypesScanner *scanner)
 }
 
 /*
+ * scan_elements -- the elements of a literal up to the closing bracket
+ *
+ * "elements" has room for DENSE_MAX_DIM.  Returns how many there are.
+ */
+static int
+scan_elements(TypesScanner *scanner, DENSE_ELEMENT *elements)
+{
+	float		run[SCANNED_AT_ONCE];
+	int			dim = 0;
+
+	for (;;)
+	{
+		/* below ten each, and so within the range of any type */
+		int			count = types_scan_run(scanner, run,
+										   Min(SCANNED_AT_ONCE,
+											   DENSE_MAX_DIM - dim));
+
+		for (int i = 0; i < count; i++)
+			elements[dim++] = DENSE_FROM_FLOAT(run[i]);
+		if (count == SCANNED_AT_ONCE)
+			continue;
+
+		if (dim == DENSE_MAX_DIM)
+			types_check_dimensions(dim + 1, DENSE_MAX_DIM, DENSE_STRING);
+		elements[dim++] = scan_element(scanner);
+		if (types_scan_char(scanner, ']'))
+			return dim;
+		if (!types_scan_char(scanner, ','))
+			types_report_syntax(scanner, NULL);
+	}
+}
+
+/*
  * TYPE_in(cstring, oid, integer) -- from text, [1,2,3]
  */
 VDB_FUNCTION(DENSE_FUNCTION(in));
@@ -73,10 +111,10 @@ VDB_FUNCTION(DENSE_FUNCTION(in));
 Datum
 DENSE_FUNCTION(in) (PG_FUNCTION_ARGS)
 {
+	static DENSE_ELEMENT elements[DENSE_MAX_DIM];
 	TypesScanner scanner;
 	DENSE_TYPE *result;
-	int			capacity;
-	int			dim = 0;
+	int			dim;
 
 	types_scan_begin(&scanner, DENSE_STRING, PG_GETARG_CSTRING(0));
 	if (!types_scan_char(&scanner, '['))
@@ -84,23 +122,14 @@ DENSE_FUNCTION(in) (PG_FUNCTION_ARGS)
 	if (types_scan_char(&scanner, ']'))
 		types_check_dimensions(0, DENSE_MAX_DIM, DENSE_STRING);
 
-	capacity = Min(types_scan_count(&scanner), DENSE_MAX_DIM);
-	result = DENSE_ROOM(create) (capacity);
-	for (;;)
-	{
-		if (dim == DENSE_MAX_DIM)
-			types_check_dimensions(dim + 1, DENSE_MAX_DIM, DENSE_STRING);
-		result->x[dim++] = scan_element(&scanner);
-		if (types_scan_char(&scanner, ']'))
-			break;
-		if (!types_scan_char(&scanner, ','))
-			types_report_syntax(&scanner, NULL);
-	}
-
-	/* a comma behind the bracket is junk, so all the room has been filled */
+	dim = scan_elements(&scanner, elements);
 	types_scan_end(&scanner, "Junk after closing right brace.");
-	Assert(dim == capacity);
 	types_check_expected(PG_GETARG_INT32(2), dim);
+	result = palloc(DENSE_SIZE(dim));
+	SET_VARSIZE(result, DENSE_SIZE(dim));
+	result->dim = (int16) dim;
+	result->unused = 0;
+	memcpy(result->x, elements, sizeof(DENSE_ELEMENT) * dim);
 	PG_RETURN_POINTER(result);
 }
 

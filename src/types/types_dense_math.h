@@ -43,11 +43,15 @@ VDB_FUNCTION(DENSE_FUNCTION(l2_distance));
 Datum
 DENSE_FUNCTION(l2_distance) (PG_FUNCTION_ARGS)
 {
-	DensePair	pair = get_pair(fcinfo);
-	double		squared = DENSE_KERNEL(l2_squared) (pair.dim, pair.a->x,
-													pair.b->x);
+	TypesRecent *recent = types_recent(fcinfo);
+	DensePair	pair;
+	double		squared;
 
-	PG_RETURN_FLOAT8(sqrt(squared));
+	if (recent != NULL && recent->is_known)
+		PG_RETURN_FLOAT8(recent->distance);
+	pair = get_pair(fcinfo);
+	squared = DENSE_KERNEL(l2_squared) (pair.dim, pair.a->x, pair.b->x);
+	PG_RETURN_FLOAT8(types_keep_recent(recent, sqrt(squared)));
 }
 
 /*
@@ -86,10 +90,15 @@ VDB_FUNCTION(DENSE_FUNCTION(negative_inner_product));
 Datum
 DENSE_FUNCTION(negative_inner_product) (PG_FUNCTION_ARGS)
 {
-	DensePair	pair = get_pair(fcinfo);
+	TypesRecent *recent = types_recent(fcinfo);
+	DensePair	pair;
+	double		product;
 
-	PG_RETURN_FLOAT8(-DENSE_KERNEL(inner_product) (pair.dim, pair.a->x,
-												   pair.b->x));
+	if (recent != NULL && recent->is_known)
+		PG_RETURN_FLOAT8(recent->distance);
+	pair = get_pair(fcinfo);
+	product = DENSE_KERNEL(inner_product) (pair.dim, pair.a->x, pair.b->x);
+	PG_RETURN_FLOAT8(types_keep_recent(recent, -product));
 }
 
 /*
@@ -100,13 +109,18 @@ VDB_FUNCTION(DENSE_FUNCTION(cosine_distance));
 Datum
 DENSE_FUNCTION(cosine_distance) (PG_FUNCTION_ARGS)
 {
-	DensePair	pair = get_pair(fcinfo);
+	TypesRecent *recent = types_recent(fcinfo);
+	DensePair	pair;
 	float		ab;
 	float		aa;
 	float		bb;
 
+	if (recent != NULL && recent->is_known)
+		PG_RETURN_FLOAT8(recent->distance);
+	pair = get_pair(fcinfo);
 	DENSE_KERNEL(cosine_sums) (pair.dim, pair.a->x, pair.b->x, &ab, &aa, &bb);
-	PG_RETURN_FLOAT8(types_cosine_distance(ab, aa, bb));
+	PG_RETURN_FLOAT8(types_keep_recent(recent,
+									   types_cosine_distance(ab, aa, bb)));
 }
 
 /*

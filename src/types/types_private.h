@@ -35,12 +35,24 @@ typedef struct TypesScanner
 	bool		is_underflow;	/* last number was not zero but became it */
 } TypesScanner;
 
+/* A distance between two values that may be wanted again, see types_recent.c */
+typedef struct TypesRecent
+{
+	uint64		round;			/* while this is not over, the rest is true */
+	Oid			toast;			/* table of the value that is out of line */
+	Oid			value;			/* its number there */
+	Oid			function;		/* what was computed */
+	bool		is_known;
+	double		distance;
+} TypesRecent;
+
 /* types_text.c */
 extern void types_scan_begin(TypesScanner *scanner, const char *type_name,
 							 const char *literal);
 extern void types_scan_end(TypesScanner *scanner, const char *detail);
 extern bool types_scan_char(TypesScanner *scanner, char wanted);
 extern int	types_scan_count(const TypesScanner *scanner);
+extern int	types_scan_run(TypesScanner *scanner, float *values, int room);
 extern float types_scan_float(TypesScanner *scanner);
 extern int32 types_scan_integer(TypesScanner *scanner);
 extern _Noreturn void types_report_syntax(const TypesScanner *scanner,
@@ -75,6 +87,9 @@ extern ArrayType *types_average_begin(FunctionCallInfo fcinfo,
 /* types_toast.c */
 extern struct varlena *types_detoast(Datum datum);
 
+/* types_recent.c */
+extern TypesRecent *types_recent(FunctionCallInfo fcinfo);
+
 /* types_vector.c and types_halfvec.c, from the template types_dense.h */
 extern VdbVector *types_vector_create(int dim);
 extern VdbVector *types_vector_from_datum(Datum datum);
@@ -101,6 +116,20 @@ types_check_element(float value, const char *type_name)
 {
 	if (unlikely(!isfinite(value)))
 		types_report_element(value, type_name);
+}
+
+/*
+ * types_keep_recent -- remember a distance where types_recent() says, if it does
+ */
+static inline double
+types_keep_recent(TypesRecent *recent, double distance)
+{
+	if (recent != NULL)
+	{
+		recent->distance = distance;
+		recent->is_known = true;
+	}
+	return distance;
 }
 
 /*

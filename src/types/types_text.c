@@ -18,6 +18,7 @@
 #include <float.h>
 #include <limits.h>
 
+#include "port/pg_bitutils.h"
 #include "utils/array.h"
 
 #include "types_private.h"
@@ -37,6 +38,85 @@ static const char *read_exponent(const TypesScanner *scanner, const char *at,
 
 /* Powers of ten up to this one are exact in a double. */
 #define MAX_EXACT_POWER		22
+
+/* Characters that types_scan_run() may look at to read a number */
+#define LONGEST_USUAL		24
+
+static const double powers[MAX_EXACT_POWER + 1] = {
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+};
+
+static const uint64 whole_powers[] = {
+	1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000
+};
+
+#ifndef WORDS_BIGENDIAN
+/* What to take from each of eight characters to make 0 to 9 of digits */
+#define EACH_BYTE			(~UINT64CONST(0) / 255)
+
+/*
+ * join_digits -- the number that eight bytes of 0 to 9 are
+ *
+ * All at once: digits are joined to pairs, those to fours, and those to eight.
+ * The first digit is in the lowest byte.
+ */
+static inline uint64
+join_digits(uint64 x)
+{
+	x = (x * 10 + (x >> 8)) & UINT64CONST(0x00FF00FF00FF00FF);
+	x = (x * 100 + (x >> 16)) & UINT64CONST(0x0000FFFF0000FFFF);
+	return (x * 10000 + (x >> 32)) & UINT64CONST(0x00000000FFFFFFFF);
+}
+
+/*
+ * mark_others -- the highest bit of the first byte that is no digit
+ *
+ * Of eight characters of which the exclusive or with '0' has been taken, which
+ * makes 0 to 9 of digits and more of all else.  Bytes behind that one may be
+ * marked wrongly; 0 if all are digits.
+ */
+static inline uint64
+mark_others(uint64 x)
+{
+	return ((x + EACH_BYTE * (0x80 - 10)) | x) & (EACH_BYTE * 0x80);
+}
+
+/*
+ * read_up_to_eight -- how many of eight characters are digits, up to the first
+ * that is none, and the number that they are
+ */
+static inline int
+read_up_to_eight(const char *at, uint64 *digits)
+{
+	uint64		x;
+	uint64		others;
+	int			count;
+
+	memcpy(&x, at, sizeof(x));
+	x ^= EACH_BYTE * '0';
+	others = mark_others(x);
+	count = others == 0 ? 8 : pg_rightmost_one_pos64(others) / 8;
+
+	/* the digits move up, and zeros come before them; in two steps, for 64 */
+	*digits = join_digits(count == 8 ? x : x << (8 * (7 - count)) << 8);
+	return count;
+}
+#endif
+
+/*
+ * is_half_way -- is a double in the middle between two floats?
+ *
+ * Rounding a decimal to a double and that to a float goes wrong only there.
+ */
+static inline bool
+is_half_way(double exact)
+{
+	uint64		bits;
+
+	memcpy(&bits, &exact, sizeof(bits));
+	return (bits & UINT64CONST(0x1FFFFFFF)) == UINT64CONST(0x10000000);
+}
 
 /*
  * is_space -- the white space of PostgreSQL's own scanner, in any locale
@@ -128,6 +208,68 @@ types_scan_count(const TypesScanner *scanner)
 }
 
 /*
+ * types_scan_run -- read numbers as long as they are of the usual kind
+ *
+ * That is one digit, a point, up to 16 digits, and a comma, which is read too;
+ * a minus may come before, and a blank before that.  Puts up to "room" numbers
+ * into "values" and returns how many there were.  What comes next is for
+ * types_scan_float(), which reads these numbers too, and makes the same of
+ * them, but takes several times as long.
+ *
+ * The number of digits and the sign are as good as random, and so nothing
+ * here branches on them.
+ */
+int
+types_scan_run(TypesScanner *scanner, float *values, int room)
+{
+	int			count = 0;
+#ifndef WORDS_BIGENDIAN
+	const char *at = scanner->at;
+
+	while (count < room && FLT_EVAL_METHOD == 0 &&
+		   scanner->end - at >= LONGEST_USUAL)
+	{
+		const char *number = at + (*at == ' ');
+		uint32		sign = (*number == '-');
+		uint64		mantissa;
+		uint64		more;
+		uint64		bits;
+		int			digits;
+		int			more_digits;
+		double		exact;
+		float		value;
+		uint32		value_bits;
+
+		number += sign;
+		mantissa = (unsigned char) (*number - '0');
+		if (mantissa > 9 || number[1] != '.')
+			break;
+		number += 2;
+		digits = read_up_to_eight(number, &bits);
+		more_digits = read_up_to_eight(number + 8, &more);
+		more_digits = digits == 8 ? more_digits : 0;
+		more = digits == 8 ? more : 0;
+		mantissa = mantissa * whole_powers[digits] + bits;
+		mantissa = mantissa * whole_powers[more_digits] + more;
+		digits += more_digits;
+		if (number[digits] != ',' || mantissa >= MAX_EXACT_MANTISSA)
+			break;
+
+		exact = (double) mantissa / powers[digits];
+		if (is_half_way(exact))
+			break;
+		value = (float) exact;
+		memcpy(&value_bits, &value, sizeof(value_bits));
+		value_bits |= sign << 31;
+		memcpy(&values[count++], &value_bits, sizeof(value_bits));
+		at = number + digits + 1;
+	}
+	scanner->at = at;
+#endif
+	return count;
+}
+
+/*
  * types_scan_float -- read a number
  *
  * May return an infinity or NaN when the literal says so in words; a number
@@ -202,17 +344,12 @@ types_scan_integer(TypesScanner *scanner)
 static bool
 read_plain_decimal(TypesScanner *scanner, float *value)
 {
-	static const double powers[MAX_EXACT_POWER + 1] = {
-		1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-		1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
-	};
 	const char *text = scanner->at;
 	bool		is_negative = (*text == '-');
 	const char *at = (*text == '-' || *text == '+') ? &text[1] : text;
 	const char *point;
 	const char *first = at;
 	uint64		mantissa = 0;
-	uint64		bits;
 	int			exponent = 0;
 	double		exact;
 
@@ -246,8 +383,7 @@ read_plain_decimal(TypesScanner *scanner, float *value)
 		return false;
 	exact = (exponent < 0) ? (double) mantissa / powers[-exponent] :
 		(double) mantissa * powers[exponent];
-	memcpy(&bits, &exact, sizeof(bits));
-	if ((bits & UINT64CONST(0x1FFFFFFF)) == UINT64CONST(0x10000000))
+	if (is_half_way(exact))
 		return false;
 	*value = (float) (is_negative ? -exact : exact);
 	scanner->at = at;
@@ -281,8 +417,6 @@ read_digits(const TypesScanner *scanner, const char *at, uint64 *mantissa)
 
 /*
  * read_eight_digits -- the number that eight characters are, if all are digits
- *
- * All at once: digits are joined to pairs, those to fours, and those to eight.
  */
 static inline bool
 read_eight_digits(const char *at, uint64 *digits)
@@ -290,20 +424,12 @@ read_eight_digits(const char *at, uint64 *digits)
 #ifdef WORDS_BIGENDIAN
 	return false;
 #else
-	const uint64 each = ~UINT64CONST(0) / 255;
 	uint64		x;
 
-	/* the exclusive or makes 0 to 9 of digits, and more of all else */
 	memcpy(&x, at, sizeof(x));
-	x ^= each * '0';
-	if (((x + each * (0x80 - 10)) | x) & (each * 0x80))
-		return false;
-
-	/* the first character is in the lowest byte */
-	x = (x * 10 + (x >> 8)) & UINT64CONST(0x00FF00FF00FF00FF);
-	x = (x * 100 + (x >> 16)) & UINT64CONST(0x0000FFFF0000FFFF);
-	*digits = (x * 10000 + (x >> 32)) & UINT64CONST(0x00000000FFFFFFFF);
-	return true;
+	x ^= EACH_BYTE * '0';
+	*digits = join_digits(x);
+	return mark_others(x) == 0;
 #endif
 }
 

@@ -11,13 +11,15 @@
  * chunks of a value were written one after the other.
  *
  * So a backend remembers where it found the first chunk of a value, and reads
- * the chunks from there, one behind the other.  What it remembers is a guess:
- * a chunk says of which value it is and which of its chunks, and the number of
- * a value is not given to another while the table has a chunk of it that is
- * not dead, nor before 2^32 others were given.  So a dead chunk could be taken
- * for that of another value only if VACUUM did not come by in all that time,
- * and this backend had read the former value there.  Whenever anything is not
- * as expected, PostgreSQL's own function does it all.
+ * the chunks from there, one behind the other.  Where a value is that it meets
+ * for the first time, it guesses by others: numbers of values and places of
+ * their chunks grow together as rows are stored.  Both are no more than
+ * guesses: a chunk says of which value it is and which of its chunks, and the
+ * number of a value is not given to another while the table has a chunk of it
+ * that is not dead, nor before 2^32 others were given.  So a dead chunk could
+ * be taken for that of another value only if VACUUM did not come by in all
+ * that time.  Whenever anything is not as expected, PostgreSQL's own index of
+ * the chunks is asked, or its own function does it all.
  *
  * IDENTIFICATION
  *	  src/types/types_toast.c
@@ -25,6 +27,8 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "access/detoast.h"
 #include "access/genam.h"
@@ -68,6 +72,36 @@ typedef struct ChunkPlace
 	Buffer		buf;			/* where that block was */
 } ChunkPlace;
 
+/* What a place is guessed by: some value of so many numbers */
+typedef struct ChunkAnchor
+{
+	Oid			file;
+	Oid			value;
+	BlockNumber blkno;
+} ChunkAnchor;
+
+#define ANCHORS				1024
+#define VALUES_OF_ANCHOR	64
+
+/* How values lie in a TOAST table */
+typedef struct ChunkLayout
+{
+	ChunkAnchor base;			/* a value that was found */
+	double		blocks_per_value;	/* 0 while it is not known */
+	uint32		failures;		/* in a row */
+} ChunkLayout;
+
+#define LAYOUTS				16
+
+/* After so many guesses in a row that failed, most are not made */
+#define MAX_FAILURES		8
+
+/* Pages that are looked at for a guess, each leading nearer */
+#define MAX_GUESSES			3
+
+/* A page of full chunks has few items; others are not worth the search */
+#define MAX_GUESS_ITEMS		64
+
 /* A value being fetched */
 typedef struct ChunkReader
 {
@@ -84,9 +118,16 @@ static ChunkPlace *places = NULL;
 static uint32 place_count = 0;
 static uint32 collisions = 0;	/* since there are so many places */
 static uint32 turn = 0;
+static ChunkAnchor anchors[ANCHORS];
+static ChunkLayout layouts[LAYOUTS];
 
 static bool fetch_chunks(Relation toast, Oid value, char *to, Size size);
 static ChunkPlace *get_place(Relation toast, Oid value);
+static bool guess_first_chunk(ChunkReader *reader, ChunkPlace *place);
+static bool find_on_page(const ChunkReader *reader, OffsetNumber *offno,
+						 Oid *other);
+static ChunkAnchor *get_anchor(Oid file, Oid value);
+static void learn_layout(const ChunkPlace *place);
 static ChunkPlace *find_place(Oid file, Oid value);
 static void make_places(uint32 count);
 static bool find_first_chunk(Relation toast, Oid value, ChunkPlace *place);
@@ -155,7 +196,7 @@ fetch_chunks(Relation toast, Oid value, char *to, Size size)
 		pgstat_count_buffer_read(toast);
 		pgstat_count_buffer_hit(toast);
 	}
-	else
+	else if (known || !guess_first_chunk(&reader, place))
 	{
 		if (!known && !find_first_chunk(toast, value, place))
 			return false;
@@ -170,7 +211,11 @@ fetch_chunks(Relation toast, Oid value, char *to, Size size)
 	}
 
 	if (read_chunks(&reader, place->offno))
+	{
+		if (!known)
+			learn_layout(place);
 		return true;
+	}
 	place->offno = InvalidOffsetNumber;
 	return false;
 }
@@ -202,6 +247,128 @@ get_place(Relation toast, Oid value)
 	place->value = value;
 	place->offno = InvalidOffsetNumber;
 	return place;
+}
+
+/*
+ * Look for the first chunk where the places of others make it likely to be
+ *
+ * If it is found, its block is left locked.
+ */
+static bool
+guess_first_chunk(ChunkReader *reader, ChunkPlace *place)
+{
+	ChunkLayout *layout = &layouts[place->file % LAYOUTS];
+	ChunkAnchor from = *get_anchor(place->file, place->value);
+	BlockNumber blocks;
+
+	if (layout->base.file != place->file || layout->blocks_per_value == 0 ||
+		(layout->failures > MAX_FAILURES && layout->failures++ % TURNS != 0))
+		return false;
+	if (from.file != place->file)
+		from = layout->base;
+
+	blocks = RelationGetNumberOfBlocks(reader->toast);
+	for (int i = 0; i < MAX_GUESSES; i++)
+	{
+		double		way = ((double) place->value - from.value) *
+		layout->blocks_per_value;
+		double		guess = rint(from.blkno + way);
+
+		/* where we have been it is not */
+		if (BufferIsValid(reader->buf) && guess == reader->blkno)
+			guess += way > 0 ? 1 : -1;
+		if (!(guess >= 0 && guess < blocks))
+			break;
+		lock_block(reader, (BlockNumber) guess);
+		if (find_on_page(reader, &place->offno, &from.value))
+		{
+			place->blkno = reader->blkno;
+			place->buf = reader->buf;
+			layout->failures = 0;
+			return true;
+		}
+		from.blkno = reader->blkno;
+		if (!OidIsValid(from.value))
+			break;
+	}
+	if (BufferIsValid(reader->buf))
+		UnlockReleaseBuffer(reader->buf);
+	reader->buf = InvalidBuffer;
+	layout->failures++;
+	return false;
+}
+
+/*
+ * Is the first chunk on the locked block?  Sets its item, or "other" to a value
+ * that has a chunk there, if there is any
+ */
+static bool
+find_on_page(const ChunkReader *reader, OffsetNumber *offno, Oid *other)
+{
+	TupleDesc	desc = RelationGetDescr(reader->toast);
+	Page		page = BufferGetPage(reader->buf);
+	OffsetNumber max;
+
+	*other = InvalidOid;
+	if (PageIsNew(page))
+		return false;
+	max = Min(PageGetMaxOffsetNumber(page), MAX_GUESS_ITEMS);
+	for (OffsetNumber at = FirstOffsetNumber; at <= max; at++)
+	{
+		ItemId		item = PageGetItemId(page, at);
+		HeapTupleData tuple = {0};
+		bool		isnull;
+
+		if (!ItemIdIsNormal(item))
+			continue;
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple.t_len = ItemIdGetLength(item);
+		*other = DatumGetObjectId(fastgetattr(&tuple, 1, desc, &isnull));
+		if (*other == reader->value &&
+			DatumGetInt32(fastgetattr(&tuple, 2, desc, &isnull)) == 0)
+		{
+			*offno = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Where the place of a value is remembered for those with numbers near it */
+static ChunkAnchor *
+get_anchor(Oid file, Oid value)
+{
+	uint64		hash = ((uint64) file << 32 | value / VALUES_OF_ANCHOR) *
+	UINT64CONST(0x9E3779B97F4A7C15);
+	ChunkAnchor *anchor = &anchors[(hash >> 32) % ANCHORS];
+
+	if (anchor->file == file &&
+		anchor->value / VALUES_OF_ANCHOR != value / VALUES_OF_ANCHOR)
+		anchor->file = InvalidOid;
+	return anchor;
+}
+
+/* Learn by a place that turned out to be right */
+static void
+learn_layout(const ChunkPlace *place)
+{
+	ChunkLayout *layout = &layouts[place->file % LAYOUTS];
+	ChunkAnchor now = {place->file, place->value, place->blkno};
+	double		values = (double) now.value - layout->base.value;
+
+	if (layout->base.file != now.file)
+	{
+		layout->base = now;
+		layout->blocks_per_value = 0;
+		layout->failures = 0;
+	}
+	else if (fabs(values) >= VALUES_OF_ANCHOR)
+	{
+		layout->blocks_per_value = ((double) now.blkno - layout->base.blkno) /
+			values;
+		layout->base = now;
+	}
+	*get_anchor(now.file, now.value) = now;
 }
 
 /* The place that a value shares with others */

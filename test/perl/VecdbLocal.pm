@@ -70,7 +70,7 @@ sub run
 {
 	my ($self, @command) = @_;
 	my $output = '';
-	IPC::Run::run(\@command, '<', \undef, '>&', \$output, IPC::Run::timeout(300));
+	IPC::Run::run(\@command, '<', \undef, '>&', \$output, IPC::Run::timeout(600));
 	note("@command:\n$output");
 	return ($? >> 8, $output);
 }

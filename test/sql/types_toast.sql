@@ -32,6 +32,38 @@ SELECT pg_temp.pages('SELECT v <-> v FROM toasted') >
 SELECT count(*) FROM different;
 SELECT count(*) FROM different;
 
+-- in a table that was filled in one go, not even the first time by the index,
+-- which has pages of its own to look at for each value
+CREATE TABLE filled (id int, v vector(1536));
+INSERT INTO filled SELECT id, (SELECT array_agg(sin(id * 7919 + i)) FROM generate_series(1, 1536) i)::vector
+FROM generate_series(1, 400) id;
+SELECT pg_temp.pages('SELECT vector_norm(v) FROM filled') < 1.5 * 400 AS few;
+SELECT sum(id) FROM filled WHERE abs(sin(id * 7919 + 1)::real - (v::real[])[1]) < 1e-6
+	AND abs(sin(id * 7919 + 1536)::real - (v::real[])[1536]) < 1e-6;
+
+-- gaps, values of other lengths between, and numbers in no order
+DELETE FROM filled WHERE id % 3 = 0;
+VACUUM filled;
+INSERT INTO filled SELECT id, (SELECT array_agg(sin(id * 7919 + i)) FROM generate_series(1, 1536) i)::vector
+FROM generate_series(401, 520) id;
+ALTER TABLE filled ALTER v TYPE vector;
+INSERT INTO filled SELECT id, (SELECT array_agg(sin(id * 7919 + i)) FROM generate_series(1, 600 + id) i)::vector
+FROM generate_series(521, 700) id;
+\c -
+SELECT count(*) FROM filled WHERE abs(sin(id * 7919 + 1)::real - (v::real[])[1]) < 1e-6
+	AND abs(sin(id * 7919 + vector_dims(v))::real - (v::real[])[vector_dims(v)]) < 1e-6;
+SELECT count(*) FROM (SELECT id, v FROM filled ORDER BY hashint4(id)) f
+WHERE abs(sin(id * 7919 + 1)::real - (v::real[])[1]) < 1e-6;
+DROP TABLE filled;
+
+CREATE FUNCTION pg_temp.pages(statement text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || statement INTO plan;
+	RETURN plan->0->'Plan'->>'Shared Hit Blocks';
+END $$;
+
 -- changed, rolled back, removed, and written over what was removed
 UPDATE toasted SET v = v * array_fill(1::real, ARRAY[vector_dims(v)])::vector WHERE id % 3 = 0;
 SELECT count(*) FROM different;
@@ -44,6 +76,29 @@ VACUUM toasted;
 SELECT count(*) FROM different;
 INSERT INTO toasted SELECT * FROM expected WHERE id % 2 = 0 ORDER BY id DESC;
 SELECT count(*) FROM different;
+
+-- a distance is computed once where it stands twice, though not from one
+-- statement to the next, nor when a value is another one
+SELECT (SELECT v FROM expected WHERE id = 2) AS one, (SELECT v FROM expected WHERE id = 8) AS two \gset
+SELECT pg_temp.pages(format('SELECT v <#> %1$L, v <#> %1$L FROM toasted WHERE vector_dims(v) = 1536', :'one')) <
+	pg_temp.pages(format('SELECT v <=> %1$L, v <-> %1$L FROM toasted WHERE vector_dims(v) = 1536', :'one')) AS fewer;
+SELECT id, v <-> :'one' = :'one' <-> v AS symmetric, v <-> :'one' = 0 AS one, v <-> :'two' = 0 AS two,
+	v <#> :'one' = - inner_product(v, :'one') AS product, v <=> :'one' = cosine_distance(v, :'one') AS cosine
+FROM toasted WHERE id IN (2, 8) ORDER BY id;
+UPDATE toasted SET v = :'two' WHERE id = 2;
+SELECT id, v <-> :'one' = 0 AS one, v <-> :'two' = 0 AS two FROM toasted WHERE id IN (2, 8) ORDER BY id;
+UPDATE toasted SET v = :'one' WHERE id = 2;
+SELECT id, v <-> :'one' = 0 AS one, v <-> :'two' = 0 AS two FROM toasted WHERE id IN (2, 8) ORDER BY id;
+DO $$
+DECLARE
+	a vector = (SELECT v + v FROM expected WHERE id = 2);
+BEGIN
+	ASSERT (SELECT v <-> a FROM toasted WHERE id = 2) > 0;
+	UPDATE toasted SET v = a WHERE id = 2;
+	ASSERT (SELECT v <-> a FROM toasted WHERE id = 2) = 0;
+	UPDATE toasted SET v = (SELECT v FROM expected WHERE id = 2) WHERE id = 2;
+	ASSERT (SELECT v <-> a FROM toasted WHERE id = 2) > 0;
+END $$;
 
 -- the end of the table cut off, and the table written anew: chunks move, and
 -- the numbers of values stay

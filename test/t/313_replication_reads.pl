@@ -173,6 +173,10 @@ my $rounds = join('; ', map { "INSERT INTO items VALUES (" . (6000 + $_) . ", 0)
 is(answer($one, 'SET vecdb.read_from = follower', $rounds), join("\n", 1 .. 30), 'each commit is seen at once');
 like(answer($one, '', 'CALL vecdb.begin_read(NULL, 0, NULL)'), qr/can be called by other nodes only/, 'begin_read() is not for users');
 
+is(answer($one, 'SET vecdb.read_from = follower', "INSERT INTO items VALUES (7000, 0); BEGIN; $_; $_; COMMIT"), "1\n1", 'in a transaction block as well')
+  foreach 'SELECT count(*) FROM items WHERE id = 7000';
+$one->safe_psql('postgres', 'DELETE FROM items WHERE id = 7000');
+
 # a standby that dies
 {
 	my $reader = VecdbSessions->new($one);
@@ -183,6 +187,21 @@ like(answer($one, '', 'CALL vecdb.begin_read(NULL, 0, NULL)'), qr/can be called 
 	is($seen, 'still 1250', 'reads go on at the other standby');
 	$reader->quit;
 	$two_c->start;
+}
+
+# a standby that freezes
+wait_fit($one, $two_b, $two_c);
+{
+	my $reader = VecdbSessions->new($one);
+	$reader->run("SET vecdb.read_from = follower; SET vecdb.load_balance = round_robin; $count; $count");
+	my ($postmaster) = split /\n/, slurp_file($two_c->data_dir . '/postmaster.pid');
+	my @pids = ($postmaster, map { (split)[0] } grep { (split)[1] == $postmaster } split /\n/, `ps -A -o pid= -o ppid=`);
+	kill 'STOP', @pids;
+	$reader->send("$count; $count");
+	my @seen = eval { $reader->finish(30) };
+	kill 'CONT', @pids;
+	is($seen[0], "1250\n1250", 'what it was asked is asked the other one');
+	$reader->quit;
 }
 
 # leased: the primary, if nobody can have taken its place

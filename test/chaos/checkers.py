@@ -1,0 +1,231 @@
+"""Is everything there that was acknowledged, and nothing else?
+
+Each function looks at the whole cluster, when nothing is written, and returns
+sentences on what is wrong, none if all is well, and figures to be added up.
+"""
+
+import collections
+import concurrent.futures
+import time
+import zlib
+
+from clients import ACCOUNTS, OPENING, vector
+from session import Failure, ask
+
+OWN_ROWS = "options='-c vecdb.internal=on -c enable_seqscan=off -c hnsw.ef_search=100'"
+
+
+def few(values):
+    values = sorted(values)
+    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+
+
+def patient(lab, sql, group=1, seconds=60, each=60):
+    """Rows of a query through a primary, which may still be starting."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return ask(lab.leader_of(group), sql, each)
+        except Failure:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.5)
+
+
+def check_rows(lab, history):
+    """The set."""
+    first = history.round * 100_000
+    rows = patient(lab, f"SELECT id, tx, embedding FROM items WHERE id >= {first}")
+    found = {int(row): int(transaction) for row, transaction, _ in rows}
+    known = dict(history.rows)
+    lost = [row for row, (state, _) in known.items()
+            if state == "done" and row not in found]
+    phantom = [row for row in found if row not in known or known[row][0] == "failed"]
+    recovered = [row for row in found if row in known and known[row][0] == "unknown"]
+    changed = [int(row) for row, _, value in rows if value != vector(int(row))]
+    wrong = []
+    if len(rows) != len(found):
+        wrong.append(f"set: {len(rows) - len(found)} rows are there twice")
+    if lost:
+        wrong.append(f"set: {len(lost)} acknowledged rows are lost: {few(lost)}")
+    if phantom:
+        wrong.append(f"set: {len(phantom)} rows are there that failed: {few(phantom)}")
+    if changed:
+        wrong.append(f"set: {len(changed)} rows have another value: {few(changed)}")
+    parts = collections.Counter(tx for row, tx in found.items())
+    whole = collections.Counter(tx for _, tx in known.values())
+    halved = [tx for tx, count in parts.items() if whole[tx] not in (0, count)]
+    if halved:
+        wrong.append(f"set: {len(halved)} transactions are there by half: {few(halved)}")
+    states = collections.Counter(state for state, _ in known.values())
+    return wrong, {"acknowledged": states["done"], "lost": len(lost),
+                   "unknown": states["unknown"], "recovered": len(recovered),
+                   "failed": states["failed"], "unexpected": len(phantom)}
+
+
+def check_bank(lab, history, clients):
+    wrong = []
+    total = patient(lab, "SELECT sum(balance), count(*) FROM accounts")[0]
+    if total != [str(clients * ACCOUNTS * OPENING), str(clients * ACCOUNTS)]:
+        wrong.append(f"bank: the sum of all accounts is {total}")
+    odd = patient(lab, f"""SELECT a.id FROM accounts a LEFT JOIN (
+        SELECT id, sum(change) AS change FROM (
+            SELECT source AS id, -amount AS change FROM ledger
+            UNION ALL SELECT target, amount FROM ledger) both_ways GROUP BY id) l
+        ON l.id = a.id WHERE a.balance <> {OPENING} + coalesce(l.change, 0)""")
+    if odd:
+        wrong.append(f"bank: accounts differ from their ledger: {few(int(row[0]) for row in odd)}")
+    ledger = [int(row[0]) for row in patient(lab, "SELECT id FROM ledger")]
+    there = set(ledger)
+    if len(ledger) != len(there):
+        wrong.append("bank: transfers are there twice")
+    lost = [number for number, state in history.transfers.items()
+            if state == "done" and number not in there]
+    phantom = [number for number, state in history.transfers.items()
+               if state == "failed" and number in there]
+    if lost:
+        wrong.append(f"bank: acknowledged transfers are lost: {few(lost)}")
+    if phantom:
+        wrong.append(f"bank: failed transfers are there: {few(phantom)}")
+    return wrong, {"lost": len(lost)}
+
+
+def check_lists(lab, history):
+    wrong = []
+    first = history.round * 1000
+    lists = {int(key): entries for key, entries in patient(
+        lab, f"SELECT id, entries FROM lists WHERE id >= {first} AND id < {first + 1000}")}
+    place = collections.defaultdict(dict)
+    for key, entries in lists.items():
+        numbers = [int(word) for word in entries.split()]
+        if len(numbers) != len(set(numbers)):
+            wrong.append(f"list {key}: something was appended twice")
+        for index, number in enumerate(numbers):
+            place[number][key] = index
+    lost = 0
+    by_key = collections.defaultdict(list)
+    for number, (state, keys, began, ended) in history.appends.items():
+        there = sorted(place.pop(number, {}).items())
+        if state == "done" and len(there) != len(keys):
+            lost += 1
+            wrong.append(f"lists {keys}: the acknowledged append {number} is lost")
+        elif state == "failed" and there:
+            wrong.append(f"lists {keys}: the failed append {number} is there")
+        elif len(there) not in (0, len(keys)):
+            wrong.append(f"lists {keys}: append {number} is there by half")
+        if state == "done":
+            for key, index in there:
+                by_key[key].append((index, began, ended, number))
+    if place:
+        wrong.append(f"lists: nobody appended {few(place)}")
+    for key, appends in by_key.items():
+        # in the order of the list none may begin after a later one had ended
+        earliest = float("inf")
+        for _, began, ended, number in sorted(appends, reverse=True):
+            if began > earliest:
+                wrong.append(f"list {key}: append {number} stands before an older one")
+            earliest = min(earliest, ended)
+    for key, length, checksum in history.lists_seen:
+        if zlib.crc32(lists.get(key, "")[:length].encode()) != checksum:
+            wrong.append(f"list {key}: what was read, of {length} bytes, is not how it began")
+    return wrong, {"lost": lost}
+
+
+def check_registers(lab, history, keys):
+    wrong = []
+    for group, key in keys.items():
+        value = int(patient(lab, f"SELECT value FROM registers WHERE id = {key}")[0][0])
+        if value < history.registers[group][-1][0]:
+            wrong.append(f"register of group {group}: {value}, and "
+                         f"{history.registers[group][-1][0]} was acknowledged")
+    return wrong, {}
+
+
+def check_members(lab, history):
+    """Every host has its rows, in the table and in the index."""
+    states = {row: state for row, (state, _) in history.rows.items()}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        found = pool.map(lambda group: check_hosts(lab, group, states), lab.groups)
+        return [text for texts in found for text in texts], {}
+
+
+def check_hosts(lab, group, states):
+    """The hosts of one group."""
+    wrong = []
+    expected = ask(lab.leader_of(group, more=OWN_ROWS), CONTENT, 60)[0]
+    for host in lab.groups[group]:
+        if has_content(host, expected):
+            wrong += check_index(host, states)
+        else:
+            wrong.append(f"{host.name} does not have the rows of its group")
+    return wrong
+
+
+CONTENT = "SELECT count(*), sum(id), sum(hashtext(embedding::text)) FROM items"
+
+
+def has_content(host, expected, seconds=60):
+    """Does a host have what is expected, or will soon?"""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if ask(host.conninfo(OWN_ROWS), CONTENT, 60)[0] == expected:
+                return True
+        except Failure:
+            pass
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+
+
+def check_index(host, states):
+    """Each acknowledged row of this round by way of the index, on one host."""
+    wrong = []
+    missed = [int(row[0]) for row in ask(host.conninfo(OWN_ROWS), """
+        SELECT a.id FROM items a WHERE NOT EXISTS (
+            SELECT FROM (SELECT b.id FROM items b
+                ORDER BY b.embedding <-> a.embedding LIMIT 5) near
+            WHERE near.id = a.id)""", 300)]
+    missed = [row for row in missed if states.get(row) == "done"]
+    if missed:
+        wrong.append(f"{host.name}: the index does not find {few(missed)}")
+    for row in ask(host.conninfo(OWN_ROWS), """
+            SELECT i.indexrelid::regclass, v.* FROM pg_index i
+            JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam,
+            LATERAL vecdb.verify_index(i.indexrelid, check_codes => false, check_heap => true) v
+            WHERE a.amname = 'hnsw' AND v.severity = 'error'""", 300):
+        wrong.append(f"{host.name}: verify_index: {row}")
+    return wrong
+
+
+def check_cluster(lab):
+    """No transaction is left prepared, and the catalogs agree."""
+    wrong = []
+    end = time.monotonic() + 90
+    left = {}
+    for group in lab.groups:
+        while True:
+            left[group] = patient(lab, "SELECT gid FROM pg_prepared_xacts", group)
+            if not left[group] or time.monotonic() > end:
+                break
+            time.sleep(0.5)
+        if left[group]:
+            wrong.append(f"group {group}: left prepared: {few(row[0] for row in left[group])}")
+    for row in patient(lab, "SELECT * FROM vecdb.check_cluster()"):
+        wrong.append(f"check_cluster: {row}")
+    return wrong, {}
+
+
+def check_going_on(lab):
+    """Each group's primary can read and write everything."""
+    wrong = []
+    for group in lab.groups:
+        try:
+            patient(lab, f"""BEGIN;
+                UPDATE accounts SET balance = balance + 0;
+                INSERT INTO ledger VALUES (-{group}, 0, 0, 0);
+                DELETE FROM ledger WHERE id < 0;
+                COMMIT""", group, 20)
+        except Failure as failure:
+            wrong.append(f"group {group} does not go on: {failure}")
+    return wrong, {}
