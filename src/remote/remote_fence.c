@@ -44,6 +44,9 @@
 /* A look at what was said, even if nobody wakes us */
 #define LOOK_MS 500
 
+/* A leader that is slow may not be reached at once; others say no each time */
+#define MAX_TRIES 3
+
 /* What is known of a group of one database */
 struct RemoteFence
 {
@@ -423,8 +426,8 @@ remote_fence_pass(RemoteConnection *c)
  * remote_fence_await -- no host of a group could be connected to: wait until
  * it is worth trying again
  *
- * That is when somebody was asked since and leads the group; once for each
- * leader.  Returns false when it is not, or time is up.  "wait" is
+ * That is when somebody was asked since and leads the group; a few times for
+ * each leader.  Returns false when it is not, or time is up.  "wait" is
  * zero at first, and kept from one call to the next.
  */
 bool
@@ -460,9 +463,10 @@ remote_fence_await(int group, RemoteWait *wait)
 		SpinLockRelease(&shared->mutex);
 		if (leader != 0 && asked_at > began)
 		{
-			again = !wait->tried || wait->changes != changes;
-			wait->tried = true;
+			if (wait->changes != changes)
+				wait->tries = 0;
 			wait->changes = changes;
+			again = now < wait->deadline && wait->tries++ < MAX_TRIES;
 			break;
 		}
 		/* without a prober nothing will be heard */

@@ -242,7 +242,7 @@ extern dlist_head remote_requests;
 typedef struct RemoteWait
 {
 	TimestampTz deadline;
-	bool		tried;			/* the present leader */
+	int			tries;			/* of the present leader */
 	uint32		changes;		/* of leaders, when it was */
 } RemoteWait;
 

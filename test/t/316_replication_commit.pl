@@ -35,7 +35,8 @@ sub add_standby
 	wait_for_standby($leader, "'$name'");
 	VecdbGroups::wait_for($leader, q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'}, 'a synchronous standby');
 	# records of what was done to add it
-	$leaders[1]->safe_psql('postgres', 'SELECT * FROM vecdb.recover_transactions()');
+	VecdbGroups::wait_for($leaders[1], q{SELECT (SELECT count(*) >= 0 FROM vecdb.recover_transactions())
+		AND NOT EXISTS (SELECT FROM vecdb.catalog_commit)}, 'they are gone');
 	return $standby;
 }
 
