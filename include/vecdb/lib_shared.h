@@ -24,17 +24,19 @@
 typedef struct VdbSharedArea
 {
 	const char *name;
-	Size		(*size) (void); /* asked when MaxBackends is known */
+	void	  **memory;			/* set to where it is */
+	Size		size;
+	bool		per_backend;	/* so much for each of MaxBackends */
 	bool		has_lock;		/* an LWLock of that name comes with it */
-	void		(*attach) (void *memory, bool is_new, LWLock *lock);
+	void		(*set_up) (LWLock *lock);	/* once; the area is zero */
 	slist_node	node;			/* lib_shared.c's */
 } VdbSharedArea;
 
 /*
  * vdb_shared_register -- have an area made when the server starts
  *
- * attach is called in each process that maps the area itself (on Unix: in the
- * postmaster), with the area's lock, or NULL; a new area is zero.
+ * *memory is set in the process that maps the area (on Unix: the postmaster)
+ * and inherited by others.  The lock is NULL unless one was asked for.
  */
 extern void vdb_shared_register(VdbSharedArea *area);
 

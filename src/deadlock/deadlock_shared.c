@@ -50,8 +50,7 @@ static const PGconn *connections[MAX_SESSIONS];
 
 static emit_log_hook_type previous_log_hook;
 
-static Size memory_size(void);
-static void attach(void *memory, bool is_new, LWLock *lock);
+static void set_up(LWLock *lock);
 static DeadlockSlot *slot_of(const PGPROC *proc);
 static void note_session(const PGconn *pg, int group, bool opened);
 static int	find_group(const PGconn *pg);
@@ -61,7 +60,11 @@ static void at_transaction(XactEvent event, void *arg);
 
 static VdbSharedArea area =
 {
-	.name = "vecdb deadlock",.size = memory_size,.attach = attach
+	.name = "vecdb deadlock",
+	.memory = (void **) &slots,
+	.size = sizeof(DeadlockSlot),
+	.set_up = set_up,
+	.per_backend = true
 };
 
 /* deadlock_shared_init -- memory and hooks; while libraries are preloaded */
@@ -75,18 +78,9 @@ deadlock_shared_init(void)
 	RegisterXactCallback(at_transaction, NULL);
 }
 
-static Size
-memory_size(void)
-{
-	return mul_size(sizeof(DeadlockSlot), MaxBackends);
-}
-
 static void
-attach(void *memory, bool is_new, LWLock *lock)
+set_up(LWLock *lock)
 {
-	slots = memory;
-	if (!is_new)
-		return;
 	for (int i = 0; i < MaxBackends; i++)
 		SpinLockInit(&slots[i].mutex);
 }

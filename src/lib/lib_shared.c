@@ -21,6 +21,7 @@ static slist_head areas = SLIST_STATIC_INIT(areas);
 static shmem_request_hook_type previous_request_hook;
 static shmem_startup_hook_type previous_startup_hook;
 
+static Size area_size(const VdbSharedArea *area);
 static void request_areas(void);
 static void set_up_areas(void);
 
@@ -38,6 +39,13 @@ vdb_shared_register(VdbSharedArea *area)
 	slist_push_head(&areas, &area->node);
 }
 
+/* How large it is, now that MaxBackends is known */
+static Size
+area_size(const VdbSharedArea *area)
+{
+	return area->per_backend ? mul_size(area->size, MaxBackends) : area->size;
+}
+
 static void
 request_areas(void)
 {
@@ -49,7 +57,7 @@ request_areas(void)
 	{
 		VdbSharedArea *area = slist_container(VdbSharedArea, node, iter.cur);
 
-		RequestAddinShmemSpace(MAXALIGN(area->size()));
+		RequestAddinShmemSpace(MAXALIGN(area_size(area)));
 		if (area->has_lock)
 			RequestNamedLWLockTranche(area->name, 1);
 	}
@@ -66,13 +74,14 @@ set_up_areas(void)
 	slist_foreach(iter, &areas)
 	{
 		VdbSharedArea *area = slist_container(VdbSharedArea, node, iter.cur);
-		Size		size = area->size();
+		Size		size = area_size(area);
 		bool		found;
-		void	   *memory = ShmemInitStruct(area->name, size, &found);
 
-		if (!found)
-			memset(memory, 0, size);
-		area->attach(memory, !found, area->has_lock ?
+		*area->memory = ShmemInitStruct(area->name, size, &found);
+		if (found)
+			continue;
+		memset(*area->memory, 0, size);
+		area->set_up(area->has_lock ?
 					 &GetNamedLWLockTranche(area->name)->lock : NULL);
 	}
 	LWLockRelease(AddinShmemInitLock);

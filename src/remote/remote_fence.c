@@ -79,8 +79,7 @@ static FenceShared *shared;
 
 void		(*vdb_remote_want_leader) (int group);
 
-static Size memory_size(void);
-static void attach(void *memory, bool is_new, LWLock *lock);
+static void set_up(LWLock *lock);
 static RemoteFence *find_group(int group, bool add);
 static bool is_current(const RemoteFence *fence);
 static bool is_held(RemoteFence *fence);
@@ -90,7 +89,10 @@ static void set_flag(int group, TimeLineID timeline);
 
 static VdbSharedArea area =
 {
-	.name = "vecdb groups",.size = memory_size,.attach = attach
+	.name = "vecdb groups",
+	.memory = (void **) &shared,
+	.size = sizeof(FenceShared),
+	.set_up = set_up
 };
 
 /* remote_fence_init -- settings and memory; while libraries are preloaded */
@@ -111,18 +113,9 @@ remote_fence_init(void)
 	vdb_shared_register(&area);
 }
 
-static Size
-memory_size(void)
-{
-	return sizeof(FenceShared);
-}
-
 static void
-attach(void *memory, bool is_new, LWLock *lock)
+set_up(LWLock *lock)
 {
-	shared = memory;
-	if (!is_new)
-		return;
 	SpinLockInit(&shared->mutex);
 	for (int i = 0; i < MAX_GROUPS; i++)
 	{

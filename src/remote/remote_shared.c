@@ -65,8 +65,7 @@ static int	held[MAX_HOSTS];
 static int	working[MAX_HOSTS];
 static bool exit_registered;
 
-static Size memory_size(void);
-static void attach(void *memory, bool is_new, LWLock *lock);
+static void set_up(LWLock *lock);
 static SharedHost *find_host(const char *name, bool add);
 static void clear_unused(SharedHost *entry);
 static SharedDatabase *find_database(Oid database);
@@ -74,7 +73,10 @@ static void release_all(int code, Datum arg);
 
 static VdbSharedArea area =
 {
-	.name = "vecdb remote",.size = memory_size,.attach = attach
+	.name = "vecdb remote",
+	.memory = (void **) &shared,
+	.size = sizeof(RemoteShared),
+	.set_up = set_up
 };
 
 /* remote_shared_init -- ask for the memory; while libraries are preloaded */
@@ -84,18 +86,9 @@ remote_shared_init(void)
 	vdb_shared_register(&area);
 }
 
-static Size
-memory_size(void)
-{
-	return sizeof(RemoteShared);
-}
-
 static void
-attach(void *memory, bool is_new, LWLock *lock)
+set_up(LWLock *lock)
 {
-	shared = memory;
-	if (!is_new)
-		return;
 	SpinLockInit(&shared->mutex);
 	for (int i = 0; i < MAX_HOSTS; i++)
 		pg_atomic_init_u32(&shared->hosts[i].in_flight, 0);

@@ -59,8 +59,7 @@ typedef struct ReplicationShared
 
 static ReplicationShared *shared;
 
-static Size memory_size(void);
-static void attach(void *memory, bool is_new, LWLock *lock);
+static void set_up(LWLock *lock);
 static SharedDatabase *find_database(Oid database, bool add);
 static void forget(Oid database);
 static void warn_full(const char *what, int limit);
@@ -69,7 +68,10 @@ static void mark_leaders(ReplicationHost *hosts, int count);
 
 static VdbSharedArea area =
 {
-	.name = "vecdb replication",.size = memory_size,.attach = attach,
+	.name = "vecdb replication",
+	.memory = (void **) &shared,
+	.size = sizeof(ReplicationShared),
+	.set_up = set_up,
 	.has_lock = true
 };
 
@@ -80,18 +82,9 @@ replication_shared_init(void)
 	vdb_shared_register(&area);
 }
 
-static Size
-memory_size(void)
-{
-	return sizeof(ReplicationShared);
-}
-
 static void
-attach(void *memory, bool is_new, LWLock *lock)
+set_up(LWLock *lock)
 {
-	shared = memory;
-	if (!is_new)
-		return;
 	shared->lock = lock;
 	pg_atomic_init_u64(&shared->lease, 0);
 	if (!pg_strong_random(&shared->instance, sizeof(shared->instance)))
