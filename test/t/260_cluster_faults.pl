@@ -139,6 +139,10 @@ sub complain
 	return;
 }
 
+# a node leaves one alone for a moment that did not answer it lately
+ok($cluster->node($_)->poll_query_until('postgres', 'SELECT count(*) >= 0 FROM accounts'),
+	"group $_ reaches all others again") foreach $cluster->groups;
+
 my @ledger = split /\n/, $cluster->query(1, 'SELECT id FROM ledger');
 my %ledger = map { $_ => 1 } @ledger;
 my $bank = $state{bank} // {};
