@@ -83,7 +83,8 @@ is($local->query($reads, 'SELECT pg_is_in_recovery()'), 't', q{HAProxy's read po
 
 $local->start_client('writes', 'write', $writes);
 $local->start_client('searches', 'read', $writes);
-$local->start_client('standbys', 'read', $reads);
+# who may read standbys
+$local->start_client('standbys', 'read', "$reads options='-c vecdb.read_from=any'");
 sleep 4;
 
 fault('nothing happens', 10, 10, sub { sleep 3 });

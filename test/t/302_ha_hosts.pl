@@ -125,7 +125,7 @@ my $other = $cluster->primary_of(2);
 $cluster->make_items($writes);
 $cluster->start_client('writes', 'write', $writes);
 $cluster->start_client('searches', 'read', $writes);
-$cluster->start_client('standbys', 'read', $cluster->read_port);
+$cluster->start_client('standbys', 'read', $cluster->read_port . " options='-c vecdb.read_from=any'");
 sleep 4;
 
 # --- rolling upgrade ---
