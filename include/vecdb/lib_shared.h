@@ -17,7 +17,6 @@
 
 #include "postgres.h"
 
-#include "lib/ilist.h"
 #include "storage/lwlock.h"
 
 /* An area; static in the room that it belongs to */
@@ -29,7 +28,7 @@ typedef struct VdbSharedArea
 	bool		per_backend;	/* so much for each of MaxBackends */
 	bool		has_lock;		/* an LWLock of that name comes with it */
 	void		(*set_up) (LWLock *lock);	/* once; the area is zero */
-	slist_node	node;			/* lib_shared.c's */
+	struct VdbSharedArea *next; /* lib_shared.c's */
 } VdbSharedArea;
 
 /*

@@ -16,7 +16,7 @@
 
 #include "vecdb/lib_shared.h"
 
-static slist_head areas = SLIST_STATIC_INIT(areas);
+static VdbSharedArea *areas;
 
 static shmem_request_hook_type previous_request_hook;
 static shmem_startup_hook_type previous_startup_hook;
@@ -29,14 +29,15 @@ static void set_up_areas(void);
 void
 vdb_shared_register(VdbSharedArea *area)
 {
-	if (slist_is_empty(&areas))
+	if (areas == NULL)
 	{
 		previous_request_hook = shmem_request_hook;
 		shmem_request_hook = request_areas;
 		previous_startup_hook = shmem_startup_hook;
 		shmem_startup_hook = set_up_areas;
 	}
-	slist_push_head(&areas, &area->node);
+	area->next = areas;
+	areas = area;
 }
 
 /* How large it is, now that MaxBackends is known */
@@ -49,14 +50,10 @@ area_size(const VdbSharedArea *area)
 static void
 request_areas(void)
 {
-	slist_iter	iter;
-
 	if (previous_request_hook)
 		previous_request_hook();
-	slist_foreach(iter, &areas)
+	for (VdbSharedArea *area = areas; area; area = area->next)
 	{
-		VdbSharedArea *area = slist_container(VdbSharedArea, node, iter.cur);
-
 		RequestAddinShmemSpace(MAXALIGN(area_size(area)));
 		if (area->has_lock)
 			RequestNamedLWLockTranche(area->name, 1);
@@ -66,14 +63,11 @@ request_areas(void)
 static void
 set_up_areas(void)
 {
-	slist_iter	iter;
-
 	if (previous_startup_hook)
 		previous_startup_hook();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	slist_foreach(iter, &areas)
+	for (VdbSharedArea *area = areas; area; area = area->next)
 	{
-		VdbSharedArea *area = slist_container(VdbSharedArea, node, iter.cur);
 		Size		size = area_size(area);
 		bool		found;
 

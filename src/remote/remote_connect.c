@@ -567,13 +567,19 @@ PGconn *
 remote_open(const char *host, int port)
 {
 	RemoteConnection c = {0};
-	RemoteAttempt *a;
 
 	c.group = 0;
 	PG_TRY();
 	{
-		a = remote_attempt_begin_at(&c, host, port);
+		RemoteAttempt *a = remote_attempt_begin_at(&c, host, port);
+
 		remote_attempt_run(&a, 1);
+		if (a->state != ATTEMPT_SUCCEEDED)
+			ereport(ERROR,
+					(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					 errmsg("could not connect to host \"%s:%d\"", host, port),
+					 errdetail_internal("%s", a->why.data),
+					 errhint("Check that a server runs there, and that vecdb.node_conninfo lets this node log in.")));
 	}
 	PG_CATCH();
 	{
@@ -582,12 +588,6 @@ remote_open(const char *host, int port)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	if (a->state != ATTEMPT_SUCCEEDED)
-		ereport(ERROR,
-				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("could not connect to host \"%s:%d\"", host, port),
-				 errdetail_internal("%s", a->why.data),
-				 errhint("Check that a server runs there, and that vecdb.node_conninfo lets this node log in.")));
 	if (vdb_remote_session_hook)
 		vdb_remote_session_hook(c.pg, 0, true);
 	return c.pg;

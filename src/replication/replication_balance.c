@@ -175,7 +175,7 @@ prefer_near(const ReplicationHost *known, int count, List *hosts)
 	}
 	for (int i = 0; i < 3; i++)
 	{
-		if (list_length(near[i]) > 1 && i < 2)
+		if (i < 2 && list_length(near[i]) > 1)
 			near[i] = choose_of_two(near[i]);
 		result = list_concat(result, near[i]);
 	}
