@@ -86,8 +86,8 @@ typedef struct ChunkAnchor
 /* How values lie in a TOAST table */
 typedef struct ChunkLayout
 {
-	ChunkAnchor base;			/* a value that was found */
 	double		blocks_per_value;	/* 0 while it is not known */
+	ChunkAnchor base;			/* a value that was found */
 	uint32		failures;		/* in a row */
 } ChunkLayout;
 
@@ -392,7 +392,7 @@ make_places(uint32 count)
 									sizeof(ChunkPlace) * count);
 	place_count = count;
 	collisions = 0;
-	for (uint32 i = 0; i < old_count; i++)
+	for (uint32 i = 0; old && i < old_count; i++)
 	{
 		/* nobody else comes there: it has one more bit of the hash value */
 		if (old[i].offno != InvalidOffsetNumber)
