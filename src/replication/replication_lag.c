@@ -82,6 +82,10 @@ replication_lag_measure(ReplicationHost *host)
 	if (g == NULL || g->count == 0)
 		return;
 	last = get_sample(g, g->count - 1)->flushed;
+	/* on an older timeline: what it has replayed may be something else */
+	if (last <= replayed && host->state.timeline <
+		vdb_remote_saw_timeline(host->group, 0))
+		return;
 	host->lag_bytes = last > replayed ? (int64) (last - replayed) : 0;
 	host->lag_ms = 0;
 	while (i < g->count && get_sample(g, i)->flushed <= replayed)

@@ -80,6 +80,9 @@ typedef struct ReplicationHost
 	double		latency_ms;		/* moving average */
 	int64		lag_bytes;		/* -1: not known */
 	int64		lag_ms;			/* -1: not known */
+	TimeLineID	left_timeline;	/* of a primary that was seen as a standby:
+								 * which it was on; 0: none */
+	XLogRecPtr	left_at;		/* what it had replayed of that, at least */
 	ReplicationState state;		/* as of seen_at */
 	char		error[REPLICATION_ERROR_SIZE];
 
