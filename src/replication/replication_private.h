@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -210,10 +211,13 @@ extern XLogRecPtr replication_token_get(int group);
 extern void replication_lease_check(int lease_ms, int wait_ms);
 
 /* functions in replication_fence.c */
-extern void replication_fence_init(void);
+extern void replication_fence_check_plan(const PlannedStmt *stmt, int eflags);
+extern void replication_fence_check_utility(Node *statement);
 
 /* functions in replication_write.c */
 extern void replication_write_init(void);
+extern bool replication_write_begin_prepared(Node *statement);
+extern void replication_write_end_prepared(void);
 
 /* functions in replication_patroni.c */
 

@@ -267,6 +267,17 @@ is($err, '', 'for ever is not for ever');
 cmp_ok($seconds, '>', 1, 'it was held');
 cmp_ok($seconds, '<', 30, 'for ten seconds at most');
 
+# what an outdated primary refuses it does not do elsewhere, either
+$one->safe_psql('postgres', 'CREATE INDEX items_v ON items (v)');
+$third->promote;
+wait_for_leader($_, $third) foreach $one, $second;
+VecdbGroups::wait_for($second, 'SELECT NOT vecdb.ready()', 'the old primary knows, too');
+foreach my $sql ('DROP INDEX CONCURRENTLY items_v', 'REINDEX TABLE CONCURRENTLY items', 'VACUUM items', q{COPY items FROM '/dev/null'})
+{
+	like((try_at($second, $sql))[0], qr/^ERROR:  57VD1: this server is an outdated primary/, "refused: $sql");
+}
+is($_->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname = 'items_v'}), '1', 'the index is there') foreach $one, $third, $second;
+
 is(scalar($cluster->crashes), 0, 'nothing crashed');
 done_testing();
 
