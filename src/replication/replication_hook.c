@@ -122,35 +122,42 @@ static void
 throw_with_hint(MemoryContext context)
 {
 	ErrorData  *error;
-	char	   *leader;
 
 	if (geterrcode() != ERRCODE_READ_ONLY_SQL_TRANSACTION)
 		PG_RE_THROW();
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	FlushErrorState();
-	leader = name_leader();
-	if (error->hint == NULL && leader)
-		error->hint = leader;
+	if (error->hint == NULL)
+		error->hint = name_leader();
 	ReThrowError(error);
 }
 
-/* A hint that says where the primary of this standby is; NULL: in no cluster */
+/*
+ * A hint that says where the primary of this standby is; NULL: not known
+ *
+ * After an error catalogs cannot be read: only what the prober has said is
+ * looked at.
+ */
 static char *
 name_leader(void)
 {
-	const VdbCluster *cluster = vdb_catalog_cluster();
-	ReplicationHost *hosts;
-	ReplicationHost *leader;
 	int			count;
+	ReplicationHost *hosts = replication_shared_hosts(&count);
+	ReplicationHost *leader;
+	int			group = 0;
 
-	if (cluster == NULL)
+	for (int i = 0; i < count; i++)
+	{
+		if (hosts[i].is_self)
+			group = hosts[i].group;
+	}
+	if (group == 0)
 		return NULL;
-	hosts = replication_shared_hosts(&count);
-	leader = replication_hosts_leader(hosts, count, cluster->local_group);
+	leader = replication_hosts_leader(hosts, count, group);
 	if (leader == NULL)
 		return psprintf("This server is a standby of group %d, whose primary is not known at the moment; see vecdb.groups.",
-						cluster->local_group);
+						group);
 	return psprintf("This server is a standby of group %d, whose primary is %s.",
-					cluster->local_group, replication_hosts_name(leader));
+					group, replication_hosts_name(leader));
 }
