@@ -32,8 +32,8 @@ typedef struct Pace
 	int			group;
 	bool		had_leader;
 	TimestampTz fast_until;
-	TimestampTz held_until;		/* 0: not held */
-	uint64		held_leader;
+	TimestampTz held_until;		/* requests; 0: not held */
+	uint64		held_leader;	/* when that began */
 } Pace;
 
 static List *paces;
@@ -87,19 +87,16 @@ hear(List *probes, int group)
 {
 	ReplicationProbe *leader = find_leader(probes, group);
 	Pace	   *pace = find_pace(group);
+	TimestampTz now = GetCurrentTimestamp();
 
 	vdb_remote_tell_leader(group, leader ? leader->known.state.instance : 0,
 						   leader ? leader->asked_at : 0);
 	if (leader == NULL && pace->had_leader)
-		pace->fast_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   LOST_MS);
-	if (leader)
-	{
-		if (pace->held_until == 0)
-			pace->fast_until = 0;
-		else if (leader->known.state.instance != pace->held_leader)
-			pace->held_until = pace->fast_until = 0;
-	}
+		pace->fast_until = TimestampTzPlusMilliseconds(now, LOST_MS);
+	/* the leader whose end is awaited is not who had to be found */
+	if (leader && (pace->held_until <= now ||
+				   leader->known.state.instance != pace->held_leader))
+		pace->held_until = pace->fast_until = 0;
 	pace->had_leader = leader != NULL;
 }
 
@@ -163,11 +160,13 @@ replication_pace_want(List *probes, int group)
 
 /* replication_pace_hold -- its leader is to be changed, or not any more */
 void
-replication_pace_hold(int group, int ms)
+replication_pace_hold(List *probes, int group, int ms)
 {
+	ReplicationProbe *leader = find_leader(probes, group);
 	Pace	   *pace = find_pace(group);
 	TimestampTz now = GetCurrentTimestamp();
 
+	pace->held_leader = leader ? leader->known.state.instance : 0;
 	pace->held_until = ms > 0 ? TimestampTzPlusMilliseconds(now, ms) : 0;
 	pace->fast_until = pace->held_until;
 }

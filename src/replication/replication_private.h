@@ -176,7 +176,7 @@ extern int	replication_probe_untold(List *probes);
 /* functions in replication_pace.c */
 extern void replication_pace_hear(List *probes);
 extern void replication_pace_want(List *probes, int group);
-extern void replication_pace_hold(int group, int ms);
+extern void replication_pace_hold(List *probes, int group, int ms);
 extern long replication_pace_ask(List *probes);
 
 /* functions in replication_lag.c */

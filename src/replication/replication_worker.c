@@ -406,7 +406,7 @@ take_wishes(void)
 	group = replication_shared_take_hold(&ms);
 	if (group != 0)
 	{
-		replication_pace_hold(group, ms);
+		replication_pace_hold(probes, group, ms);
 		(void) replication_probe_hold(probes, group, ms);
 	}
 }
