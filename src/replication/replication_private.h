@@ -87,7 +87,7 @@ typedef struct ReplicationHost
 	ReplicationState state;		/* as of seen_at */
 	char		error[REPLICATION_ERROR_SIZE];
 
-	/* set in copies by replication_shared_hosts() */
+	/* set in copies by replication_shared_group() */
 	bool		is_up;
 	bool		is_leader;
 	bool		is_outdated;	/* a primary on an old timeline */
@@ -156,6 +156,8 @@ extern int	replication_shared_place(int group, const VdbHost *host);
 extern void replication_shared_free(int place);
 extern void replication_shared_write(int place, const ReplicationHost *known);
 extern ReplicationHost *replication_shared_hosts(int *count);
+extern ReplicationHost *replication_shared_group(int group, int *count);
+extern void replication_shared_own_host(char *host);
 extern int64 replication_shared_lease(void);
 extern void replication_shared_set_lease(int64 began);
 
@@ -200,8 +202,7 @@ extern void replication_read_init(void);
 
 /* functions in replication_balance.c */
 extern void replication_balance_init(void);
-extern List *replication_balance(const ReplicationHost *known, int count,
-								 List *hosts);
+extern List *replication_balance(List *hosts);
 
 /* functions in replication_token.c */
 extern void replication_token_init(void);

@@ -54,9 +54,8 @@ typedef struct MaxLag
 /* What is known of a group, for one choice */
 typedef struct ReadGroup
 {
-	ReplicationHost *hosts;
+	ReplicationHost *hosts;		/* NULL: nobody watches them */
 	int			count;
-	int			group;
 	TimeLineID	timeline;		/* the highest that was seen; 0: none */
 	const ReplicationHost *primary; /* heard of last; NULL: none was */
 	XLogRecPtr	token;			/* what has to be replayed */
@@ -180,8 +179,6 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 	{
 		ReplicationHost *h = &g.hosts[i];
 
-		if (h->group != group)
-			continue;
 		if (h->is_leader)
 		{
 			if (level == VDB_READ_ANY)
@@ -194,7 +191,7 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 		else
 			fit = lappend(fit, h);
 	}
-	foreach(lc, replication_balance(g.hosts, g.count, fit))
+	foreach(lc, replication_balance(fit))
 	{
 		ReplicationHost *h = lfirst(lc);
 
@@ -205,7 +202,7 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 	if (!has_primary &&
 		(level == VDB_READ_ANY || g.token == PG_UINT64_MAX))
 		result = lappend(result, make_host(NULL, 0, NULL));
-	foreach(lc, replication_balance(g.hosts, g.count, late))
+	foreach(lc, replication_balance(late))
 	{
 		ReplicationHost *h = lfirst(lc);
 
@@ -215,6 +212,8 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 											LSN_FORMAT_ARGS(g.token),
 											replication_replay_timeout)));
 	}
+	if (g.hosts)
+		pfree(g.hosts);
 	return result;
 }
 
@@ -231,6 +230,7 @@ is_own_fit(VdbReadFrom level)
 	ReadGroup	g;
 	TimeLineID	timeline;
 	XLogRecPtr	replayed;
+	bool		fit;
 
 	if (!RecoveryInProgress())
 	{
@@ -243,21 +243,23 @@ is_own_fit(VdbReadFrom level)
 		return false;
 	look_at_group(&g, group);
 	replayed = GetXLogReplayRecPtr(&timeline);
-	if (g.token == PG_UINT64_MAX || replayed < g.token)
-		return false;
+	fit = timeline >= g.timeline && max_lag.ms < 0 && max_lag.bytes < 0;
 	initStringInfo(&why);
 	for (int i = 0; i < g.count; i++)
 	{
 		ReplicationHost *h = &g.hosts[i];
 
-		if (h->group != group || !h->is_self)
+		if (!h->is_self)
 			continue;
 		/* we know better than the prober, which has asked a while ago */
 		h->state.timeline = timeline;
 		h->state.replayed = replayed;
-		return is_fit(&g, h, &why);
+		fit = is_fit(&g, h, &why);
 	}
-	return timeline >= g.timeline && max_lag.ms < 0 && max_lag.bytes < 0;
+	pfree(why.data);
+	if (g.hosts)
+		pfree(g.hosts);
+	return fit && g.token != PG_UINT64_MAX && replayed >= g.token;
 }
 
 /* Does a host not answer the prober?  For the remote room */
@@ -265,11 +267,11 @@ static bool
 is_down(int group, const VdbHost *host)
 {
 	int			count;
-	ReplicationHost *hosts = replication_shared_hosts(&count);
+	ReplicationHost *hosts = replication_shared_group(group, &count);
 	bool		down = false;
 
 	for (int i = 0; i < count && !down; i++)
-		down = hosts[i].group == group && hosts[i].port == host->port &&
+		down = hosts[i].port == host->port &&
 			strcmp(hosts[i].host, host->host) == 0 &&
 			hosts[i].failed_at > hosts[i].seen_at;
 	if (hosts)
@@ -282,16 +284,15 @@ static void
 look_at_group(ReadGroup *g, int group)
 {
 	memset(g, 0, sizeof(ReadGroup));
-	g->group = group;
-	g->hosts = replication_shared_hosts(&g->count);
+	g->hosts = replication_shared_group(group, &g->count);
 	g->timeline = vdb_remote_saw_timeline(group, 0);
 	g->token = replication_token_get(group);
 	for (int i = 0; i < g->count; i++)
 	{
 		ReplicationHost *h = &g->hosts[i];
 
-		if (h->group == group && h->seen_at != 0 && !h->state.in_recovery &&
-			!h->foreign && !h->is_outdated &&
+		if (h->seen_at != 0 && !h->state.in_recovery && !h->foreign &&
+			!h->is_outdated &&
 			(g->primary == NULL || h->seen_at > g->primary->seen_at))
 			g->primary = h;
 	}

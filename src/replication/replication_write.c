@@ -191,7 +191,7 @@ static char *
 find_missing(XLogRecPtr end, bool *hopeless)
 {
 	int			count;
-	ReplicationHost *hosts = replication_shared_hosts(&count);
+	ReplicationHost *hosts = replication_shared_group(awaited_group, &count);
 	char	   *missing = NULL;
 
 	if (hosts == NULL)
@@ -203,7 +203,7 @@ find_missing(XLogRecPtr end, bool *hopeless)
 	{
 		ReplicationHost *h = &hosts[i];
 
-		if (h->group != awaited_group || h->is_self)
+		if (h->is_self)
 			continue;
 		*hopeless = !h->is_up || h->foreign || !h->state.in_recovery;
 		if (*hopeless)
