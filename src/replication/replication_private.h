@@ -123,6 +123,33 @@ typedef struct ReplicationProbe
 	ReplicationHost known;		/* what is written to shared memory */
 } ReplicationProbe;
 
+/* A lag older than what fits is reported as that of the oldest that does */
+#define REPLICATION_SAMPLES 128
+
+/* When the prober first heard that a primary's WAL ends there */
+typedef struct ReplicationSample
+{
+	TimestampTz at;
+	XLogRecPtr	flushed;
+} ReplicationSample;
+
+/* What the prober remembers of a group */
+typedef struct ReplicationGroup
+{
+	int			group;
+
+	/* of replication_pace.c */
+	bool		had_leader;
+	TimestampTz fast_until;
+	TimestampTz held_until;		/* requests; 0: not held */
+	uint64		held_leader;	/* when that began */
+
+	/* of replication_lag.c: a ring */
+	int			first;			/* the oldest */
+	int			count;
+	ReplicationSample samples[REPLICATION_SAMPLES];
+} ReplicationGroup;
+
 /* settings, replication_setting.c */
 extern int	replication_probe_interval;
 extern int	replication_hold_timeout;
@@ -174,6 +201,10 @@ extern void replication_probe_close(ReplicationProbe *probe);
 extern void replication_probe_tell(const char *groups, const char *timelines);
 extern int	replication_probe_hold(List *probes, int group, int ms);
 extern int	replication_probe_untold(List *probes);
+
+/* functions in replication_group.c */
+extern ReplicationGroup *replication_group_find(int group);
+extern void replication_group_forget(List *probes);
 
 /* functions in replication_pace.c */
 extern void replication_pace_hear(List *probes);

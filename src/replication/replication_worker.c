@@ -273,7 +273,7 @@ list_host(int group, const VdbHost *host)
 	MemoryContextSwitchTo(old);
 }
 
-/* Hosts that the catalog does not have any more */
+/* Hosts, and groups, that the catalog does not have any more */
 static void
 forget_unlisted(void)
 {
@@ -291,6 +291,7 @@ forget_unlisted(void)
 		pfree(probe);
 		probes = foreach_delete_current(probes, lc);
 	}
+	replication_group_forget(probes);
 }
 
 /* Take answers as they come, until it is time for the next turn */
