@@ -217,16 +217,6 @@ remote_commit_finish(void)
 
 		if (c->prepared == PREPARED_DONE)
 			sent = lappend(sent, c);
-		else if (c->depth == 0 && c->cancel == NULL && c->ready &&
-				 !dlist_is_empty(&c->steps))
-		{
-			/* rows that nobody read: have the other node stop */
-			remote_pipeline_collect(c);
-			if (c->ready && !dlist_is_empty(&c->steps))
-				remote_pipeline_absorb(c);
-			if (c->ready && !dlist_is_empty(&c->steps))
-				c->cancel = remote_cancel_begin(c->pg);
-		}
 	}
 	if (sent == NIL)
 		return;

@@ -40,6 +40,7 @@ static void after_abort(void);
 static List *find_participants(bool writers);
 static bool is_local_writer(void);
 static void finish(int level);
+static void stop_unread(void);
 static void roll_back(int level);
 static void release_savepoints(int level);
 static void roll_back_savepoints(int level);
@@ -322,7 +323,29 @@ static void
 finish(int level)
 {
 	forget_requests(0);
+	stop_unread();
 	remote_commit_finish();
+}
+
+/* Rows that nobody has read: have the other node stop */
+static void
+stop_unread(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->prepared == PREPARED_DONE || c->depth > 0 || c->cancel ||
+			!c->ready || dlist_is_empty(&c->steps))
+			continue;
+		remote_pipeline_collect(c);
+		if (c->ready && !dlist_is_empty(&c->steps))
+			remote_pipeline_absorb(c);
+		if (c->ready && !dlist_is_empty(&c->steps))
+			c->cancel = remote_cancel_begin(c->pg);
+	}
 }
 
 /* The transaction is over, here and everywhere */
