@@ -27,8 +27,8 @@ BACK_SECONDS = 150
 SETTLE_SECONDS = 60
 # By how many seconds a read may be older than what was acknowledged before it
 # began.  "leader": until each node has noticed the new one.  "direct", whose
-# client asks a server that may have a successor, is counted only, and so is a
-# bank's sum.  "follower": vecdb.max_lag is 60 s, and noticing takes time.
+# client asks a server that may have a successor, is counted only; so is a
+# bank's sum, which its client judges.  "follower": vecdb.max_lag is 60 s, and noticing takes time.
 STALE_LIMITS = {"leader": 10, "leased": 0, "session": 0, "follower": 75}
 
 
