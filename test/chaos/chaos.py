@@ -17,7 +17,7 @@ import time
 
 import clients
 import checkers
-from faults import Injector, long_schedule, possible, short_schedule
+from faults import ALONE, KINDS, Injector, long_schedule, possible, short_schedule
 from lab import Lab
 from report import Report, longest_gap
 from session import Failure, ask
@@ -176,6 +176,17 @@ class World:
                 self.history.registers[client.group] = [(client.value, time.monotonic())]
         self.recent.clear()
 
+    def all_succeed(self):
+        """With no fault any more each client has to succeed at what it does."""
+        since, end = time.monotonic(), time.monotonic() + BACK_SECONDS
+        idle = list(self.clients)
+        while idle and time.monotonic() < end:
+            time.sleep(0.2)
+            idle = [client for client in idle
+                    if not (client.successes and client.successes[-1] > since)]
+        self.report.stuck += [f"{client.name}: no success within {BACK_SECONDS} s "
+                              "without a fault" for client in idle]
+
     def pause(self):
         self.paused.set()
         for client in self.clients:
@@ -195,6 +206,8 @@ class World:
     def check(self):
         """Everything that the cluster promises, when nothing is written."""
         began = time.monotonic()
+        self.all_succeed()
+        self.log(f"all clients succeed after {time.monotonic() - began:.1f} s", aloud=False)
         self.pause()
         self.log(f"all clients wait after {time.monotonic() - began:.1f} s", aloud=False)
         lab, history = self.lab, self.history
@@ -257,9 +270,10 @@ class World:
         return False
 
     def _one(self, fault, alone):
-        began = time.monotonic()
+        began, done = time.monotonic(), False
         try:
             Injector(self.lab, self.log).inject(fault)
+            done = True
         except Exception as error:
             # an orderly change that does not come about is a finding, too
             self.report.stuck.append(f"{fault}: {error}")
@@ -268,7 +282,7 @@ class World:
         for group in groups:
             self._until_back(fault, group)
         ended = time.monotonic()
-        if not self.options.load:
+        if not self.options.load or not done:
             return
         writers = {client.group: client.successes for client in self.clients
                    if client.kind == "insert"}
@@ -329,6 +343,8 @@ class World:
                 self.resume()
                 round_end = time.monotonic() + ROUND_SECONDS
             self.step(step)
+        if not self.report.faults:
+            self.report.stuck.append("no fault was done")
         self.check()
 
     def stop(self):
@@ -347,6 +363,8 @@ def parse():
     parser.add_argument("--directory", help="where everything is made")
     parser.add_argument("--results", required=True, help="for report and logs")
     options = parser.parse_args()
+    if options.only and not any(options.only in kind for kind in [*KINDS, *ALONE]):
+        parser.error(f"no kind of fault has the words \"{options.only}\"")
     options.load = True
     options.form = f"{options.seconds:.0f} s" if options.seconds else "each kind once"
     return options

@@ -142,36 +142,45 @@ class Injector:
 
     # --- processes ---
 
+    @staticmethod
+    def _postmaster(host):
+        pid = host.postmaster()
+        if pid is None:
+            # a fault that is not done must not be counted
+            raise RuntimeError(f"{host.name} has no postmaster")
+        return pid
+
     def _postmaster_killed(self, fault):
-        pid = self._leader(fault).postmaster()
-        if pid:
-            send(pid, signal.SIGKILL)
+        send(self._postmaster(self._leader(fault)), signal.SIGKILL)
 
     def _postmaster_frozen(self, fault):
-        self._frozen([self._leader(fault).postmaster()], fault.seconds)
+        self._frozen([self._postmaster(self._leader(fault))], fault.seconds)
 
     def _patroni_frozen(self, fault):
         self._frozen([self._leader(fault).process.pid], fault.seconds)
 
     @staticmethod
     def _frozen(pids, seconds):
-        for pid in filter(None, pids):
+        for pid in pids:
             send(pid, signal.SIGSTOP)
         try:
             time.sleep(seconds)
         finally:
-            for pid in filter(None, pids):
+            for pid in pids:
                 send(pid, signal.SIGCONT)
 
     def _server_frozen(self, fault):
         # PostgreSQL with all its processes, and not Patroni
         host = self._leader(fault)
+        self._postmaster(host)
         thaw = host.freeze()
         send(host.process.pid, signal.SIGCONT)
         self._hold(fault, thaw)
 
     def _host_frozen(self, fault):
-        self._hold(fault, self._leader(fault).freeze())
+        host = self._leader(fault)
+        self._postmaster(host)
+        self._hold(fault, host.freeze())
 
     def _standby_frozen(self, fault):
         self._hold(fault, self._standby(fault).freeze())
