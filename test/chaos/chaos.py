@@ -219,7 +219,8 @@ class World:
                 ("lists", checkers.check_lists, (lab, history)),
                 ("registers", checkers.check_registers, (lab, history, self.register_keys)),
                 ("members", checkers.check_members, (lab, history)),
-                ("going on", checkers.check_going_on, (lab,))):
+                ("going on", checkers.check_going_on, (lab,)),
+                ("crashes", checkers.check_crashes, (lab,))):
             since = time.monotonic()
             found, more = check(*arguments)
             wrong += found

@@ -198,6 +198,19 @@ def check_index(host, states):
     return wrong
 
 
+def check_crashes(lab):
+    """No server has crashed but by what was done to it, and all etcd run."""
+    wrong = []
+    for daemon in lab.etcd + lab.all_hosts:
+        found = daemon.look_for_crashes()
+        wrong += [f"{daemon.name} crashed: {line[:300]}" for line in found[:5]]
+        if len(found) > 5:
+            wrong.append(f"{daemon.name}: {len(found) - 5} more lines on crashes")
+    wrong += [f"{etcd.name} ended with {etcd.process.poll()}"
+              for etcd in lab.etcd if not etcd.alive()]
+    return wrong, {}
+
+
 def check_cluster(lab):
     """No transaction is left prepared, and the catalogs agree."""
     wrong = []

@@ -5,13 +5,17 @@ Called by "run" before anything is started; takes no time and no server.
 """
 
 import collections
+import pathlib
+import tempfile
 import threading
 import types
 import unittest
 
 import chaos
+import checkers
 import clients
 import faults
+import lab
 
 
 class World:
@@ -91,6 +95,59 @@ class Successes(unittest.TestCase):
         for kind in ("postmaster killed", "postmaster frozen", "server frozen", "host frozen"):
             chaos.World._one(world, faults.Fault(kind, 1, 0.5, 0), True)
         self.assertEqual(len(world.report.stuck), 4)
+
+
+PREFIX = "2026-01-01 00:00:00.000 UTC [17] "
+FULL = PREFIX + 'app PANIC:  could not write to file "pg_wal/xlogtemp.17": No space left on device'
+ENDED = "2026-01-01 00:00:00.000 UTC [1] LOG:  server process (PID %d) was terminated by signal %s"
+
+
+class Crashes(unittest.TestCase):
+    """lab.Daemon.look_for_crashes() and checkers.check_crashes()."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.daemon = lab.Daemon(None, "host", pathlib.Path(self.dir.name) / "host")
+        self.daemon.alive = lambda: True
+
+    def look(self, *lines):
+        with open(self.daemon.log, "a", encoding="ascii") as log:
+            log.write("".join(line + "\n" for line in lines))
+        cluster = types.SimpleNamespace(etcd=[], all_hosts=[self.daemon])
+        return len(checkers.check_crashes(cluster)[0])
+
+    def test_expected(self):
+        self.assertEqual(self.look(PREFIX + "LOG:  ready", ENDED % (5, "9: Killed"),
+                                   ENDED % (6, "3: Quit"), FULL,
+                                   ENDED % (17, "6: Aborted")), 0)
+
+    def test_crash(self):
+        self.assertEqual(self.look(ENDED % (5, "11: Segmentation fault")), 1)
+        # each is told once
+        self.assertEqual(self.look(PREFIX + "LOG:  ready"), 0)
+        self.assertEqual(self.look('TRAP: failed Assert("a"), File: "b.c", Line: 1, PID: 5',
+                                   ENDED % (5, "6: Aborted")), 2)
+
+    def test_panic(self):
+        self.assertEqual(self.look(PREFIX + "PANIC:  corrupt", ENDED % (17, "6: Aborted")), 2)
+        # the full disk of one process is no excuse for others, nor for long
+        self.assertEqual(self.look(FULL, ENDED % (18, "6: Aborted")), 1)
+        self.assertEqual(self.look(ENDED % (17, "6: Aborted")), 0)
+        self.assertEqual(self.look(ENDED % (17, "6: Aborted")), 1)
+
+    def test_long_log(self):
+        self.look(PREFIX + "LOG:  ready")
+        with open(self.daemon.log, "a", encoding="ascii") as log:
+            log.write(ENDED % (5, "11: Segmentation fault") + "\n")
+        self.daemon.bound_log(1)
+        self.assertEqual(self.look(PREFIX + "LOG:  ready"), 1)
+
+    def test_etcd_ended(self):
+        self.daemon.alive = lambda: False
+        self.daemon.process = types.SimpleNamespace(poll=lambda: 2)
+        cluster = types.SimpleNamespace(etcd=[self.daemon], all_hosts=[])
+        self.assertEqual(len(checkers.check_crashes(cluster)[0]), 1)
 
 
 if __name__ == "__main__":
