@@ -244,9 +244,9 @@ class World:
                  f"acknowledged, {figures['lost']} lost ({', '.join(parts)})")
 
     def tidy(self):
-        """Forget all but the last rows, so that a run of hours stays small."""
-        last = (self.history.round + 1) * clients.ROUND_IDS - 30_000
-        for sql in (f"DELETE FROM items WHERE id < {last}", "DELETE FROM lists"):
+        """Forget all but some of the rows, so that a run of hours stays small."""
+        first = self.history.round * clients.ROUND_IDS + clients.KEPT_IDS
+        for sql in (f"DELETE FROM items WHERE id < {first}", "DELETE FROM lists"):
             ask(self.lab.leader_of(1), sql, 120)
         for daemon in self.lab.etcd + self.lab.all_hosts:
             daemon.bound_log()

@@ -34,10 +34,9 @@ def patient(lab, sql, group=1, seconds=60, each=60):
 
 def check_rows(lab, history):
     """The set."""
-    first = history.round * 100_000
-    rows = patient(lab, f"SELECT id, tx, embedding FROM items WHERE id >= {first}")
+    rows = patient(lab, "SELECT id, tx, embedding FROM items")
     found = {int(row): int(transaction) for row, transaction, _ in rows}
-    known = dict(history.rows)
+    known = {**history.kept, **history.rows}
     lost = [row for row, (state, _) in known.items()
             if state == "done" and row not in found]
     phantom = [row for row in found if row not in known or known[row][0] == "failed"]
@@ -49,7 +48,8 @@ def check_rows(lab, history):
     if lost:
         wrong.append(f"set: {len(lost)} acknowledged rows are lost: {few(lost)}")
     if phantom:
-        wrong.append(f"set: {len(phantom)} rows are there that failed: {few(phantom)}")
+        wrong.append(f"set: {len(phantom)} rows are there that failed, or were not sent or "
+                     f"deleted: {few(phantom)}")
     if changed:
         wrong.append(f"set: {len(changed)} rows have another value: {few(changed)}")
     parts = collections.Counter(tx for row, tx in found.items())
@@ -57,7 +57,9 @@ def check_rows(lab, history):
     halved = [tx for tx, count in parts.items() if whole[tx] not in (0, count)]
     if halved:
         wrong.append(f"set: {len(halved)} transactions are there by half: {few(halved)}")
-    states = collections.Counter(state for state, _ in known.values())
+    # those of the former round are counted already
+    recovered = [row for row in recovered if row in history.rows]
+    states = collections.Counter(state for state, _ in history.rows.values())
     return wrong, {"acknowledged": states["done"], "lost": len(lost),
                    "unknown": states["unknown"], "recovered": len(recovered),
                    "failed": states["failed"], "unexpected": len(phantom)}
@@ -81,12 +83,13 @@ def check_bank(lab, history, clients):
         wrong.append("bank: transfers are there twice")
     lost = [number for number, state in history.transfers.items()
             if state == "done" and number not in there]
-    phantom = [number for number, state in history.transfers.items()
-               if state == "failed" and number in there]
+    phantom = [number for number in there
+               if history.transfers.get(number, "failed") == "failed"]
     if lost:
         wrong.append(f"bank: acknowledged transfers are lost: {few(lost)}")
     if phantom:
-        wrong.append(f"bank: failed transfers are there: {few(phantom)}")
+        wrong.append(f"bank: transfers are there that failed, or that nobody sent: "
+                     f"{few(phantom)}")
     return wrong, {"lost": len(lost)}
 
 
@@ -143,7 +146,7 @@ def check_registers(lab, history, keys):
 
 def check_members(lab, history):
     """Every host has its rows, in the table and in the index."""
-    states = {row: state for row, (state, _) in history.rows.items()}
+    states = {row: state for row, (state, _) in {**history.kept, **history.rows}.items()}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         found = pool.map(lambda group: check_hosts(lab, group, states), lab.groups)
         return [text for texts in found for text in texts], {}
@@ -161,7 +164,10 @@ def check_hosts(lab, group, states):
     return wrong
 
 
-CONTENT = "SELECT count(*), sum(id), sum(hashtext(embedding::text)) FROM items"
+# of each table, how many rows a host has and a sum that says which
+CONTENT = "SELECT " + ", ".join(
+    f"(SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {table} t)"
+    for table in ("items", "accounts", "ledger", "lists", "registers"))
 
 
 def has_content(host, expected, seconds=60):
@@ -179,7 +185,7 @@ def has_content(host, expected, seconds=60):
 
 
 def check_index(host, states):
-    """Each acknowledged row of this round by way of the index, on one host."""
+    """Each acknowledged row that was kept by way of the index, on one host."""
     wrong = []
     missed = [int(row[0]) for row in ask(host.conninfo(OWN_ROWS), """
         SELECT a.id FROM items a WHERE NOT EXISTS (

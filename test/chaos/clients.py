@@ -20,6 +20,9 @@ from session import Failure, Session
 
 ROUND_IDS = 100_000
 SINGLE_IDS = 60_000
+# of each round's rows those from here on stay one round longer: its first
+# single ones, as they are taken from the end, and those over groups
+KEPT_IDS = 58_000
 ACCOUNTS = 20
 OPENING = 1000
 LIST_KEYS = 12
@@ -44,7 +47,7 @@ def vector(number):
 
 
 class History:
-    """What was asked of the cluster in this round, and answered."""
+    """What was asked of the cluster, and answered: most of it in this round."""
 
     def __init__(self, groups):
         self.groups = groups
@@ -53,15 +56,20 @@ class History:
         self.wrong = []
         # reads that were older than an acknowledged write, by level
         self.stale = collections.defaultdict(list)
+        # of all rounds, as the ledger is: number: state
+        self.transfers = {}
+        self.rows = {}
         self.begin_round(0, {})
 
     def begin_round(self, number, ids):
         self.round = number
         self.ids = ids
+        # those of the former round that were not deleted
+        self.kept = {row: known for row, known in self.rows.items()
+                     if row >= (number - 1) * ROUND_IDS + KEPT_IDS}
         self.rows = {}          # row: (state, transaction)
         self.appends = {}       # number: (state, keys, began, ended)
         self.lists_seen = set()     # (key, length, checksum)
-        self.transfers = {}     # number: state
         # by key: times at which values were acknowledged
         self.registers = {group: [(0, 0.0)] for group in self.groups}
 

@@ -97,6 +97,80 @@ class Successes(unittest.TestCase):
         self.assertEqual(len(world.report.stuck), 4)
 
 
+class Rows(unittest.TestCase):
+    """checkers.check_rows() and check_bank(), over two rounds."""
+
+    def setUp(self):
+        self.history = clients.History([1, 2])
+        kept = clients.KEPT_IDS + 3
+        self.history.rows = {5: ("done", 5), kept: ("done", kept)}
+        self.history.transfers = {1: "done"}
+        self.history.begin_round(1, {})
+        first = clients.ROUND_IDS
+        self.history.rows = {first + 1: ("done", first + 1), first + 2: ("failed", first + 2),
+                             first + 6: ("unknown", 7), first + 7: ("unknown", 7)}
+        self.history.transfers.update({2: "done", 3: "failed", 4: "unknown"})
+        # what the cluster has
+        self.items = {kept: kept, first + 1: first + 1, first + 6: 7, first + 7: 7}
+        self.ledger = [1, 2]
+        self.accounts = [str(clients.ACCOUNTS * clients.OPENING), str(clients.ACCOUNTS)]
+        self.odd = []
+        self.values = {}
+        self.first, self.kept = first, kept
+        before, checkers.patient = checkers.patient, self.answer
+        self.addCleanup(setattr, checkers, "patient", before)
+
+    def answer(self, _lab, sql, *_more):
+        if sql.startswith("SELECT id, tx, embedding FROM items"):
+            return [[str(row), str(tx), self.values.get(row, clients.vector(row))]
+                    for row, tx in self.items.items()]
+        if sql == "SELECT id FROM ledger":
+            return [[str(number)] for number in self.ledger]
+        return [self.accounts] if sql.startswith("SELECT sum(balance)") else self.odd
+
+    def wrong(self):
+        return (len(checkers.check_rows(None, self.history)[0]),
+                len(checkers.check_bank(None, self.history, 1)[0]))
+
+    def test_right(self):
+        self.assertEqual(self.wrong(), (0, 0))
+        figures = checkers.check_rows(None, self.history)[1]
+        self.assertEqual((figures["acknowledged"], figures["recovered"], figures["failed"]),
+                         (1, 2, 1))
+
+    def test_lost(self):
+        for row in (self.kept, self.first + 1):
+            self.setUp()
+            del self.items[row]
+            self.assertEqual(self.wrong(), (1, 0))
+
+    def test_not_sent(self):
+        for row in (5, self.first + 2, self.first + 3):
+            self.setUp()
+            self.items[row] = row
+            self.assertEqual(self.wrong(), (1, 0))
+
+    def test_changed(self):
+        self.values[self.kept] = clients.vector(1)
+        self.assertEqual(self.wrong(), (1, 0))
+
+    def test_half(self):
+        del self.items[self.first + 7]
+        self.assertEqual(self.wrong(), (1, 0))
+
+    def test_transfers(self):
+        for ledger in ([2], [1], [1, 2, 3], [1, 2, 9], [1, 2, 2]):
+            self.ledger = ledger
+            self.assertEqual(self.wrong(), (0, 1), ledger)
+        self.ledger = [1, 2, 4]
+        self.assertEqual(self.wrong(), (0, 0))
+
+    def test_accounts(self):
+        self.accounts = WRONG
+        self.odd = [["25"]]
+        self.assertEqual(self.wrong(), (0, 2))
+
+
 PREFIX = "2026-01-01 00:00:00.000 UTC [17] "
 FULL = PREFIX + 'app PANIC:  could not write to file "pg_wal/xlogtemp.17": No space left on device'
 ENDED = "2026-01-01 00:00:00.000 UTC [1] LOG:  server process (PID %d) was terminated by signal %s"
