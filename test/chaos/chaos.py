@@ -26,10 +26,13 @@ ROUND_SECONDS = 600
 BACK_SECONDS = 150
 SETTLE_SECONDS = 60
 # By how many seconds a read may be older than what was acknowledged before it
-# began.  "leader": until each node has noticed the new one.  "direct", whose
-# client asks a server that may have a successor, is counted only; so is a
-# bank's sum, which its client judges.  "follower": vecdb.max_lag is 60 s, and noticing takes time.
-STALE_LIMITS = {"leader": 10, "leased": 0, "session": 0, "follower": 75}
+# began.  "leader" and "direct", which is a client of the primary itself: an
+# outdated one is told after vecdb.probe_interval, 1 s, and an answer, for which
+# the prober waits 2 s.  "leased": vecdb.read_lease, which "leased at once" sets
+# to 0.  "follower": vecdb.max_lag is 60 s, and noticing takes time.  A bank's
+# sum ("sum") is judged by its client.
+STALE_LIMITS = {"leader": 3, "direct": 3, "leased": 1, "leased at once": 0, "session": 0,
+                "follower": 75}
 
 
 def be_init():
@@ -132,6 +135,7 @@ class World:
         if "vecdb.read_from" in known:
             for level in ("any", "leased", "follower"):
                 self.levels[level] = f"SET vecdb.read_from = '{level}'"
+            self.levels["leased at once"] = self.levels["leased"] + "; SET vecdb.read_lease = 0"
         if "vecdb.session_token" in known:
             self.levels["session"] = self.levels["follower"]
 
@@ -145,7 +149,8 @@ class World:
         made = [clients.SetWriter(self, group, group) for group in groups]
         made += [clients.RegisterWriter(self, group, group) for group in groups]
         made += [clients.RegisterReader(self, number, level) for number, level in
-                 enumerate(("leader", "direct", "leased", "follower", "session"))
+                 enumerate(("leader", "direct", "leased", "leased at once", "follower",
+                            "session"))
                  if level in self.levels]
         made += [clients.SeveralWriter(self, 1), clients.Bank(self, 1), clients.Bank(self, 2),
                  clients.Lists(self, 1), clients.Lists(self, 2),
@@ -172,8 +177,6 @@ class World:
         self.history.begin_round(number, ids)
         for client in self.clients:
             client.successes.clear()
-            if client.kind == "register write":
-                self.history.registers[client.group] = [(client.value, time.monotonic())]
         self.recent.clear()
 
     def all_succeed(self):
@@ -213,6 +216,7 @@ class World:
         lab, history = self.lab, self.history
         wrong, figures, parts = [], collections.Counter(), []
         for name, check, arguments in (
+                ("idle", checkers.check_idle, (lab,)),
                 ("cluster", checkers.check_cluster, (lab,)),
                 ("rows", checkers.check_rows, (lab, history)),
                 ("bank", checkers.check_bank, (lab, history, 2)),
@@ -220,6 +224,8 @@ class World:
                 ("registers", checkers.check_registers, (lab, history, self.register_keys)),
                 ("members", checkers.check_members, (lab, history)),
                 ("going on", checkers.check_going_on, (lab,)),
+                # what the checks themselves, and late statements, have left
+                ("cluster again", checkers.check_cluster, (lab,)),
                 ("crashes", checkers.check_crashes, (lab,))):
             since = time.monotonic()
             found, more = check(*arguments)

@@ -217,22 +217,52 @@ def check_crashes(lab):
     return wrong, {}
 
 
+# how long it may take until what was begun is finished
+FINISH_SECONDS = 90
+BUSY = """SELECT pid, usename, state, left(query, 80) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND datname = current_database()
+    AND state <> 'idle' AND pid <> pg_backend_pid()"""
+
+
+def until_none(find, interval=0.5):
+    """What find() finds until it is nothing, or time is over."""
+    end = time.monotonic() + FINISH_SECONDS
+    while True:
+        found = find()
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(interval)
+
+
+def check_idle(lab):
+    """No statement is executed any more, of those either whose client has
+    given them up: these could still prepare and commit something."""
+    def busy():
+        found = []
+        for host in lab.all_hosts:
+            try:
+                found += [f"{host.name} still executes {row}"
+                          for row in ask(host.conninfo(), BUSY)]
+            except Failure as failure:
+                found.append(f"{host.name} does not answer: {failure}")
+        return found
+
+    return until_none(busy), {}
+
+
 def check_cluster(lab):
     """No transaction is left prepared, and the catalogs agree."""
-    wrong = []
-    end = time.monotonic() + 90
-    left = {}
-    for group in lab.groups:
-        while True:
-            left[group] = patient(lab, "SELECT gid FROM pg_prepared_xacts", group)
-            if not left[group] or time.monotonic() > end:
-                break
-            time.sleep(0.5)
-        if left[group]:
-            wrong.append(f"group {group}: left prepared: {few(row[0] for row in left[group])}")
-    for row in patient(lab, "SELECT * FROM vecdb.check_cluster()"):
-        wrong.append(f"check_cluster: {row}")
-    return wrong, {}
+    def left():
+        found = []
+        for group in lab.groups:
+            gids = patient(lab, "SELECT gid FROM pg_prepared_xacts", group)
+            if gids:
+                found.append(f"group {group}: left prepared: {few(row[0] for row in gids)}")
+        # records of commits may stay for a round of recovery longer
+        return found + [f"check_cluster: {row}"
+                        for row in patient(lab, "SELECT * FROM vecdb.check_cluster()")]
+
+    return until_none(left), {}
 
 
 def check_going_on(lab):

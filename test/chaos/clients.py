@@ -58,6 +58,7 @@ class History:
         self.stale = collections.defaultdict(list)
         # of all rounds, as the ledger is: number: state
         self.transfers = {}
+        self.registers = {group: [(0, 0.0)] for group in groups}
         self.rows = {}
         self.begin_round(0, {})
 
@@ -70,8 +71,10 @@ class History:
         self.rows = {}          # row: (state, transaction)
         self.appends = {}       # number: (state, keys, began, ended)
         self.lists_seen = set()     # (key, length, checksum)
-        # by key: times at which values were acknowledged
-        self.registers = {group: [(0, 0.0)] for group in self.groups}
+        # by group: values, and times at which they were acknowledged; what was
+        # acknowledged last counts on
+        self.registers = {group: acknowledged[-1:]
+                          for group, acknowledged in self.registers.items()}
 
     def complain(self, text):
         with self.lock:

@@ -171,6 +171,62 @@ class Rows(unittest.TestCase):
         self.assertEqual(self.wrong(), (0, 2))
 
 
+class Registers(unittest.TestCase):
+    """What was acknowledged last, over two rounds."""
+
+    def setUp(self):
+        self.history = clients.History([1])
+        self.history.registers[1] += [(7, 1.0), (9, 2.0)]
+        self.history.begin_round(1, {})
+        self.assertEqual(self.history.registers, {1: [(9, 2.0)]})
+
+    def check(self, value):
+        before, checkers.patient = checkers.patient, lambda *_more: [[str(value)]]
+        self.addCleanup(setattr, checkers, "patient", before)
+        return len(checkers.check_registers(None, self.history, {1: 3})[0])
+
+    def test_values(self):
+        self.assertEqual(self.check(8), 1)
+        # later attempts have had no answer
+        self.assertEqual(self.check(9), 0)
+        self.assertEqual(self.check(12), 0)
+
+
+class Leftovers(unittest.TestCase):
+    """checkers.check_idle() and check_cluster(), which wait for an end."""
+
+    def setUp(self):
+        self.busy, self.prepared, self.problems = [], [], []
+        host = types.SimpleNamespace(name="host", conninfo=lambda: "")
+        self.lab = types.SimpleNamespace(all_hosts=[host], groups=[1], leader_of=lambda _: "")
+        for name, value in (("ask", self.answer), ("FINISH_SECONDS", 0.5)):
+            self.addCleanup(setattr, checkers, name, getattr(checkers, name))
+            setattr(checkers, name, value)
+
+    def answer(self, _where, sql, *_more):
+        found = (self.busy if sql == checkers.BUSY else
+                 self.prepared if "pg_prepared_xacts" in sql else self.problems)
+        # each time the next answer, the last one again and again
+        return (found.pop(0) if len(found) > 1 else found[0]) if found else []
+
+    def wrong(self):
+        return (len(checkers.check_idle(self.lab)[0]), len(checkers.check_cluster(self.lab)[0]))
+
+    def test_right(self):
+        self.assertEqual(self.wrong(), (0, 0))
+
+    def test_for_a_moment(self):
+        self.busy, self.prepared = [[["1"]], []], [[["vecdb_1"]], []]
+        self.problems = [[["commit records"]], []]
+        self.assertEqual(self.wrong(), (0, 0))
+
+    def test_stays(self):
+        self.busy = [[["1"]]]
+        self.assertEqual(self.wrong(), (1, 0))
+        self.prepared, self.problems = [[["vecdb_1"]]], [[["transactions"], ["rows"]]]
+        self.assertEqual(self.wrong(), (1, 3))
+
+
 PREFIX = "2026-01-01 00:00:00.000 UTC [17] "
 FULL = PREFIX + 'app PANIC:  could not write to file "pg_wal/xlogtemp.17": No space left on device'
 ENDED = "2026-01-01 00:00:00.000 UTC [1] LOG:  server process (PID %d) was terminated by signal %s"

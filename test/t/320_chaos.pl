@@ -56,8 +56,8 @@ foreach my $kind ('postmaster killed', 'postmaster frozen', 'server frozen', 'st
 	ok($report->{faults}{$kind} || $skipped{$kind}, "$kind: done, or known to be impossible here");
 }
 foreach my $kind ('insert', 'insert over groups', 'transfer', 'append', 'register write',
-	'read leader', 'read direct', 'read leased', 'read follower', 'read session',
-	'search leader', 'search any', 'ddl', 'vacuum and index')
+	'read leader', 'read direct', 'read leased', 'read leased at once', 'read follower',
+	'read session', 'search leader', 'search any', 'ddl', 'vacuum and index')
 {
 	cmp_ok($report->{operations}{$kind}{done} // 0, '>', 3, "$kind: done");
 }
