@@ -29,10 +29,10 @@ SETTLE_SECONDS = 60
 # began.  "leader" and "direct", which is a client of the primary itself: an
 # outdated one is told after vecdb.probe_interval, 1 s, and an answer, for which
 # the prober waits 2 s.  "leased": vecdb.read_lease, which "leased at once" sets
-# to 0.  "follower": vecdb.max_lag is 60 s, and noticing takes time.  A bank's
-# sum ("sum") is judged by its client.
+# to 0.  "follower" and "any": vecdb.max_lag is 60 s, and noticing takes time.
+# A bank's sum ("sum") is judged by its client.
 STALE_LIMITS = {"leader": 3, "direct": 3, "leased": 1, "leased at once": 0, "session": 0,
-                "follower": 75}
+                "follower": 75, "any": 75}
 
 
 def be_init():
@@ -150,7 +150,7 @@ class World:
         made += [clients.RegisterWriter(self, group, group) for group in groups]
         made += [clients.RegisterReader(self, number, level) for number, level in
                  enumerate(("leader", "direct", "leased", "leased at once", "follower",
-                            "session"))
+                            "any", "session"))
                  if level in self.levels]
         made += [clients.SeveralWriter(self, 1), clients.Bank(self, 1), clients.Bank(self, 2),
                  clients.Lists(self, 1), clients.Lists(self, 2),

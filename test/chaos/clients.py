@@ -342,7 +342,7 @@ class RegisterReader(Client):
         if self.level == "direct":
             self.group = self.random.choice(self.history.groups)
             return self.world.lab.leader_of(self.group)
-        if self.level in ("follower", "session"):
+        if self.level in ("follower", "any", "session"):
             return self.world.some_host(self.random)
         return super().entry()
 
@@ -372,7 +372,10 @@ class RegisterReader(Client):
 
 
 class Search(Client):
-    """Nearest neighbours over all groups, by way of primaries or of any host."""
+    """Nearest neighbours over all groups, by way of primaries or of any host.
+
+    It is looked whether they are answered; how old an answer is registers show.
+    """
 
     def __init__(self, world, number, level):
         self.kind = f"search {level}"

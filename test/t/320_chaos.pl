@@ -57,7 +57,7 @@ foreach my $kind ('postmaster killed', 'postmaster frozen', 'server frozen', 'st
 }
 foreach my $kind ('insert', 'insert over groups', 'transfer', 'append', 'register write',
 	'read leader', 'read direct', 'read leased', 'read leased at once', 'read follower',
-	'read session', 'search leader', 'search any', 'ddl', 'vacuum and index')
+	'read any', 'read session', 'search leader', 'search any', 'ddl', 'vacuum and index')
 {
 	cmp_ok($report->{operations}{$kind}{done} // 0, '>', 3, "$kind: done");
 }
