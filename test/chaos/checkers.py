@@ -170,9 +170,13 @@ CONTENT = "SELECT " + ", ".join(
     for table in ("items", "accounts", "ledger", "lists", "registers"))
 
 
-def has_content(host, expected, seconds=60):
+# how long a standby may be behind when nothing is written
+CONTENT_SECONDS = 60
+
+
+def has_content(host, expected):
     """Does a host have what is expected, or will soon?"""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + CONTENT_SECONDS
     while True:
         try:
             if ask(host.conninfo(OWN_ROWS), CONTENT, 60)[0] == expected:

@@ -54,6 +54,7 @@ ALONE = {
     "etcd killed": (3, 10, 1, 2),
     "etcd frozen": (3, 10, 1, 1),
     "etcd quorum lost": (5, 20, 1, 2),
+    "etcd all lost": (5, 20, 1, 1),
     "network split": (5, 35, 30, 2),
 }
 NETWORK = ("leader cut off", "leader cut off, clients reach it",
@@ -72,6 +73,7 @@ SHORT = (
     (("etcd frozen", 4),),
     (("postmaster frozen", 5), ("standby frozen", 5), ("standby cut off", 5)),
     (("etcd quorum lost", 12),),
+    (("etcd all lost", 8),),
     (("leader hears nobody", 27), ("nobody hears the leader", 27), ("server frozen", 27)),
     (("network split", 12),),
     (("group killed", 1),),
@@ -266,6 +268,9 @@ class Injector:
 
     def _etcd_quorum_lost(self, fault):
         self._etcd_killed(fault, 2)
+
+    def _etcd_all_lost(self, fault):
+        self._etcd_killed(fault, 3)
 
     def _etcd_frozen(self, fault):
         self._frozen([one.process.pid for one in self._some_etcd(fault, 1)], fault.seconds)

@@ -227,6 +227,45 @@ class Leftovers(unittest.TestCase):
         self.assertEqual(self.wrong(), (1, 3))
 
 
+class Hosts(unittest.TestCase):
+    """checkers.check_members(): hosts, and what they have."""
+
+    def setUp(self):
+        self.content, self.missed, self.errors = {"one": "7", "two": "7"}, [], []
+        hosts = [types.SimpleNamespace(name=name, conninfo=lambda _more, name=name: name)
+                 for name in self.content]
+        self.lab = types.SimpleNamespace(groups={1: hosts}, leader_of=lambda _group, more: "one")
+        self.history = clients.History([1])
+        self.history.rows = {1: ("done", 1), 2: ("unknown", 2)}
+        for name, value in (("ask", self.answer), ("CONTENT_SECONDS", 0.5)):
+            self.addCleanup(setattr, checkers, name, getattr(checkers, name))
+            setattr(checkers, name, value)
+
+    def answer(self, host, sql, *_more):
+        if sql == checkers.CONTENT:
+            return [[self.content[host]]]
+        return self.errors if "verify_index" in sql else self.missed
+
+    def wrong(self):
+        return len(checkers.check_members(self.lab, self.history)[0])
+
+    def test_right(self):
+        self.missed = [["2"]]
+        self.assertEqual(self.wrong(), 0)
+
+    def test_other_rows(self):
+        self.content["two"] = "6"
+        self.assertEqual(self.wrong(), 1)
+
+    def test_not_found(self):
+        self.missed = [["1"]]
+        self.assertEqual(self.wrong(), 2)
+
+    def test_index(self):
+        self.errors = [["items_embedding_idx"]]
+        self.assertEqual(self.wrong(), 2)
+
+
 PREFIX = "2026-01-01 00:00:00.000 UTC [17] "
 FULL = PREFIX + 'app PANIC:  could not write to file "pg_wal/xlogtemp.17": No space left on device'
 ENDED = "2026-01-01 00:00:00.000 UTC [1] LOG:  server process (PID %d) was terminated by signal %s"

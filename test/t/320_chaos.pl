@@ -51,7 +51,7 @@ foreach my $kind ('postmaster killed', 'postmaster frozen', 'server frozen', 'st
 	'Patroni frozen', 'leader cut off', 'leader cut off, clients reach it',
 	'leader hears nobody', 'nobody hears the leader', 'standby cut off', 'WAL disk full',
 	'clock wrong', 'switch-over', 'rolling restart', 'etcd killed', 'etcd frozen',
-	'etcd quorum lost', 'network split')
+	'etcd quorum lost', 'etcd all lost', 'network split')
 {
 	ok($report->{faults}{$kind} || $skipped{$kind}, "$kind: done, or known to be impossible here");
 }
