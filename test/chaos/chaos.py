@@ -20,7 +20,7 @@ import checkers
 from faults import ALONE, KINDS, Injector, long_schedule, possible, short_schedule
 from lab import Lab
 from report import Report, longest_gap
-from session import Failure, ask
+from session import ask_patiently
 
 ROUND_SECONDS = 600
 BACK_SECONDS = 150
@@ -118,11 +118,11 @@ class World:
                 f" FROM generate_series({clients.ACCOUNTS}, {clients.ACCOUNTS + count - 1}) i",
                 "INSERT INTO documents SELECT i, ARRAY[random(), random(), random()]::vector"
                 " FROM generate_series(1, 2000) i"):
-            ask(leader, sql, 60)
+            ask_patiently(leader, sql, 60)
         for group in self.lab.groups:
-            key = ask(leader, "SELECT min(i) FROM generate_series(1, 1000) i"
-                      f" WHERE vecdb.group_of('registers', i) = {group}")[0][0]
-            ask(leader, f"INSERT INTO registers VALUES ({key}, 0)")
+            key = ask_patiently(leader, "SELECT min(i) FROM generate_series(1, 1000) i"
+                                f" WHERE vecdb.group_of('registers', i) = {group}")[0][0]
+            ask_patiently(leader, f"INSERT INTO registers VALUES ({key}, 0)")
             self.register_keys[group] = key
         self._find_levels(leader)
         self.begin_round(0)
@@ -131,7 +131,7 @@ class World:
     def _find_levels(self, leader):
         """What this server knows of levels of reading."""
         self.levels = {"leader": "", "direct": "", "any": ""}
-        known = {row[0] for row in ask(leader, "SELECT name FROM pg_settings")}
+        known = {row[0] for row in ask_patiently(leader, "SELECT name FROM pg_settings")}
         if "vecdb.read_from" in known:
             for level in ("any", "leased", "follower"):
                 self.levels[level] = f"SET vecdb.read_from = '{level}'"
@@ -167,12 +167,14 @@ class World:
         first = number * clients.ROUND_IDS
         leader = self.lab.leader_of(1)
         ids = {group: [] for group in self.lab.groups}
-        for group, row in ask(leader, "SELECT vecdb.group_of('items', i), i FROM "
-                              f"generate_series({first + 1}, {first + clients.SINGLE_IDS}) i", 60):
+        for group, row in ask_patiently(
+                leader, "SELECT vecdb.group_of('items', i), i FROM "
+                f"generate_series({first + 1}, {first + clients.SINGLE_IDS}) i", 60):
             ids[int(group)].append(int(row))
         ids["several"] = list(range((first + clients.SINGLE_IDS) // 3 + 1,
                                     (first + clients.ROUND_IDS) // 3 - 1))
-        ask(leader, f"INSERT INTO lists SELECT i, '' FROM generate_series({number * 1000},"
+        ask_patiently(
+            leader, f"INSERT INTO lists SELECT i, '' FROM generate_series({number * 1000},"
             f" {number * 1000 + clients.LIST_KEYS - 1}) i", 30)
         self.history.begin_round(number, ids)
         for client in self.clients:
@@ -253,7 +255,7 @@ class World:
         """Forget all but some of the rows, so that a run of hours stays small."""
         first = self.history.round * clients.ROUND_IDS + clients.KEPT_IDS
         for sql in (f"DELETE FROM items WHERE id < {first}", "DELETE FROM lists"):
-            ask(self.lab.leader_of(1), sql, 120)
+            ask_patiently(self.lab.leader_of(1), sql, 120)
         for daemon in self.lab.etcd + self.lab.all_hosts:
             daemon.bound_log()
 

@@ -10,7 +10,7 @@ import time
 import zlib
 
 from clients import ACCOUNTS, OPENING, vector
-from session import Failure, ask
+from session import Failure, ask, ask_patiently
 
 OWN_ROWS = "options='-c vecdb.internal=on -c enable_seqscan=off -c hnsw.ef_search=100'"
 
@@ -155,7 +155,7 @@ def check_members(lab, history):
 def check_hosts(lab, group, states):
     """The hosts of one group."""
     wrong = []
-    expected = ask(lab.leader_of(group, more=OWN_ROWS), CONTENT, 60)[0]
+    expected = ask_patiently(lab.leader_of(group, more=OWN_ROWS), CONTENT, 60)[0]
     for host in lab.groups[group]:
         if has_content(host, expected):
             wrong += check_index(host, states)
@@ -191,7 +191,7 @@ def has_content(host, expected):
 def check_index(host, states):
     """Each acknowledged row that was kept by way of the index, on one host."""
     wrong = []
-    missed = [int(row[0]) for row in ask(host.conninfo(OWN_ROWS), """
+    missed = [int(row[0]) for row in ask_patiently(host.conninfo(OWN_ROWS), """
         SELECT a.id FROM items a WHERE NOT EXISTS (
             SELECT FROM (SELECT b.id FROM items b
                 ORDER BY b.embedding <-> a.embedding LIMIT 5) near
@@ -199,7 +199,7 @@ def check_index(host, states):
     missed = [row for row in missed if states.get(row) == "done"]
     if missed:
         wrong.append(f"{host.name}: the index does not find {few(missed)}")
-    for row in ask(host.conninfo(OWN_ROWS), """
+    for row in ask_patiently(host.conninfo(OWN_ROWS), """
             SELECT i.indexrelid::regclass, v.* FROM pg_index i
             JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam,
             LATERAL vecdb.verify_index(i.indexrelid, check_codes => false, check_heap => true) v

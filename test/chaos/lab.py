@@ -25,7 +25,7 @@ import urllib.request
 
 import yaml
 
-from session import Failure, ask
+from session import Failure, ask, ask_patiently
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 NOBODY = "02:00:00:00:00:ff"
@@ -454,11 +454,11 @@ class Lab:
             self.wait(lambda group=group: self.whole(group) is None, 90,
                       f"standbys of group {group}")
         for host in self.all_hosts:
-            known = ask(self.leader_of(1), "SELECT count(*) FROM vecdb.catalog_host"
-                        f" WHERE host = '{host.address}'")[0][0]
+            known = ask_patiently(self.leader_of(1), "SELECT count(*) FROM vecdb.catalog_host"
+                                  f" WHERE host = '{host.address}'")[0][0]
             if known == "0":
-                ask(self.leader_of(1), f"SELECT vecdb.add_host({host.group}, "
-                    f"'{host.address}', {SQL_PORT})", 30)
+                ask_patiently(self.leader_of(1), f"SELECT vecdb.add_host({host.group}, "
+                              f"'{host.address}', {SQL_PORT})", 30)
 
     def _answers(self, group):
         try:
@@ -468,14 +468,14 @@ class Lab:
 
     def _prepare(self, group):
         """Role, database and extension, and its place in the cluster."""
-        ask(self.leader_of(group, "postgres"),
-            "CREATE ROLE vecdb_node SUPERUSER LOGIN PASSWORD "
-            f"'{self.passwords['vecdb_node']}'", 30)
-        ask(self.leader_of(group, "postgres"), "CREATE DATABASE vecdb", 30)
-        ask(self.leader_of(group), "CREATE EXTENSION vecdb", 30)
-        address = ask(self.leader_of(group), "SELECT host(inet_server_addr())")[0][0]
+        ask_patiently(self.leader_of(group, "postgres"),
+                      "CREATE ROLE vecdb_node SUPERUSER LOGIN PASSWORD "
+                      f"'{self.passwords['vecdb_node']}'", 30)
+        ask_patiently(self.leader_of(group, "postgres"), "CREATE DATABASE vecdb", 30)
+        ask_patiently(self.leader_of(group), "CREATE EXTENSION vecdb", 30)
+        address = ask_patiently(self.leader_of(group), "SELECT host(inet_server_addr())")[0][0]
         function = "create_cluster" if group == 1 else "add_group"
-        ask(self.leader_of(1), f"SELECT vecdb.{function}('{address}', {SQL_PORT})", 30)
+        ask_patiently(self.leader_of(1), f"SELECT vecdb.{function}('{address}', {SQL_PORT})", 30)
 
     @staticmethod
     def wait(condition, seconds, what):

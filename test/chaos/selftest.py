@@ -237,7 +237,8 @@ class Hosts(unittest.TestCase):
         self.lab = types.SimpleNamespace(groups={1: hosts}, leader_of=lambda _group, more: "one")
         self.history = clients.History([1])
         self.history.rows = {1: ("done", 1), 2: ("unknown", 2)}
-        for name, value in (("ask", self.answer), ("CONTENT_SECONDS", 0.5)):
+        for name, value in (("ask", self.answer), ("ask_patiently", self.answer),
+                            ("CONTENT_SECONDS", 0.5)):
             self.addCleanup(setattr, checkers, name, getattr(checkers, name))
             setattr(checkers, name, value)
 
