@@ -35,6 +35,18 @@
 /* A host that fails after that time is left alone for a while */
 #define SLOW_MS 1000
 
+/*
+ * When both ends of a connection ask whether the other one is still there: s
+ * of silence, s between questions, questions without an answer.
+ * vecdb.node_conninfo may say otherwise.
+ */
+#define KEEPALIVE_IDLE 5
+#define KEEPALIVE_INTERVAL 2
+#define KEEPALIVE_COUNT 3
+
+/* How often a session that is at work looks whether we are still there */
+#define SESSION_CHECK_MS 2000
+
 int			(*vdb_remote_order_hosts) (int group, VdbHost *hosts,
 									   int *numbers, int count,
 									   StringInfo refused) = NULL;
@@ -48,6 +60,7 @@ static void ask_identity(RemoteAttempt *a);
 static void read_identity(RemoteAttempt *a);
 static void wait_for_attempts(RemoteAttempt **attempts, int count);
 static long next_deadline(RemoteAttempt **attempts, int count);
+static const char *session_options(int idle, int interval, int count);
 static char *name_host(const VdbHost *host);
 
 /* remote_attempt_begin -- begin to connect; sets the first host to work */
@@ -418,18 +431,15 @@ remote_attempt_start(const char *host, int port, const char *who)
 	const char *keywords[MAX_OPTIONS + 16];
 	const char *values[MAX_OPTIONS + 16];
 	int			n = 0;
+	int			idle = KEEPALIVE_IDLE;
+	int			interval = KEEPALIVE_INTERVAL;
+	int			count = KEEPALIVE_COUNT;
 	PQconninfoOption *options = NULL;
 	const VdbCluster *cluster = vdb_catalog_cluster();
 	PGconn	   *pg;
 
 	keywords[n] = "user";
 	values[n++] = GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false);
-	keywords[n] = "keepalives_idle";
-	values[n++] = "5";
-	keywords[n] = "keepalives_interval";
-	values[n++] = "2";
-	keywords[n] = "keepalives_count";
-	values[n++] = "3";
 	keywords[n] = "tcp_user_timeout";
 	values[n++] = "10000";
 	if (remote_node_conninfo && remote_node_conninfo[0])
@@ -439,12 +449,27 @@ remote_attempt_start(const char *host, int port, const char *who)
 		if (o->val && n < MAX_OPTIONS && strcmp(o->keyword, "hostaddr") != 0 &&
 			strcmp(o->keyword, "service") != 0)
 		{
-			keywords[n] = o->keyword;
-			values[n++] = pstrdup(o->val);
+			if (strcmp(o->keyword, "keepalives_idle") == 0)
+				idle = Max(atoi(o->val), 0);
+			else if (strcmp(o->keyword, "keepalives_interval") == 0)
+				interval = Max(atoi(o->val), 0);
+			else if (strcmp(o->keyword, "keepalives_count") == 0)
+				count = Max(atoi(o->val), 0);
+			else
+			{
+				keywords[n] = o->keyword;
+				values[n++] = pstrdup(o->val);
+			}
 		}
 	}
 	if (options)
 		PQconninfoFree(options);
+	keywords[n] = "keepalives_idle";
+	values[n++] = psprintf("%d", idle);
+	keywords[n] = "keepalives_interval";
+	values[n++] = psprintf("%d", interval);
+	keywords[n] = "keepalives_count";
+	values[n++] = psprintf("%d", count);
 	keywords[n] = "host";
 	values[n++] = host;
 	keywords[n] = "port";
@@ -458,12 +483,7 @@ remote_attempt_start(const char *host, int port, const char *who)
 						   cluster ? cluster->local_group : 0, MyProcPid);
 	keywords[n] = "options";
 
-	/*
-	 * We have to hear of warnings, whatever the node is configured to say,
-	 * and what we ask as superuser must find no operators of users.
-	 */
-	values[n++] = "-c vecdb.internal=on -c client_min_messages=notice"
-		" -c search_path=pg_catalog";
+	values[n++] = session_options(idle, interval, count);
 	keywords[n] = values[n] = NULL;
 
 	VDB_DEBUG_POINT("remote_connecting");
@@ -481,6 +501,37 @@ remote_attempt_start(const char *host, int port, const char *who)
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
 	return pg;
+}
+
+/*
+ * What the session at the other node is told when it begins
+ *
+ * We have to hear of warnings, whatever the node is configured to say, and
+ * what we ask as superuser must find no operators of users.
+ *
+ * It has to end when we are gone, as it holds locks.  A network that was cut
+ * may have swallowed our goodbye; servers ask whether we are still there after
+ * two hours by default, and do not look while they wait for a lock.
+ * tcp_user_timeout is no help: the kernel applies it to one who is there but
+ * does not read as well, such as a cursor that waits for its user.
+ */
+static const char *
+session_options(int idle, int interval, int count)
+{
+	StringInfoData options;
+
+	initStringInfo(&options);
+	appendStringInfo(&options,
+					 "-c vecdb.internal=on -c client_min_messages=notice"
+					 " -c search_path=pg_catalog -c tcp_keepalives_idle=%d"
+					 " -c tcp_keepalives_interval=%d"
+					 " -c tcp_keepalives_count=%d",
+					 idle, interval, count);
+	/* where the system cannot tell the server refuses the setting */
+	if (WaitEventSetCanReportClosed())
+		appendStringInfo(&options, " -c client_connection_check_interval=%d",
+						 SESSION_CHECK_MS);
+	return options.data;
 }
 
 /* host:port */

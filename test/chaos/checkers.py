@@ -269,6 +269,26 @@ def check_cluster(lab):
     return until_none(left), {}
 
 
+LONG = """SELECT format('%s %s, %s for %s, blocked by %s: %s', pid, application_name,
+        state, date_trunc('second', clock_timestamp() - xact_start),
+        pg_blocking_pids(pid), left(query, 60))
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND xact_start < clock_timestamp() - interval '5 s'
+    ORDER BY xact_start LIMIT 8"""
+
+
+def long_transactions(lab):
+    """What has been in a transaction for long, on each group's primary."""
+    found = []
+    for group in lab.groups:
+        try:
+            found += [f"group {group}: {row[0]}" for row in ask(lab.leader_of(group), LONG, 10)]
+        except Failure as failure:
+            found.append(f"group {group}: {failure}")
+    return "; ".join(found)
+
+
 def check_going_on(lab):
     """Each group's primary can read and write everything."""
     wrong = []
@@ -280,5 +300,5 @@ def check_going_on(lab):
                 DELETE FROM ledger WHERE id < 0;
                 COMMIT""", group, 20)
         except Failure as failure:
-            wrong.append(f"group {group} does not go on: {failure}")
+            wrong.append(f"group {group} does not go on: {failure}; {long_transactions(lab)}")
     return wrong, {}

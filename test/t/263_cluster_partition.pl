@@ -118,13 +118,11 @@ must_run('ip', 'link', 'set', 'lo', 'up');
 must_run('ip', 'link', 'add', 'bridge', 'type', 'bridge');
 must_run('ip', 'link', 'set', 'bridge', 'up');
 
-# servers and nodes notice in seconds, not in minutes, that nobody is there
+# servers and nodes notice in seconds, not in minutes, that nobody is there;
+# how a session finds that its node is gone comes from vecdb.node_conninfo too
 my $cluster = VecdbCluster->new('partition', groups => $groups, conf => q{
 	log_statement = none
 	listen_addresses = '*'
-	tcp_keepalives_idle = 1
-	tcp_keepalives_interval = 1
-	tcp_keepalives_count = 2
 	tcp_user_timeout = 1500
 	vecdb.node_conninfo = 'keepalives_idle=1 keepalives_interval=1 keepalives_count=2 tcp_user_timeout=1500'
 	vecdb.retry_delay = 200ms
@@ -195,6 +193,49 @@ cut_commit('before the first phase', 'remote_prepare', [ [ 1, 3 ], [ 3, 1 ] ], q
 cut_commit('answers to the first phase are lost', 'remote_prepare', [ [ 3, 1 ] ], qr/ERROR:  (?:08006|57014)/, 0);
 cut_commit('between the phases', 'remote_recorded', [ [ 1, 3 ], [ 3, 1 ] ], qr/^(?!.*ERROR).*WARNING:  08006: group 3 has not confirmed the commit/s, 30);
 cut_commit('answers to the second phase are lost', 'remote_recorded', [ [ 3, 1 ] ], qr/^(?!.*ERROR).*WARNING:  08006: group 3 has not confirmed the commit/s, 30);
+
+# Sessions at group 3 of a backend that ends while nothing that it sends arrives
+# there: they end too, also when the network is mended only after its goodbye was
+# given up, and so do their locks; idle in a transaction, or waiting for a lock.
+sub vanish
+{
+	my ($what, $held) = @_;
+	my $row = ask(1, "SELECT min(id) FROM accounts WHERE vecdb.group_of('accounts', id) = 3");
+	my $gone = VecdbSessions->new($cluster->node(1));
+	my $holder = VecdbSessions->new($cluster->node(3));
+	my $update = "UPDATE accounts SET balance = balance + 0 WHERE id = $row";
+	$gone->run('SELECT count(*) FROM accounts');
+	my ($pid) = $gone->run('SELECT pg_backend_pid()');
+	my $left = sub { $cluster->query(3, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vecdb 1:$pid'") };
+	is($left->(), 1, "$what: there is a session");
+	if ($held)
+	{
+		$holder->run("BEGIN; $update");
+		$gone->send($update);
+		wait_until(sub { $cluster->query(3, "SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'vecdb 1:$pid'") eq 'Lock' })
+		  or diag('nobody waits for the lock');
+	}
+	else
+	{
+		$gone->run("BEGIN; $update");
+	}
+	# 1 hears 3, so that nothing of what it has got is sent again
+	cut(1, 3);
+	$cluster->query(1, "SELECT pg_terminate_backend($pid, 20000)");
+	# longer than tcp_user_timeout
+	sleep 3;
+	mend(1, 3);
+	ok(wait_until(sub { $left->() == 0 }), "$what: the session ends") or $cluster->query(3,
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vecdb 1:$pid'");
+	$holder->run('ROLLBACK') if $held;
+	my ($out, $err) = $holder->run("SET statement_timeout = '5s'; $update");
+	is($err, '', "$what: nothing is locked");
+	eval { $_->quit } foreach $gone, $holder;
+	return;
+}
+
+vanish('in a transaction', 0);
+vanish('waiting for a lock', 1);
 
 # --- random cuts ---
 
