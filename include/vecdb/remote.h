@@ -233,10 +233,17 @@ extern void vdb_remote_run_alone(const char *host, int port,
 extern PGconn *vdb_remote_begin_connect(const char *host, int port);
 extern void vdb_remote_end_connect(PGconn *pg);
 
-/* vdb_remote_host_state -- what backends of this server know of a host */
-extern void vdb_remote_host_state(const char *host, int port,
-								  int *connections, int *failures,
-								  TimestampTz *retry_at, uint32 *in_flight);
+/* What backends of this server know of a host */
+typedef struct VdbHostState
+{
+	int			connections;	/* of this server's backends */
+	int			failures;		/* in a row, to connect */
+	TimestampTz retry_at;		/* left alone until then, or 0 */
+	uint32		in_flight;		/* statements that it works on for us */
+} VdbHostState;
+
+/* vdb_remote_host_state -- of a host; of one that is not known all is zero */
+extern VdbHostState vdb_remote_host_state(const char *host, int port);
 
 /* vdb_remote_host_is_back -- a host answers again: backends may try it at once */
 extern void vdb_remote_host_is_back(const char *host, int port);
