@@ -189,6 +189,31 @@ $one->reload;
 VecdbGroups::wait_for($three, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the worker rolls back');
 is(copies($id), 0, 'nothing of it is left');
 
+# the same, when it is the connection that is lost
+set_points('recovery_all_rounds=1000000');
+$three->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$three->reload;
+VecdbGroups::wait_for($three, q{SELECT current_setting('synchronous_standby_names') = 'nobody'}, 'commits there wait for a standby');
+($holder, $session) = begin_waiting('remote_prepare', $id = ++$next,
+	"BEGIN; INSERT INTO t VALUES ($next, 'x'); SELECT vecdb.run_on_group(3, 'INSERT INTO t VALUES ($next, ''x'')');");
+sleep 3;	# rounds find nothing, and no other is asked for
+$one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 3600');
+$one->reload;
+$holder->quit;
+VecdbGroups::wait_for($three, q{SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}, 'it is prepared');
+VecdbGroups::wait_for($one,
+	q{SELECT count(*) = 0 FROM pg_stat_activity WHERE state <> 'idle' AND query ~ 'COMMIT' AND pid <> pg_backend_pid()},
+	'the session gives up');
+eval { $session->quit };
+is(VecdbGroups::prepared($three), 1, 'it stays prepared');
+$three->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$three->reload;
+$one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 1');
+$one->reload;
+VecdbGroups::wait_for($three, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the worker was asked to roll it back');
+is(copies($id), 0, 'nothing of it is left');
+set_points('');
+
 # what nobody asked for is found when all databases are looked at
 $two->safe_psql('postgres', q{BEGIN; INSERT INTO t VALUES (2000, 'x'); PREPARE TRANSACTION 'vecdb_00112233_1_1_700_2'});
 set_points('recovery_all_rounds=2');
