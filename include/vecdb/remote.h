@@ -60,6 +60,14 @@ typedef struct VdbRequest VdbRequest;
 extern void vdb_remote_init(void);
 
 /*
+ * vdb_remote_init_commit -- take part in how commits wait for standbys
+ *
+ * Before the room of vecdb.write_consistency is initialized: who is first is
+ * asked last when a transaction ends, and has the last word.
+ */
+extern void vdb_remote_init_commit(void);
+
+/*
  * vdb_remote_send -- queue a statement for a group
  *
  * Connects if there is no connection, which is an ERROR naming the group when
