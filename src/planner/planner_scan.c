@@ -84,7 +84,7 @@ planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
 	shard->work = work / planner_group_count(shard->relid);
 
 	if (table->kind == VDB_TABLE_REFERENCE &&
-		(vdb_catalog_reads_copies() ||
+		(planner_reads_copies() ||
 		 get_plan_rowmark(root->rowMarks, rti) != NULL))
 		return;
 

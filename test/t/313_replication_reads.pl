@@ -228,6 +228,22 @@ is(readers($one_b, $leased, $count), 'Group 1: ' . address($one) . ", $g2", 'lea
 	  ['SELECT (SELECT ctid FROM colours WHERE id = 1) IS NOT NULL', 't'];
 	like(answer($one_b, $leased, 'SELECT name FROM colours FOR UPDATE'), qr/cannot execute SELECT FOR UPDATE/, 'leased, on a standby: not locked');
 	is(answer($one_b, $leased, 'SELECT count(DISTINCT ctid) FROM colours'), '2', 'leased, on a standby: ctid');
+
+	# only plans that depend on the setting are made again when it changes
+	# (and others when their tables are analyzed)
+	$one->safe_psql('postgres', $_) foreach 'ALTER SYSTEM SET autovacuum = off', 'SELECT pg_reload_conf()';
+	VecdbGroups::wait_for($one, q{SELECT current_setting('autovacuum') = 'off' AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker')}, 'nothing is analyzed');
+	my $own = $one->safe_psql('postgres', q{SELECT min(id) FROM generate_series(1, 200) id WHERE vecdb.group_of('items', id) = 1});
+	my $keeper = VecdbSessions->new($one);
+	my %statements = (ordinary => 'SELECT count(*) FROM mine', fan => $count, copy => 'SELECT count(*) FROM colours', own => "SELECT v FROM items WHERE id = $own");
+	$keeper->run("PREPARE $_ AS $statements{$_}; EXECUTE $_") foreach sort keys %statements;
+	$keeper->run('SET client_min_messages = log; SET log_planner_stats = on');
+	foreach my $case ([ follower => 'copy own' ], [ any => '' ], [ follower => '' ], [ leased => 'copy own' ], [ leased => '' ], [ leader => 'copy own' ])
+	{
+		$keeper->run("SET vecdb.read_from = '$case->[0]'");
+		is(join(' ', grep { ($keeper->run("EXECUTE $_"))[1] =~ /PLANNER STATISTICS/ } sort keys %statements), $case->[1], "plans that are made again: $case->[0]");
+	}
+	$keeper->quit;
 }
 is(answer($one, "$leased; SET vecdb.read_lease = 0", "$count; $count"), "1250\n1250", 'making sure each time');
 is(answer($one, "$leased", "BEGIN ISOLATION LEVEL REPEATABLE READ; $count; COMMIT"), '1250', 'in a transaction with one snapshot');
