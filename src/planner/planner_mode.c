@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * planner_mode.c
- *	  Plans that functions keep, and the mode that they were made in.
+ *	  Plans that functions keep, and the mode that they were made in; plans that
+ *	  depend on where the session reads.
  *
  * A plan made in local mode reads what this node has, another what all groups
  * have.  A function that keeps plans may be called in both: by a trigger in the
@@ -12,6 +13,9 @@
  *
  * Statements of clients and the own group's shares have no mark: they are
  * executed in the mode that they are planned in.
+ *
+ * A plan for which it was asked where the session reads has another mark, by
+ * which the catalog room invalidates it when vecdb.read_from changes.
  *
  * IDENTIFICATION
  *	  src/planner/planner_mode.c
