@@ -221,9 +221,9 @@ sub kill9
 	kill 'KILL', reverse $self->pids($group);
 	delete $self->{frozen}{$group};
 	# until its parent has taken notice: a new postmaster looks for the pid, too
-	for (1 .. 600)
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	while (kill(0, @pids) && time < $end)
 	{
-		last unless kill 0, @pids;
 		select(undef, undef, undef, 0.05);
 	}
 	$self->node($group)->kill9;
@@ -282,16 +282,15 @@ sub crashes
 # Wait until no node has a prepared transaction; how many are left?
 sub prepared_left
 {
-	my ($self, $seconds) = @_;
-	my $left = 0;
-	for (1 .. 5 * ($seconds // 60))
+	my ($self) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	while (1)
 	{
-		$left = 0;
+		my $left = 0;
 		$left += $_ foreach $self->query_all('SELECT count(*) FROM pg_prepared_xacts');
-		last if $left == 0;
+		return $left if $left == 0 || time > $end;
 		select(undef, undef, undef, 0.2);
 	}
-	return $left;
 }
 
 # all servers, the single one too; the files stay until the test ends

@@ -61,11 +61,12 @@ sub join_nodes
 	return;
 }
 
-# wait until a query returns true; fails after half a minute
+# wait until a query returns true; fails after some minutes, which only a test
+# that fails takes
 sub wait_for
 {
 	my ($node, $query, $what) = @_;
-	my $end = time() + 30;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
 	while (time() < $end)
 	{
 		my $answer = eval { $node->safe_psql('postgres', $query) };

@@ -167,7 +167,7 @@ sub query
 sub query_soon
 {
 	my ($self, $connection, $sql, $wanted) = @_;
-	my $end = time + 90;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 	while (1)
 	{
 		my $out = eval { $self->query($connection, $sql) };
@@ -178,11 +178,11 @@ sub query_soon
 	}
 }
 
-# Do all hosts run, and all standbys follow, within that time?
+# Wait until all hosts run, and all standbys follow; do they?
 sub wait_whole
 {
-	my ($self, $seconds, @groups) = @_;
-	my $end = time + $seconds;
+	my ($self, @groups) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 	while (1)
 	{
 		my $bad = 0;

@@ -301,11 +301,12 @@ sub finish_command
 sub wait_until
 {
 	my ($code) = @_;
-	for (1 .. 600)
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	do
 	{
 		return 1 if $code->();
 		select(undef, undef, undef, 0.1);
-	}
+	} while (time() < $end);
 	return 0;
 }
 

@@ -69,7 +69,7 @@ sub deadlock
 		$used->[$i]->send($then->[$i]);
 		sleep 0.05;
 	}
-	my ($out, $err) = $used->[$last]->finish(30);
+	my ($out, $err) = $used->[$last]->finish;
 	my $took = time - $began;
 	$longest = $took if $took > $longest;
 	like($err, qr/ERROR:  40P01: deadlock detected\n(?:LINE 1.*\n.*\n)?DETAIL:  Process \d+ of group \d waits in group \d for \w+ on .*; blocked by process \d+ of group \d\./,
@@ -130,7 +130,7 @@ deadlock('reads that have no transaction elsewhere', [ $b, $a ],
 	$middle->send('UPDATE own SET v = v + 1');
 	$b->send(update($one));
 	$a->send(update($two));
-	like(($b->finish(30))[1], qr/40P01: deadlock detected/, 'a cycle through a transaction of one group');
+	like(($b->finish)[1], qr/40P01: deadlock detected/, 'a cycle through a transaction of one group');
 	$b->run('ROLLBACK');
 	is(($middle->finish)[1], '', 'that one goes on');
 	$middle->run('COMMIT');
@@ -148,7 +148,7 @@ foreach my $round (1 .. 5)
 	$b->run("BEGIN; INSERT INTO known (id, v) VALUES (2000 + $round, 0)") if $round > 3;
 	$a->send('UPDATE known SET v = v + 1; COMMIT');
 	$b->send('UPDATE known SET v = v + 1; COMMIT');
-	my @errors = map { ($_->finish(30))[1] } $a, $b;
+	my @errors = map { ($_->finish)[1] } $a, $b;
 	my @told = grep { /ERROR/ } @errors;
 	is(scalar(grep { !/40P01/ } @told), 0, "a reference table, written from two nodes: no other error in round $round") or diag(@told);
 	cmp_ok(scalar(@told), '>', 0, 'a circle is broken') if $round > 3;
@@ -235,7 +235,7 @@ is(scalar(keys %seen), 1, 'all groups have the same rows');
 	$b->run('BEGIN; ' . update($two));
 	$a->send(update($two));
 	$b->send(update($one));
-	like(($b->finish(60))[1], qr/40P01/, 'a circle is found though a third group is silent');
+	like(($b->finish)[1], qr/40P01/, 'a circle is found though a third group is silent');
 	diag(sprintf('with a silent group: %.2f s', $b->{took}));
 	$cluster->thaw(3);
 	$b->run('ROLLBACK');

@@ -10,6 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('copies', groups => 3, conf => "vecdb.retry_delay = 100ms\nvecdb.recovery_interval = 1s")->start;
 my $dir = PostgreSQL::Test::Utils::tempdir();
@@ -45,12 +46,10 @@ sub eventually
 {
 	my ($group, $sql, $expected) = @_;
 	my ($rc, $out, $err);
-	for (1 .. 300)
-	{
+	wait_until(sub {
 		($rc, $out, $err) = $cluster->try($group, $sql);
-		last if $rc == 0 && (!defined $expected || $out eq $expected);
-		select(undef, undef, undef, 0.2);
-	}
+		return $rc == 0 && (!defined $expected || $out eq $expected);
+	});
 	return $rc == 0 ? $out : $err;
 }
 

@@ -68,5 +68,5 @@ foreach my $file (@specs)
 	is($cluster->query(1, 'SELECT * FROM vecdb.check_cluster()'), '', "$name: nothing is wrong then");
 }
 is(join("\n", $cluster->crashes), '', 'nothing crashed');
-is($cluster->prepared_left(10), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 done_testing();

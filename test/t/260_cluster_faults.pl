@@ -110,7 +110,7 @@ foreach my $client (@running)
 	my ($rc, $out) = finish_command($client);
 	is($rc, 0, 'a client ended well') or diag($out);
 }
-is($cluster->prepared_left(60), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 
 # --- what there is, against the journals ---
 
@@ -221,6 +221,6 @@ foreach my $group ($cluster->groups)
 		SELECT count(*) FROM accounts});
 	is("$rc $out", "0 $accounts", "group $group goes on working") or diag($err);
 }
-is($cluster->prepared_left(10), 0, 'and leaves no prepared transaction');
+is($cluster->prepared_left, 0, 'and leaves no prepared transaction');
 is(join("\n", grep { !/signal 9|signal 3/ } $cluster->crashes), '', 'nothing crashed but what was killed');
 done_testing();

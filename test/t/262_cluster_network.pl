@@ -128,7 +128,7 @@ sub one_round
 	else
 	{
 		# which was decided is finished by the recovery worker, soon
-		push @wrong, 'a prepared transaction is left' if $cluster->prepared_left(20);
+		push @wrong, 'a prepared transaction is left' if $cluster->prepared_left;
 		my %seen;
 		foreach my $group ($cluster->groups)
 		{

@@ -178,14 +178,14 @@ sub cut_commit
 	  or diag('COMMIT is not held');
 	cut(@$_) foreach @$links;
 	$holder->quit;
-	my ($out, $err) = $session->finish(30);
+	my ($out, $err) = $session->finish;
 	like($err, $answer, "$what: what the client is told");
 	# the other side goes on meanwhile
 	is($cluster->query(2, q{SELECT count(*) FROM accounts WHERE vecdb.group_of('accounts', id) = 2 AND balance = 1000}) > 0, 1,
 		"$what: others can be asked");
 	mend(@$_) foreach @$links;
 	$session->quit;
-	is($cluster->prepared_left(20), 0, "$what: nothing stays prepared");
+	is($cluster->prepared_left, 0, "$what: nothing stays prepared");
 	is(ask($_, "SELECT count(*) FROM rounds WHERE round = '$what'"), $rows, "$what: group $_ sees all or nothing")
 	  foreach 1 .. $groups;
 	return;
@@ -263,7 +263,7 @@ foreach my $reader (@readers)
 diag('reads: ' . join(', ', map { "$_ $reads{$_}" } sort keys %reads));
 cmp_ok(delete $reads{error} // 0, '>', 0, 'reads failed');
 is(join(' ', keys %reads), '100', 'reads gave all rows, or an error');
-is($cluster->prepared_left(30), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 
 my (%state, %words, %tally);
 foreach my $number (1 .. $clients)

@@ -209,7 +209,7 @@ is($cluster->query_soon($other, q{SELECT count(*) FROM pg_stat_replication WHERE
 # --- hosts that come back ---
 my ($host, $size);
 meanwhile('a primary ahead of its standbys crashes', 60, sub { ($host, $size) = crash_ahead(sub { }) });
-ok($cluster->wait_whole(90, 2), 'it comes back');
+ok($cluster->wait_whole(2), 'it comes back');
 my $log = substr slurp_file("$place/group2/host$host/daemon.log"), $size;
 like($log, qr/running pg_rewind from/, '... rewound');
 unlike($log, qr/bootstrap from/, '... and not copied');
@@ -221,7 +221,7 @@ meanwhile('the same, and it lacks the WAL to go back', 60, sub {
 		unlink grep { m!/([0-9A-F]{24})$! && $1 lt $needed } glob "$data/pg_wal/*";
 	});
 });
-ok($cluster->wait_whole(120, 2), 'it comes back');
+ok($cluster->wait_whole(2), 'it comes back');
 $log = substr slurp_file("$place/group2/host$host/daemon.log"), $size;
 like($log, qr/running pg_rewind from.*bootstrap from/s, '... as a copy, since it could not be rewound');
 is($cluster->query_soon($cluster->host_of(2, $host) . $internal, q{SELECT to_regclass('ahead') IS NULL}), 't', 'what it had alone is gone');
@@ -233,7 +233,7 @@ $cluster->refused(qr/wants one host/, 'rebuild', 2);
 kill 'KILL', $hosts{$host}{pid};
 unlink glob "$place/group2/host$host/data/pg_wal/0*";
 like($cluster->must('rebuild', "2/$host"), qr/has a new copy/, 'it is made anew by hand');
-ok($cluster->wait_whole(60, 2), '... and follows');
+ok($cluster->wait_whole(2), '... and follows');
 
 $cluster->stop_clients;
 my ($lost, $unexpected) = $cluster->compare_rows($writes);

@@ -9,6 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
 use VecdbGroups;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('rep', groups => 2,
 	conf => "vecdb.probe_interval = 200ms\nwal_keep_size = 64MB\nhot_standby = on\n"
@@ -31,12 +32,7 @@ sub host_becomes
 	my ($asked, $node, $columns, $expected, $what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $got = '';
-	for (1 .. 150)
-	{
-		$got = host($asked, $node, $columns);
-		last if $got eq $expected;
-		select(undef, undef, undef, 0.1);
-	}
+	wait_until(sub { ($got = host($asked, $node, $columns)) eq $expected });
 	return is($got, $expected, $what);
 }
 

@@ -198,7 +198,7 @@ wait_fit($one, $two_b, $two_c);
 	my @pids = ($postmaster, map { (split)[0] } grep { (split)[1] == $postmaster } split /\n/, `ps -A -o pid= -o ppid=`);
 	kill 'STOP', @pids;
 	$reader->send("$count; $count");
-	my @seen = eval { $reader->finish(30) };
+	my @seen = eval { $reader->finish };
 	kill 'CONT', @pids;
 	is($seen[0], "1250\n1250", 'what it was asked is asked the other one');
 	$reader->quit;
