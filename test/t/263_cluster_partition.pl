@@ -181,7 +181,7 @@ sub cut_commit
 	my ($out, $err) = $session->finish;
 	like($err, $answer, "$what: what the client is told");
 	# the other side goes on meanwhile
-	is($cluster->query(2, q{SELECT count(*) FROM accounts WHERE vecdb.group_of('accounts', id) = 2 AND balance = 1000}) > 0, 1,
+	is(ask(2, q{SELECT count(*) FROM accounts WHERE vecdb.group_of('accounts', id) = 2 AND balance = 1000}) > 0, 1,
 		"$what: others can be asked");
 	mend(@$_) foreach @$links;
 	$session->quit;
@@ -325,8 +325,9 @@ complain('no member is there that should not be', @phantom);
 complain('no transaction happened by half', @halved);
 
 # records of transactions go with the first round of recovery that reaches all
-wait_until(sub { ask(1, 'SELECT * FROM vecdb.check_cluster()') eq '' });
-is(ask(1, 'SELECT * FROM vecdb.check_cluster()'), '', 'check_cluster() finds nothing');
+my $found;
+wait_until(sub { ($found = ask(1, 'SELECT * FROM vecdb.check_cluster()')) eq '' });
+is($found, '', 'check_cluster() finds nothing');
 foreach my $group (1 .. $groups)
 {
 	my ($rc, $out, $err) = $cluster->try($group, 'BEGIN; UPDATE accounts SET balance = balance + 0; COMMIT; SELECT count(*) FROM accounts');

@@ -79,7 +79,8 @@ is($local->query($writes, q{SELECT string_agg(DISTINCT setting, ',') FROM pg_set
 like($local->query($writes, 'SHOW synchronous_standby_names'), qr/^ANY 1 \(.*,.*\)$/, 'a commit waits for one of two standbys');
 like(eval { $local->query($local->connection('any', $ports{1}[0]) =~ s/verify-full/disable/r, 'SELECT 1') } // $@,
 	qr/no pg_hba.conf entry|no encryption/, 'nobody is let in without TLS');
-is($local->query($reads, 'SELECT pg_is_in_recovery()'), 't', q{HAProxy's read port leads to a standby});
+# which it is when HAProxy has looked at them
+is($local->query_soon($reads, 'SELECT pg_is_in_recovery()', 't'), 't', q{HAProxy's read port leads to a standby});
 
 $local->start_client('writes', 'write', $writes);
 $local->start_client('searches', 'read', $writes);
@@ -153,32 +154,15 @@ is("@$unexpected", '', 'no other row is there');
 is($local->query_soon($writes, 'SELECT count(*) FROM (SELECT tx FROM items WHERE tx > 0 GROUP BY tx HAVING count(*) NOT IN (1, 3)) broken'),
 	0, 'rows of one transaction are there together');
 # those that a crash left between the two phases are finished by a worker
-my $end = time + 60;
-my $prepared;
-do
-{
-	sleep 1;
-	$prepared = 0;
-	$prepared += $local->query($local->connection('primary', @{ $ports{$_} }), 'SELECT count(*) FROM pg_prepared_xacts') foreach 1 .. $groups;
-} while ($prepared && time < $end);
-is($prepared, 0, 'no transaction is left prepared');
-is($local->query($writes, 'SELECT * FROM vecdb.check_cluster()'), '', 'the cluster is in order');
+is($local->query_soon($local->connection('primary', @{ $ports{$_} }), 'SELECT count(*) FROM pg_prepared_xacts', 0), 0,
+	"no transaction is left prepared at group $_") foreach 1 .. $groups;
+is($local->query_soon($writes, 'SELECT * FROM vecdb.check_cluster()', ''), '', 'the cluster is in order');
 foreach my $group (1 .. $groups)
 {
 	my $rows = q{SELECT count(*), sum(id) FROM items};
 	my $internal = q{ options='-c vecdb.internal=on'};
-	my $expected = $local->query($local->connection('primary', @{ $ports{$group} }) . $internal, $rows);
-	my @others = map {
-		my $connection = $local->connection('any', $_) . $internal;
-		my $there = '';
-		foreach my $try (1 .. 50)
-		{
-			$there = $local->query($connection, $rows);
-			last if $there eq $expected;
-			sleep 0.2;
-		}
-		$there
-	} @{ $ports{$group} };
+	my $expected = $local->query_soon($local->connection('primary', @{ $ports{$group} }) . $internal, $rows);
+	my @others = map { $local->query_soon($local->connection('any', $_) . $internal, $rows, $expected) } @{ $ports{$group} };
 	is("@others", join(' ', ($expected) x 3), "all hosts of group $group have the same rows");
 }
 

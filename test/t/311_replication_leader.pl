@@ -12,6 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
 use VecdbGroups;
+use VecdbRecall qw(wait_until);
 
 my ($python) = grep { -x $_ } map { "$_/python3" } split /:/, $ENV{PATH};
 plan skip_all => 'the stand-in for Patroni needs python3' unless $python;
@@ -136,12 +137,12 @@ put('silent');
 my $began = time;
 refused('SELECT vecdb.step_down(2, 2)', qr/could not ask Patroni.*(timed out|no answer in time)/si, 'a silent Patroni');
 refused("SET statement_timeout = '500ms'; SELECT vecdb.step_down(2, 50)", qr/canceling statement due to statement timeout/, 'can be interrupted');
-cmp_ok(time - $began, '<', 15, 'in time');
+cmp_ok(time - $began, '<', 40, 'in time');
 unlink "$dir/silent";
 set_patroni('http://127.0.0.1:1');
 refused('SELECT vecdb.step_down(2)', qr/could not ask Patroni at "http:\/\/127.0.0.1:1\/patroni"/, 'nobody there');
 set_patroni("http://127.0.0.1:$api/two");
-refused('SELECT vecdb.step_down(2, 2)', qr/group 2 is not yet as it should be.*no new one was seen in time/s, 'nothing happens');
+refused('SELECT vecdb.step_down(2, 5)', qr/group 2 is not yet as it should be.*no new one was seen in time/s, 'nothing happens');
 unlink "$dir/switchover";
 
 # a transfer
@@ -150,7 +151,7 @@ ok(!-e "$dir/switchover", 'Patroni is not asked');
 my ($out, $err) = ('', '');
 my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $one->connstr('postgres'), '-c', "SELECT vecdb.transfer_leadership(2, '@{[name($second)]}', 60)" ],
 	'>', \$out, '2>', \$err);
-for (1 .. 300) { last if -e "$dir/switchover"; select(undef, undef, undef, 0.1); }
+wait_until(sub { -e "$dir/switchover" });
 is(slurp_file("$dir/switchover"), 'two second', 'Patroni is asked for it, by its own names');
 $two->stop;
 $second->promote;

@@ -65,13 +65,28 @@ is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id IN ($id, $fi
 is($one->safe_psql('postgres', q{SET vecdb.write_consistency = quorum; SELECT count(*) > 0 FROM items}), 't', 'who only reads is not concerned');
 like(($one->psql('postgres', q{SET vecdb.write_consistency = 'some'}))[2], qr/invalid value.*Available values: server, one, quorum, all/s, 'other values');
 
+# have the prober of each group take its turns so seldom
+sub set_turns
+{
+	my ($interval) = @_;
+	foreach my $node ($one, $two)
+	{
+		$node->append_conf('postgresql.conf', "vecdb.probe_interval = $interval");
+		$node->reload;
+		VecdbGroups::wait_for($node, "SELECT current_setting('vecdb.probe_interval') = '$interval'", 'reloaded');
+	}
+	return;
+}
+
 # all
+set_turns('1min');
 foreach my $node ($one, $two)
 {
 	($err, $seconds, $id) = change('all', node => $node);
 	is($err, '', 'all: no warning');
-	cmp_ok($seconds, '<', 1, 'all: without waiting for the next turn of the prober');
+	cmp_ok($seconds, '<', 30, 'all: without waiting for the next turn of the prober');
 }
+set_turns('1s');
 ($err) = change('all', both => 1);
 is($err, '', 'all: over two groups');
 $standbys[1]->stop;
@@ -79,7 +94,8 @@ VecdbGroups::wait_for($_, q{SELECT standbys = 1 FROM vecdb.groups WHERE group_id
 ($err, $seconds, $id) = change('all');
 my $port = $standbys[1]->port;
 like($err, qr/WARNING:  01VD1: the transaction is committed, and not known to be on all hosts of group 2.*Host "\S+:$port" /s, 'all: a warning says that one is missing');
-cmp_ok($seconds, '<', 5, 'all: at once');
+# and not after the ten seconds for which others are waited for
+cmp_ok($seconds, '<', 9, 'all: at once');
 is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id = $id"), '1', 'it is committed');
 ($err) = change('all', both => 1);
 like($err, qr/WARNING:  01VD1.*group 2/s, 'all: in two phases, too');
@@ -92,10 +108,9 @@ VecdbGroups::wait_for($one, q{SELECT quorum = 'present' FROM vecdb.groups WHERE 
 ($err) = change('quorum', set => 'SET synchronous_commit = off;');
 is($err, '', 'quorum: there is one');
 $standbys[0]->stop;
-my $short = q{SET lock_timeout = 0; SET statement_timeout = '1500ms';};
-($err, $seconds) = change('one', set => $short);
+my $short = q{SET lock_timeout = 0; SET statement_timeout = '30s';};
+($err) = change('one', set => $short);
 is($err, '', 'one: no standby is waited for');
-cmp_ok($seconds, '<', 1.5, 'one: nor for long');
 
 # what waits for a standby says what it waits for, until there is one
 my ($out, $errors) = ('', '');
@@ -176,7 +191,7 @@ foreach my $end ([ 'pg_cancel_backend', qr/08007: no standby has confirmed the c
 	is($client->{out}, '', 'it is not reported as done');
 	is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id = $id"), '1', 'the host itself has it');
 }
-($err, undef, $id) = change('server', set => q{SET statement_timeout = '2s';});
+($err, undef, $id) = change('server', set => q{SET statement_timeout = '5s';});
 like($err, qr/ERROR:  08007: no standby has confirmed the commit at group 2/, 'COMMIT, cancelled by its own time-out: it is not known');
 
 # two groups were changed, and nothing is decided yet
@@ -195,7 +210,7 @@ foreach my $end ([ 'pg_cancel_backend', qr/57014: no standby has confirmed what 
 }
 ($id, $first) = next_ids();
 my $both = "INSERT INTO items VALUES ($id), ($first)";
-$client = begin(q{SET statement_timeout = '2s'}, $both, 'SET statement_timeout = 0; SET vecdb.write_consistency = one', $both);
+$client = begin(q{SET statement_timeout = '5s'}, $both, 'SET statement_timeout = 0; SET vecdb.write_consistency = one', $both);
 $client->{run}->finish;
 like($client->{err}, qr/^ERROR:  57014: (?!.*ERROR)/s, 'PREPARE TRANSACTION, cancelled by its own time-out: an error');
 is($client->{out}, "SET\nSET\nSET\nINSERT 0 2\n", 'all is rolled back, and what the session commits next is not concerned');
