@@ -9,6 +9,8 @@
 #	$cluster->same_result('SELECT ...', 'what');
 #	$cluster->kill9(2); $cluster->start_node(2);
 #	$cluster->freeze(3); $cluster->thaw(3);
+#	my $standby = $cluster->add_standby(2, 'second');
+#	$cluster->replace_node(2, $standby);	# which was promoted
 #
 # Nodes listen on Unix sockets in a directory that other users cannot enter,
 # and trust who comes; the same directory and each node's port is what the
@@ -20,9 +22,12 @@ package VecdbCluster;
 use strict;
 use warnings;
 
+use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+
+our @EXPORT_OK = qw(address);
 
 # those whose nodes may be frozen when the test ends
 my @clusters;
@@ -48,6 +53,7 @@ sub new
 		groups => $options{groups} // 3,
 		conf => $options{conf} // '',
 		nodes => {},
+		servers => [],
 		frozen => {},
 		single => undef,
 	}, $class;
@@ -77,7 +83,7 @@ sub add_server
 		"$settings\nshared_preload_libraries = 'vecdb'\n$self->{conf}");
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION vecdb');
-	$self->{nodes}{$group} = $node;
+	$self->replace_node($group, $node);
 	$self->{groups} = $group if $group > $self->{groups};
 	return $node;
 }
@@ -90,6 +96,42 @@ sub join_server
 	$self->query(1, sprintf("SELECT vecdb.add_group('%s', %d)",
 		$node->host, $node->port));
 	return;
+}
+
+# A standby of a group's node, which streams from it; the group has it as a
+# host, too, by what node 1 is told.  Options:
+#	conf		further lines of configuration
+#	host		where others reach it; in the directory of its socket otherwise
+#	register	0: the cluster is not told of it
+sub add_standby
+{
+	my ($self, $group, $name, %options) = @_;
+	my $node = $self->node($group);
+	$node->backup($name);
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+	$standby->init_from_backup($node, $name, has_streaming => 1);
+	$standby->append_conf('postgresql.conf', "cluster_name = '$name'\n" . ($options{conf} // ''));
+	$standby->start;
+	push @{ $self->{servers} }, $standby;
+	$self->query(1, sprintf("SELECT vecdb.add_host(%d, '%s', %d)",
+		$group, $options{host} // $standby->host, $standby->port)) if $options{register} // 1;
+	return $standby;
+}
+
+# Another server is the node of a group from here on.
+sub replace_node
+{
+	my ($self, $group, $node) = @_;
+	$self->{nodes}{$group} = $node;
+	push @{ $self->{servers} }, $node unless grep { $_ == $node } @{ $self->{servers} };
+	return;
+}
+
+# how vecdb names a node
+sub address
+{
+	my ($node) = @_;
+	return $node->host . ':' . $node->port;
 }
 
 # the numbers of all groups
@@ -265,12 +307,13 @@ sub start_node
 	return;
 }
 
-# Which lines of the nodes' logs say that a process has crashed?
+# Which lines of the logs of all its servers, those that have been replaced and
+# standbys too, say that a process has crashed?
 sub crashes
 {
 	my ($self) = @_;
 	my @found;
-	foreach my $node (values %{ $self->{nodes} })
+	foreach my $node (@{ $self->{servers} })
 	{
 		push @found, map { $node->name . ": $_" }
 		  grep { /PANIC: |TRAP: |was terminated by signal/ }
@@ -298,7 +341,7 @@ sub stop
 {
 	my ($self) = @_;
 	$self->thaw($_) foreach keys %{ $self->{frozen} };
-	foreach my $node (values %{ $self->{nodes} }, $self->{single})
+	foreach my $node (@{ $self->{servers} }, $self->{single})
 	{
 		$node->stop('immediate') if $node;
 	}

@@ -96,7 +96,7 @@ command_ok([ 'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_d
 		'-p', $ports[0], '-P', $ports[1] ], 'pg_upgrade of a node');
 chdir $ENV{TESTDIR} or die $!;
 $new->start;
-$cluster->{nodes}{3} = $new;
+$cluster->replace_node(3, $new);
 comes_back(3, 'upgraded');
 
 # --- its dump, into a new server ---
@@ -109,7 +109,7 @@ $cluster->node(2)->stop;
 $new = replacement(2, 'restored');
 $new->start;
 command_ok([ 'pg_restore', '--exit-on-error', '-d', $new->connstr('postgres'), "$dir/two" ], 'pg_restore');
-$cluster->{nodes}{2} = $new;
+$cluster->replace_node(2, $new);
 comes_back(2, 'restored');
 
 # --- a host that takes connections and is silent ---

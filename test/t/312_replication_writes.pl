@@ -10,21 +10,12 @@ use Test::More;
 use Time::HiRes qw(time);
 use VecdbCluster;
 use VecdbGroups;
+use VecdbSessions qw(start_psql);
 
 my $cluster = VecdbCluster->new('write', groups => 2, conf => "max_wal_senders = 10")->start;
 my $one = $cluster->node(1);
 my $two = $cluster->node(2);
-my @standbys;
-foreach my $name ('second', 'third')
-{
-	$two->backup($name);
-	my $standby = PostgreSQL::Test::Cluster->new($name);
-	$standby->init_from_backup($two, $name, has_streaming => 1);
-	$standby->append_conf('postgresql.conf', "cluster_name = '$name'");
-	$standby->start;
-	$one->safe_psql('postgres', sprintf("SELECT vecdb.add_host(2, '%s', %d)", $standby->host, $standby->port));
-	push @standbys, $standby;
-}
+my @standbys = map { $cluster->add_standby(2, $_) } 'second', 'third';
 $one->safe_psql('postgres', "CREATE TABLE items (id int PRIMARY KEY, v int); SELECT vecdb.distribute_table('items')");
 my ($first_id, $second_id) = map { $one->safe_psql('postgres',
 	"SELECT min(i) FROM generate_series(1, 1000) i WHERE vecdb.group_of('items', i) = $_") } 1, 2;
@@ -113,15 +104,14 @@ my $short = q{SET lock_timeout = 0; SET statement_timeout = '30s';};
 is($err, '', 'one: no standby is waited for');
 
 # what waits for a standby says what it waits for, until there is one
-my ($out, $errors) = ('', '');
 ($id) = next_ids();
-my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $one->connstr('postgres'), '-c', 'SET vecdb.write_consistency = quorum',
-	'-c', 'SET synchronous_commit = off', '-c', "INSERT INTO items VALUES ($id)", '-c', q{SELECT 'done'} ], '>', \$out, '2>', \$errors);
+my $session = start_psql($one, 'SET vecdb.write_consistency = quorum', 'SET synchronous_commit = off',
+	"INSERT INTO items VALUES ($id)", q{SELECT 'done'});
 VecdbGroups::wait_for($two, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}, 'quorum: a commit waits');
-is($out, '', 'it has not returned');
+is($session->{out}, '', 'it has not returned');
 $standbys[0]->start;
-$session->finish;
-is("$out$errors", "done\n", 'it returns when a standby is back');
+$session->{run}->finish;
+is("$session->{out}$session->{err}", "done\n", 'it returns when a standby is back');
 
 # Waits for standbys that are cancelled: a commit that is on one host alone is
 # not reported as done.
@@ -145,10 +135,7 @@ sub wait_for_nobody
 sub begin
 {
 	my (@sql) = @_;
-	my %client = (out => '', err => '');
-	$client{run} = IPC::Run::start([ 'psql', '-XAt', '-d', $one->connstr('postgres'), map { ('-c', $_) } '\set VERBOSITY verbose', @sql ],
-		'>', \$client{out}, '2>', \$client{err});
-	return \%client;
+	return start_psql($one, '\set QUIET off', @sql);
 }
 
 # what a wait is ended with, once there is one

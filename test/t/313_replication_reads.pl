@@ -9,7 +9,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use VecdbCluster;
+use VecdbCluster qw(address);
 use VecdbGroups;
 use VecdbSessions;
 
@@ -20,22 +20,6 @@ my $cluster = VecdbCluster->new('rd', groups => 2,
 	  . "vecdb.replay_timeout = 60s")->start;
 my $one = $cluster->node(1);
 my $two = $cluster->node(2);
-
-# a standby of a node, a host of its group
-sub add_standby
-{
-	my ($node, $group, $name) = @_;
-	$node->backup($name);
-	my $standby = PostgreSQL::Test::Cluster->new($name);
-	$standby->init_from_backup($node, $name, has_streaming => 1);
-	$standby->append_conf('postgresql.conf', "cluster_name = '$name'");
-	$standby->start;
-	$one->safe_psql('postgres', sprintf("SELECT vecdb.add_host(%d, '%s', %d)",
-		$group, $standby->host, $standby->port));
-	return $standby;
-}
-
-sub address { return $_[0]->host . ':' . $_[0]->port }
 
 # waits until a node knows another as a standby without lag
 sub wait_fit
@@ -66,9 +50,9 @@ $cluster->query(1, q{
 	INSERT INTO items SELECT g, g FROM generate_series(1, 200) g;
 	INSERT INTO colours VALUES (1, 'red'), (2, 'green')});
 
-my $one_b = add_standby($one, 1, 'one_b');
-my $two_b = add_standby($two, 2, 'two_b');
-my $two_c = add_standby($two, 2, 'two_c');
+my $one_b = $cluster->add_standby(1, 'one_b');
+my $two_b = $cluster->add_standby(2, 'two_b');
+my $two_c = $cluster->add_standby(2, 'two_c');
 wait_fit($_, $one_b, $two_b, $two_c) foreach $one, $one_b;
 
 my $count = 'SELECT count(*) FROM items';

@@ -27,12 +27,7 @@ sub add_standby
 	my ($group) = @_;
 	my $name = 'standby' . ++$made;
 	my $leader = $leaders[$group];
-	$leader->backup($name);
-	my $standby = PostgreSQL::Test::Cluster->new($name);
-	$standby->init_from_backup($leader, $name, has_streaming => 1);
-	$standby->append_conf('postgresql.conf', "cluster_name = '$name'\nsynchronous_standby_names = ''");
-	$standby->start;
-	$leaders[1]->safe_psql('postgres', sprintf("SELECT vecdb.add_host(%d, '%s', %d)", $group, $standby->host, $standby->port));
+	my $standby = $cluster->add_standby($group, $name, conf => "synchronous_standby_names = ''");
 	wait_for_standby($leader, "'$name'");
 	VecdbGroups::wait_for($leader, q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'}, 'a synchronous standby');
 	# those of what was done to add it
@@ -67,6 +62,7 @@ sub fail_over
 	$lost->stop('immediate') if -e $lost->data_dir . '/postmaster.pid';
 	$standby->promote;
 	$leaders[$group] = $standby;
+	$cluster->replace_node($group, $standby);
 	VecdbGroups::wait_for($_, sprintf("SELECT is_leader FROM vecdb.hosts WHERE host = '%s' AND port = %d", $standby->host, $standby->port), 'it leads')
 	  foreach $leaders[1], $leaders[2];
 	$standby->safe_psql('postgres', sprintf("SELECT vecdb.remove_host('%s', %d)", $lost->host, $lost->port));
