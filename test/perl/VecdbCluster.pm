@@ -45,6 +45,12 @@ my $settings = q{
 	restart_after_crash = on
 };
 
+# those of nodes: on a busy machine a host is no less there
+my $node_settings = q{
+	shared_preload_libraries = 'vecdb'
+	vecdb.connect_timeout = 10s
+};
+
 sub new
 {
 	my ($class, $name, %options) = @_;
@@ -80,7 +86,7 @@ sub add_server
 	my $node = PostgreSQL::Test::Cluster->new("$self->{name}_$group");
 	$node->init(allows_streaming => 'logical');
 	$node->append_conf('postgresql.conf',
-		"$settings\nshared_preload_libraries = 'vecdb'\n$self->{conf}");
+		"$settings\n$node_settings\n$self->{conf}");
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION vecdb');
 	$self->replace_node($group, $node);
@@ -166,6 +172,18 @@ sub single
 		$self->{single} = $node;
 	}
 	return $self->{single};
+}
+
+# Add lines to the configuration of all nodes, and have them read it.
+sub configure
+{
+	my ($self, $lines) = @_;
+	foreach my $group ($self->groups)
+	{
+		$self->node($group)->append_conf('postgresql.conf', $lines);
+		$self->node($group)->reload;
+	}
+	return;
 }
 
 # SQL on the node of a group; dies when it fails

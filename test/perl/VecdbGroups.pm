@@ -32,6 +32,8 @@ sub start_one
 		"shared_preload_libraries = 'vecdb'",
 		'max_prepared_transactions = 20',
 		'vecdb.recovery_interval = 3600',
+		# on a busy machine a host is no less there
+		'vecdb.connect_timeout = 10s',
 		'log_line_prefix = \'%m [%p] %a \'', @lines, ''));
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION vecdb');

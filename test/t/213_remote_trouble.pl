@@ -104,6 +104,8 @@ like($one->safe_psql('postgres', on(3, 'SELECT 1')), qr/1/, 'it is back');
 my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5) or die $!;
 my $port = $silent->sockport;
 $one->safe_psql('postgres', qq{UPDATE vecdb.catalog_host SET host = '127.0.0.1', port = $port WHERE group_id = 3});
+$one->append_conf('postgresql.conf', 'vecdb.retry_delay = 60s');
+$one->reload;
 $began = time();
 ($rc, $out, $err) = $one->psql('postgres', "SET vecdb.connect_timeout = '500ms';" . on(3, 'SELECT 1'));
 like($err, qr/no answer within 500 ms/, 'a silent host');
@@ -113,6 +115,8 @@ like($err, qr/did not answer lately/, 'is not tried again at once, by other sess
 $one->safe_psql('postgres', 'INSERT INTO vecdb.catalog_host VALUES (' . "'" . $three->host . "', " . $three->port . ', 3)');
 like($one->safe_psql('postgres', on(3, 'SELECT 7')), qr/7/, 'another host of the group is found');
 $one->safe_psql('postgres', qq{DELETE FROM vecdb.catalog_host WHERE port = $port});
+$one->append_conf('postgresql.conf', 'vecdb.retry_delay = 1s');
+$one->reload;
 
 # a stopped process: cancelled in time, although it does not answer
 $session = $one->background_psql('postgres', on_error_stop => 0);

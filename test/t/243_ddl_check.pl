@@ -11,7 +11,7 @@ use VecdbCluster;
 use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('check', groups => 3,
-	conf => "vecdb.recovery_interval = 1s\nvecdb.connect_timeout = 1s")->start;
+	conf => 'vecdb.recovery_interval = 1s')->start;
 
 sub on_node
 {

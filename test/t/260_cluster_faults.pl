@@ -111,6 +111,8 @@ foreach my $client (@running)
 	is($rc, 0, 'a client ended well') or diag($out);
 }
 is($cluster->prepared_left, 0, 'no prepared transaction is left');
+# no host is silent any more
+$cluster->configure('vecdb.connect_timeout = 10s');
 
 # --- what there is, against the journals ---
 

@@ -264,6 +264,8 @@ diag('reads: ' . join(', ', map { "$_ $reads{$_}" } sort keys %reads));
 cmp_ok(delete $reads{error} // 0, '>', 0, 'reads failed');
 is(join(' ', keys %reads), '100', 'reads gave all rows, or an error');
 is($cluster->prepared_left, 0, 'no prepared transaction is left');
+# no host is silent any more
+$cluster->configure('vecdb.connect_timeout = 10s');
 
 my (%state, %words, %tally);
 foreach my $number (1 .. $clients)
