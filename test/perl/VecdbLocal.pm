@@ -157,7 +157,7 @@ sub query
 	my ($self, $connection, $sql) = @_;
 	my ($out, $err) = ('', '');
 	IPC::Run::run([ 'psql', '-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $connection ],
-		'<', \$sql, '>', \$out, '2>', \$err, IPC::Run::timeout(120))
+		'<', \$sql, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default))
 	  or die "$sql: $err";
 	chomp $out;
 	return $out;

@@ -50,7 +50,7 @@ foreach my $file (@specs)
 	wait_until(sub { -S "$dir/.s.PGSQL.$port" }) or die 'the router does not start';
 	my ($out, $err) = ('', '');
 	my $rc = IPC::Run::run([ $tester, "host=$dir port=$port dbname=postgres" ], '<', \$text, '>', \$out, '2>', \$err,
-		IPC::Run::timeout(120));
+		IPC::Run::timeout(2 * $PostgreSQL::Test::Utils::timeout_default));
 	$router->{handle}->signal('TERM');
 	finish_command($router);
 	my $expected = -e "$file" =~ s/spec$/out/r ? slurp_file($file =~ s/spec$/out/r) : '';

@@ -171,7 +171,7 @@ sub cut_commit
 	my $holder = VecdbSessions->new($cluster->node(1));
 	my $session = VecdbSessions->new($cluster->node(1));
 	$holder->run("SELECT FROM pg_advisory_lock(30308, hashtext('$point'))");
-	$session->run("SET vecdb.debug_points = '$point'; SET statement_timeout = '4s'; BEGIN;"
+	$session->run("SET vecdb.debug_points = '$point'; SET statement_timeout = '15s'; BEGIN;"
 		  . " INSERT INTO rounds SELECT i, '$what' FROM generate_series(1, 30) i");
 	$session->send('COMMIT');
 	wait_until(sub { $cluster->query(1, q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) == 1 })

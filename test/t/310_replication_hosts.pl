@@ -53,7 +53,7 @@ my $third = $cluster->add_standby(2, 'third');
 host_becomes($one, $second, 'state, role, streaming, is_leader, lag_bytes, lag', 'up|standby|t|f|0|00:00:00', 'a standby is seen');
 host_becomes($one, $third, 'state, role, streaming', 'up|standby|t', 'so is the other one');
 host_becomes($second, $two, 'state, is_leader', 'up|t', 'a standby watches, too');
-is(host($second, $second, 'is_self, role'), 't|standby', 'and knows itself');
+host_becomes($second, $second, 'is_self, role', 't|standby', 'and knows itself');
 is($one->safe_psql('postgres', 'SELECT standbys FROM vecdb.groups WHERE group_id = 2'), '2', 'the group has standbys');
 
 # behind

@@ -53,8 +53,9 @@ sub health
 # health of a plain cluster, once the probers have asked around
 VecdbGroups::wait_for($_, q{SELECT NOT EXISTS (SELECT FROM vecdb.health() WHERE status <> 'healthy')}, 'probers') foreach $one, $two;
 is(VecdbGroups::wait_for($one, 'SELECT vecdb.live() AND vecdb.ready()', 'ready'), 1, 'live and ready');
-is($one->safe_psql('postgres', q{SELECT string_agg(component, ' '), string_agg(DISTINCT status, ' ') FROM vecdb.health()}),
-	'node membership prober group 1 group 2 transactions recovery catalogs slots|healthy', 'all is well');
+my $health = '';
+wait_until(sub { ($health = $one->safe_psql('postgres', q{SELECT string_agg(component, ' '), string_agg(DISTINCT status, ' ') FROM vecdb.health()})) =~ /\|healthy$/ });
+is($health, 'node membership prober group 1 group 2 transactions recovery catalogs slots|healthy', 'all is well');
 like(health($one, 'group 2'), qr/on one host when COMMIT returns/, 'what is promised is said');
 is($cluster->single->safe_psql('postgres', q{SELECT vecdb.ready(), component, status, reason FROM vecdb.health() WHERE reason IS NOT NULL}),
 	't|membership|healthy|this database is in no cluster', 'without a cluster, too');
