@@ -196,4 +196,13 @@ diag('what became of it: ' . join(', ', map { "$_ $tally{$_}" } sort keys %tally
 is($cluster->query(2, 'SELECT count(*), count(DISTINCT id) FROM things WHERE id <= 60'), '60|60', 'no row is lost or doubled');
 $proxy->{handle}->signal('TERM');
 finish_command($proxy);
+undef $proxy;
 done_testing();
+
+# No proxy is left running, however the test ends.
+END
+{
+	my $exit_code = $?;
+	$proxy->{handle}->kill_kill if $proxy;
+	$? = $exit_code;
+}
