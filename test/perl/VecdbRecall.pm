@@ -297,7 +297,7 @@ sub finish_command
 	return ($run->{handle}->full_result(0) >> 8, ${ $run->{out} });
 }
 
-# Wait until the code returns true, a minute at most; returns whether it did
+# Wait until the code returns true, some minutes at most; returns whether it did
 sub wait_until
 {
 	my ($code) = @_;
