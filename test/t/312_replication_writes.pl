@@ -197,7 +197,7 @@ foreach my $end ([ 'pg_cancel_backend', qr/57014: no standby has confirmed what 
 }
 ($id, $first) = next_ids();
 my $both = "INSERT INTO items VALUES ($id), ($first)";
-$client = begin(q{SET statement_timeout = '5s'}, $both, 'SET statement_timeout = 0; SET vecdb.write_consistency = one', $both);
+$client = begin(q{SET statement_timeout = '2s'}, $both, 'SET statement_timeout = 0; SET vecdb.write_consistency = one', $both);
 $client->{run}->finish;
 like($client->{err}, qr/^ERROR:  57014: (?!.*ERROR)/s, 'PREPARE TRANSACTION, cancelled by its own time-out: an error');
 is($client->{out}, "SET\nSET\nSET\nINSERT 0 2\n", 'all is rolled back, and what the session commits next is not concerned');
