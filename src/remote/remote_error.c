@@ -78,7 +78,7 @@ remote_error_lost(int group, const char *host)
  * remote_error_notice -- libpq's notice receiver
  *
  * That the end of a transaction was not waited for by a standby is told to
- * remote_transaction.c, which knows what that means.
+ * remote_commit.c, which knows what that means.
  */
 void
 remote_error_notice(void *arg, const PGresult *res)

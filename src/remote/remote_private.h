@@ -256,9 +256,6 @@ extern void remote_fence_drop(RemoteConnection *c);
 extern void remote_fence_pass(RemoteConnection *c);
 extern bool remote_fence_await(int group, RemoteWait *wait);
 
-/* functions in remote_standby.c */
-extern bool remote_standby_has_commit(void);
-
 /* functions in remote_connect.c */
 extern bool remote_is_connected(RemoteConnection *c, bool writes);
 extern MemoryContext remote_context(void);
@@ -370,6 +367,12 @@ extern void remote_transaction_begin(RemoteConnection *c,
 extern bool remote_transaction_has_written(void);
 extern bool remote_transaction_is_needed(RemoteConnection *c, bool writes);
 extern void remote_transaction_check(const RemoteConnection *c);
+
+/* functions in remote_commit.c */
+extern void remote_commit_at(List *connections);
+extern void remote_commit_prepare(List *writers, List *readers);
+extern void remote_commit_finish(void);
+extern void remote_commit_roll_back(RemoteConnection *c);
 
 /* functions in remote_shared.c */
 extern void remote_shared_init(void);

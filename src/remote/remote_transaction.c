@@ -1,16 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * remote_transaction.c
- *	  Transactions over groups: begin, savepoints, commit, abort.
+ *	  Transactions over groups: begin, savepoints, abort, and who commits.
  *
  * A transaction at another group is begun when it is first needed, with the
  * properties of ours, and follows it: savepoints are set there when something
  * is sent within a subtransaction, and are released or rolled back to with it.
  *
- * At commit, a transaction that changed one group in all commits there.  One
- * that changed more commits in two phases: PREPARE TRANSACTION at the other
- * groups, a commit record among our own changes, our own commit, which is the
- * decision, and COMMIT PREPARED.  See src/recovery/README, "Crash states".
+ * At commit we see that all that was sent was done, and which groups take part,
+ * as writers or readers; remote_commit.c has them commit.
  *
  * IDENTIFICATION
  *	  src/remote/remote_transaction.c
@@ -23,8 +21,6 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
-
-#include "vecdb/lib_debug.h"
 
 #include "remote_private.h"
 
@@ -43,16 +39,9 @@ static void after_commit(void);
 static void after_abort(void);
 static List *find_participants(bool writers);
 static bool is_local_writer(void);
-static void commit_at(List *connections);
-static void send_end(RemoteConnection *c, const char *sql, const char *tag);
-static void await_commit(RemoteConnection *c);
-static void commit_two_phase(List *writers, List *readers);
-static void check_answer(RemoteConnection *c, const char *command);
-static void commit_prepared(int level);
-static void leave_prepared(List *prepared);
-static void reach_committed(void);
+static void finish(int level);
+static void stop_unread(void);
 static void roll_back(int level);
-static void roll_back_prepared(RemoteConnection *c);
 static void release_savepoints(int level);
 static void roll_back_savepoints(int level);
 static void forget_requests(int level);
@@ -241,12 +230,12 @@ before_commit(void)
 	readers = find_participants(false);
 	if (writers != NIL &&
 		(list_length(writers) > 1 || is_local_writer()))
-		commit_two_phase(writers, readers);
+		remote_commit_prepare(writers, readers);
 	else
 	{
 		/* what may fail without harm first */
-		commit_at(readers);
-		commit_at(writers);
+		remote_commit_at(readers);
+		remote_commit_at(writers);
 	}
 }
 
@@ -265,7 +254,7 @@ before_prepare(void)
 				 errdetail("Group %d was changed.",
 						   ((RemoteConnection *) linitial(writers))->group),
 				 errhint("Use COMMIT, which prepares and commits at all groups by itself.")));
-	commit_at(find_participants(false));
+	remote_commit_at(find_participants(false));
 }
 
 /*
@@ -321,149 +310,42 @@ is_local_writer(void)
 	return local_wrote || TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 
-/* Commit at groups, one of which at most was changed */
-static void
-commit_at(List *connections)
-{
-	ListCell   *lc;
-
-	foreach(lc, connections)
-	{
-		RemoteConnection *c = lfirst(lc);
-
-		remote_setting_send_role(c);
-		send_end(c, "COMMIT", "COMMIT");
-	}
-	foreach(lc, connections)
-	{
-		RemoteConnection *c = lfirst(lc);
-		bool		wrote = c->wrote;
-
-		await_commit(c);
-		if (c->lost && wrote)
-			ereport(ERROR,
-					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-					 errmsg("connection to group %d was lost during COMMIT",
-							c->group),
-					 errdetail("The transaction may have been committed at %s, or not.",
-							   c->host),
-					 errhint("Look at the rows before doing it again.")));
-		check_answer(c, "COMMIT");
-		c->depth = 0;
-		if (c->unreplicated)
-			ereport(ERROR,
-					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-					 errmsg("no standby has confirmed the commit at group %d",
-							c->group),
-					 errdetail("The wait for synchronous replication was canceled.  The transaction is committed at %s, and is lost if another host takes its place.",
-							   c->host),
-					 errhint("Look at the rows before doing it again.")));
-	}
-}
-
-/* Send what ends a transaction, or prepares that */
-static void
-send_end(RemoteConnection *c, const char *sql, const char *tag)
-{
-	c->unreplicated = false;
-	remote_pipeline_command(c, sql, NULL, tag);
-	remote_pipeline_sync(c);
-}
-
-/*
- * Wait for the answer to a COMMIT
- *
- * We have to know it.  So a cancel or a time-out is passed on to the group,
- * which says whether it came too late, and is not obeyed here: otherwise we
- * would report an error for what is committed.
- */
-static void
-await_commit(RemoteConnection *c)
-{
-	while (c->pg && !dlist_is_empty(&c->steps))
-	{
-		if (remote_pipeline_take(c))
-			continue;
-		if (QueryCancelPending || ProcDiePending ||
-			!remote_pipeline_wait_quietly(c))
-		{
-			remote_pipeline_await(list_make1(c), true);
-			if (!c->lost && !c->failure)
-				QueryCancelPending = false;
-		}
-	}
-}
-
-/* Prepare at groups that were changed, and record that we will commit */
-static void
-commit_two_phase(List *writers, List *readers)
-{
-	char	   *name;
-	ListCell   *lc;
-
-	vdb_remote_request_recovery();
-	name = remote_record_name();
-	VDB_DEBUG_POINT("remote_prepare");
-	foreach(lc, writers)
-	{
-		RemoteConnection *c = lfirst(lc);
-		char	   *sql;
-
-		snprintf(c->gid, sizeof(c->gid), "%s_%d", name, c->group);
-		sql = psprintf("PREPARE TRANSACTION '%s'", c->gid);
-		remote_setting_send_role(c);
-		c->prepared = PREPARED_SENT;
-		send_end(c, sql, "PREPARE TRANSACTION");
-		pfree(sql);
-	}
-	foreach(lc, writers)
-	{
-		RemoteConnection *c = lfirst(lc);
-
-		remote_pipeline_drain(c);
-		check_answer(c, "PREPARE TRANSACTION");
-		c->prepared = PREPARED_DONE;
-		c->depth = 0;
-		if (c->unreplicated)
-			ereport(ERROR,
-					(errcode(ERRCODE_QUERY_CANCELED),
-					 errmsg("no standby has confirmed what group %d has prepared",
-							c->group),
-					 errdetail("The wait for synchronous replication was canceled at %s.",
-							   c->host),
-					 errhint("The transaction is rolled back in all groups: try again.")));
-	}
-	commit_at(readers);
-	VDB_DEBUG_POINT("remote_prepared");
-	/* others must not commit before our commit is on disk */
-	ForceSyncCommit();
-	remote_record_insert(name);
-	VDB_DEBUG_POINT("remote_recorded");
-	pfree(name);
-}
-
-/* An ERROR if a command at the end of the transaction did not succeed */
-static void
-check_answer(RemoteConnection *c, const char *command)
-{
-	if (c->lost)
-		remote_error_lost(c->group, c->host);
-	if (c->failure)
-		remote_error_throw(c->failure, c->group, c->host, command);
-	if (c->rolled_back)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRANSACTION_ROLLBACK),
-				 errmsg("group %d has rolled the transaction back", c->group),
-				 errdetail("%s at %s was answered by ROLLBACK.", command,
-						   c->host)));
-}
-
 /* We have committed: so do those that are prepared */
 static void
 after_commit(void)
 {
-	without_throwing(commit_prepared, 0);
+	without_throwing(finish, 0);
 	forget_transactions();
+}
+
+/* Forget our requests, and have others commit what is prepared */
+static void
+finish(int level)
+{
+	forget_requests(0);
+	stop_unread();
+	remote_commit_finish();
+}
+
+/* Rows that nobody has read: have the other node stop */
+static void
+stop_unread(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &remote_connections)
+	{
+		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
+
+		if (c->prepared == PREPARED_DONE || c->depth > 0 || c->cancel ||
+			!c->ready || dlist_is_empty(&c->steps))
+			continue;
+		remote_pipeline_collect(c);
+		if (c->ready && !dlist_is_empty(&c->steps))
+			remote_pipeline_absorb(c);
+		if (c->ready && !dlist_is_empty(&c->steps))
+			c->cancel = remote_cancel_begin(c->pg);
+	}
 }
 
 /* The transaction is over, here and everywhere */
@@ -475,113 +357,6 @@ forget_transactions(void)
 	dlist_foreach(iter, &remote_connections)
 		forget_transaction(dlist_container(RemoteConnection, node, iter.cur));
 	local_wrote = false;
-}
-
-/* COMMIT PREPARED at all groups at once; those that fail are recovery's */
-static void
-commit_prepared(int level)
-{
-	List	   *sent = NIL;
-	ListCell   *lc;
-	dlist_iter	iter;
-
-	forget_requests(0);
-	dlist_foreach(iter, &remote_connections)
-	{
-		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
-
-		if (c->prepared == PREPARED_DONE)
-			sent = lappend(sent, c);
-		else if (c->depth == 0 && c->cancel == NULL && c->ready &&
-				 !dlist_is_empty(&c->steps))
-		{
-			/* rows that nobody read: have the other node stop */
-			remote_pipeline_collect(c);
-			if (c->ready && !dlist_is_empty(&c->steps))
-				remote_pipeline_absorb(c);
-			if (c->ready && !dlist_is_empty(&c->steps))
-				c->cancel = remote_cancel_begin(c->pg);
-		}
-	}
-	if (sent == NIL)
-		return;
-	if (!remote_standby_has_commit())
-	{
-		leave_prepared(sent);
-		return;
-	}
-	reach_committed();
-	foreach(lc, sent)
-	{
-		RemoteConnection *c = lfirst(lc);
-		char	   *sql = psprintf("COMMIT PREPARED '%s'", c->gid);
-
-		c->unreplicated = false;
-		if (VDB_DEBUG_VALUE("remote_leave_prepared", 0) != c->group)
-			remote_pipeline_send(c, sql, "COMMIT PREPARED");
-		pfree(sql);
-	}
-	remote_pipeline_await(sent, false);
-	foreach(lc, sent)
-	{
-		RemoteConnection *c = lfirst(lc);
-
-		if (!c->ready || c->failure)
-			ereport(WARNING,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("group %d has not confirmed the commit", c->group),
-					 errdetail("The transaction is committed; \"%s\" is prepared there and will be committed when the group can be reached.",
-							   c->gid)));
-		else if (c->unreplicated)
-			ereport(WARNING,
-					(errmsg("no standby has confirmed the commit at group %d",
-							c->group),
-					 errdetail("The wait for synchronous replication was canceled.  The transaction is committed, and what it has changed in this group may be lost if another host takes the place of %s.",
-							   c->host)));
-	}
-	vdb_remote_request_recovery();
-}
-
-/*
- * The wait for our own commit was cancelled
- *
- * If we fail over now to a host that does not have it, it was not: the others
- * must not commit before.  They stay prepared, and recovery, here or at that
- * host, will see.
- */
-static void
-leave_prepared(List *prepared)
-{
-	ListCell   *lc;
-
-	foreach(lc, prepared)
-	{
-		RemoteConnection *c = lfirst(lc);
-
-		ereport(WARNING,
-				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
-				 errmsg("no standby of this group has confirmed the commit"),
-				 errdetail("\"%s\" stays prepared at group %d, and is committed there when a standby has, or rolled back if another host takes the place of this one before.",
-						   c->gid, c->group)));
-	}
-	vdb_remote_request_recovery();
-}
-
-/*
- * The debug point after the decision
- *
- * Interrupts are held here, which debug points take for a lock.
- */
-static void
-reach_committed(void)
-{
-	uint32		held = InterruptHoldoffCount;
-
-	if (!vdb_debug_enabled)
-		return;
-	InterruptHoldoffCount = 0;
-	VDB_DEBUG_POINT("remote_committed");
-	InterruptHoldoffCount = held;
 }
 
 /* We have aborted: so do others */
@@ -621,7 +396,7 @@ roll_back(int level)
 			!c->rolled_back)
 			c->prepared = PREPARED_DONE;
 		if (c->prepared == PREPARED_DONE)
-			roll_back_prepared(c);
+			remote_commit_roll_back(c);
 		else if (c->depth > 0)
 			remote_pipeline_send(c, "ROLLBACK", NULL);
 		if (c->prepared != PREPARED_NOT)
@@ -630,31 +405,6 @@ roll_back(int level)
 	}
 	remote_pipeline_await(all, false);
 	list_free(all);
-}
-
-/*
- * Roll back what is prepared at a group
- *
- * That waits for standbys as a commit does.  Not so when they were waited for
- * in vain just now: should the rollback be lost with its host, what is
- * prepared at the next one has no record, and recovery rolls it back.
- */
-static void
-roll_back_prepared(RemoteConnection *c)
-{
-	char	   *sql = psprintf("ROLLBACK PREPARED '%s'", c->gid);
-
-	if (c->unreplicated)
-		remote_pipeline_send(c, "SET synchronous_commit = local", NULL);
-	remote_pipeline_send(c, sql, NULL);
-	if (c->unreplicated)
-	{
-		remote_pipeline_send(c, "RESET synchronous_commit", NULL);
-		if (c->settings)
-			pfree(c->settings);
-		c->settings = NULL;
-	}
-	pfree(sql);
 }
 
 /* A subtransaction commits: its savepoints go, what was done stays */

@@ -49,8 +49,8 @@ static int	load_balance = BALANCE_LEAST_LOADED;
 static bool check_zone(char **value, void **extra, GucSource source);
 static List *rotate(List *hosts);
 static List *choose_of_two(List *hosts);
-static List *prefer_near(const ReplicationHost *known, int count, List *hosts);
-static int	distance_to(const ReplicationHost *self, const ReplicationHost *h);
+static List *prefer_near(List *hosts);
+static int	distance_to(const char *own_host, const ReplicationHost *h);
 static int	compare_latencies(const ListCell *a, const ListCell *b);
 static uint32 count_in_flight(const ReplicationHost *h);
 
@@ -86,10 +86,10 @@ check_zone(char **value, void **extra, GucSource source)
 /*
  * replication_balance -- order hosts that may answer, the one to ask first
  *
- * "hosts" has pointers to some of the hosts that are known, and is used up.
+ * "hosts" has pointers to them, and is used up.
  */
 List *
-replication_balance(const ReplicationHost *known, int count, List *hosts)
+replication_balance(List *hosts)
 {
 	if (list_length(hosts) < 2)
 		return hosts;
@@ -103,7 +103,7 @@ replication_balance(const ReplicationHost *known, int count, List *hosts)
 			list_sort(hosts, compare_latencies);
 			return hosts;
 		case BALANCE_LOCAL:
-			return prefer_near(known, count, hosts);
+			return prefer_near(hosts);
 	}
 	return hosts;
 }
@@ -149,25 +149,21 @@ choose_of_two(List *hosts)
 
 /* Nearest hosts first, unless they are twice as slow as one further away */
 static List *
-prefer_near(const ReplicationHost *known, int count, List *hosts)
+prefer_near(List *hosts)
 {
-	const ReplicationHost *self = NULL;
+	char		own_host[REPLICATION_HOST_SIZE];
 	ReplicationHost *fastest;
 	List	   *near[3] = {NIL, NIL, NIL};
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	for (int i = 0; i < count; i++)
-	{
-		if (known[i].is_self)
-			self = &known[i];
-	}
+	replication_shared_own_host(own_host);
 	list_sort(hosts, compare_latencies);
 	fastest = linitial(hosts);
 	foreach(lc, hosts)
 	{
 		ReplicationHost *h = lfirst(lc);
-		int			distance = distance_to(self, h);
+		int			distance = distance_to(own_host, h);
 
 		if (h->latency_ms > 2 * fastest->latency_ms + NOISE_MS)
 			distance = 2;
@@ -184,9 +180,9 @@ prefer_near(const ReplicationHost *known, int count, List *hosts)
 
 /* 0: on this machine, 1: in this zone, 2: elsewhere or not known */
 static int
-distance_to(const ReplicationHost *self, const ReplicationHost *h)
+distance_to(const char *own_host, const ReplicationHost *h)
 {
-	if (h->is_self || (self && strcmp(self->host, h->host) == 0))
+	if (h->is_self || strcmp(own_host, h->host) == 0)
 		return 0;
 	return replication_zone[0] && strcmp(replication_zone,
 										 h->state.zone) == 0 ? 1 : 2;

@@ -23,47 +23,22 @@
 #include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "tcop/utility.h"
 #include "utils/lsyscache.h"
 
 #include "replication_private.h"
 
-static ExecutorStart_hook_type previous_start;
-static ProcessUtility_hook_type previous_utility;
-
-static void start_execution(QueryDesc *query, int eflags);
 static bool uses_tables(const PlannedStmt *stmt);
-static void process_utility(PlannedStmt *pstmt, const char *text,
-							bool read_only, ProcessUtilityContext context,
-							ParamListInfo params,
-							QueryEnvironment *environment, DestReceiver *dest,
-							QueryCompletion *qc);
 static bool is_harmless(Node *statement);
 
 VDB_FUNCTION(vecdb_hold_group);
 
-/* replication_fence_init -- look at what is begun */
+/* replication_fence_check_plan -- an ERROR if it must not be executed here */
 void
-replication_fence_init(void)
-{
-	previous_start = ExecutorStart_hook;
-	ExecutorStart_hook = start_execution;
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = process_utility;
-}
-
-/* A plan begins to be executed */
-static void
-start_execution(QueryDesc *query, int eflags)
+replication_fence_check_plan(const PlannedStmt *stmt, int eflags)
 {
 	if (vdb_remote_may_be_fenced() && !IsParallelWorker() &&
-		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 &&
-		uses_tables(query->plannedstmt))
+		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && uses_tables(stmt))
 		vdb_remote_refuse_fenced(false);
-	if (previous_start)
-		previous_start(query, eflags);
-	else
-		standard_ExecutorStart(query, eflags);
 }
 
 /* Does it use tables that are neither the system's nor vecdb's? */
@@ -85,22 +60,13 @@ uses_tables(const PlannedStmt *stmt)
 	return false;
 }
 
-/* A command that is no plan begins */
-static void
-process_utility(PlannedStmt *pstmt, const char *text, bool read_only,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *environment, DestReceiver *dest,
-				QueryCompletion *qc)
+/* replication_fence_check_utility -- the same of a command that is no plan */
+void
+replication_fence_check_utility(Node *statement)
 {
 	if (vdb_remote_may_be_fenced() && !IsParallelWorker() &&
-		!is_harmless(pstmt->utilityStmt) && IsTransactionState())
+		!is_harmless(statement) && IsTransactionState())
 		vdb_remote_refuse_fenced(false);
-	if (previous_utility)
-		previous_utility(pstmt, text, read_only, context, params, environment,
-						 dest, qc);
-	else
-		standard_ProcessUtility(pstmt, text, read_only, context, params,
-								environment, dest, qc);
 }
 
 /*

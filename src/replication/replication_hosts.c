@@ -24,7 +24,7 @@
 
 static int	rank_host(ReplicationHost *known);
 static ReplicationHost *find_known(ReplicationHost *hosts, int count,
-								   int group, const VdbHost *host);
+								   const VdbHost *host);
 static void put_host(ReturnSetInfo *rsinfo, ReplicationHost *h);
 static const char *name_state(const ReplicationHost *h);
 static const char *name_role(const ReplicationHost *h);
@@ -47,7 +47,7 @@ vdb_replication_order_hosts(int group, VdbHost *hosts, int *numbers,
 							int count, StringInfo refused)
 {
 	int			known_count;
-	ReplicationHost *known = replication_shared_hosts(&known_count);
+	ReplicationHost *known = replication_shared_group(group, &known_count);
 	int		   *ranks = palloc(sizeof(int) * Max(count, 1));
 	int			left = 0;
 
@@ -59,7 +59,7 @@ vdb_replication_order_hosts(int group, VdbHost *hosts, int *numbers,
 	}
 	for (int i = 0; i < count; i++)
 	{
-		ReplicationHost *h = find_known(known, known_count, group, &hosts[i]);
+		ReplicationHost *h = find_known(known, known_count, &hosts[i]);
 		VdbHost		host = hosts[i];
 		int			number = numbers[i];
 		int			rank = rank_host(h);
@@ -108,11 +108,11 @@ rank_host(ReplicationHost *known)
 }
 
 static ReplicationHost *
-find_known(ReplicationHost *hosts, int count, int group, const VdbHost *host)
+find_known(ReplicationHost *hosts, int count, const VdbHost *host)
 {
 	for (int i = 0; i < count; i++)
 	{
-		if (hosts[i].group == group && hosts[i].port == host->port &&
+		if (hosts[i].port == host->port &&
 			strcmp(hosts[i].host, host->host) == 0)
 			return &hosts[i];
 	}

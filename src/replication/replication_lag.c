@@ -16,38 +16,16 @@
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
-
 #include "replication_private.h"
 
-/* A lag older than what fits is reported as that of the oldest that does */
-#define SAMPLES 128
-
-typedef struct LagSample
-{
-	TimestampTz at;
-	XLogRecPtr	flushed;
-} LagSample;
-
-typedef struct LagGroup
-{
-	int			group;
-	int			first;			/* the oldest */
-	int			count;
-	LagSample	samples[SAMPLES];
-} LagGroup;
-
-static List *groups;
-
-static LagGroup *find_group(int group, bool add);
-static LagSample *get_sample(LagGroup *g, int number);
+static ReplicationSample *get_sample(ReplicationGroup *g, int number);
 
 /* replication_lag_note -- the primary of a group has flushed its WAL to there */
 void
 replication_lag_note(int group, XLogRecPtr flushed)
 {
-	LagGroup   *g = find_group(group, true);
-	LagSample  *sample;
+	ReplicationGroup *g = replication_group_find(group);
+	ReplicationSample *sample;
 
 	if (g->count > 0)
 	{
@@ -59,9 +37,9 @@ replication_lag_note(int group, XLogRecPtr flushed)
 		if (flushed < last)
 			g->count = 0;
 	}
-	if (g->count == SAMPLES)
+	if (g->count == REPLICATION_SAMPLES)
 	{
-		g->first = (g->first + 1) % SAMPLES;
+		g->first = (g->first + 1) % REPLICATION_SAMPLES;
 		g->count--;
 	}
 	sample = get_sample(g, g->count++);
@@ -73,15 +51,19 @@ replication_lag_note(int group, XLogRecPtr flushed)
 void
 replication_lag_measure(ReplicationHost *host)
 {
-	LagGroup   *g = find_group(host->group, false);
+	ReplicationGroup *g = replication_group_find(host->group);
 	XLogRecPtr	replayed = host->state.replayed;
 	XLogRecPtr	last;
 	int			i = 0;
 
 	host->lag_bytes = host->lag_ms = -1;
-	if (g == NULL || g->count == 0)
+	if (g->count == 0)
 		return;
 	last = get_sample(g, g->count - 1)->flushed;
+	/* on an older timeline: what it has replayed may be something else */
+	if (last <= replayed && host->state.timeline <
+		vdb_remote_saw_timeline(host->group, 0))
+		return;
 	host->lag_bytes = last > replayed ? (int64) (last - replayed) : 0;
 	host->lag_ms = 0;
 	while (i < g->count && get_sample(g, i)->flushed <= replayed)
@@ -92,32 +74,8 @@ replication_lag_measure(ReplicationHost *host)
 }
 
 /* A sample by its age, 0 being the oldest */
-static LagSample *
-get_sample(LagGroup *g, int number)
+static ReplicationSample *
+get_sample(ReplicationGroup *g, int number)
 {
-	return &g->samples[(g->first + number) % SAMPLES];
-}
-
-/* The samples of a group */
-static LagGroup *
-find_group(int group, bool add)
-{
-	MemoryContext old;
-	LagGroup   *g;
-	ListCell   *lc;
-
-	foreach(lc, groups)
-	{
-		g = lfirst(lc);
-		if (g->group == group)
-			return g;
-	}
-	if (!add)
-		return NULL;
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	g = palloc0(sizeof(LagGroup));
-	g->group = group;
-	groups = lappend(groups, g);
-	MemoryContextSwitchTo(old);
-	return g;
+	return &g->samples[(g->first + number) % REPLICATION_SAMPLES];
 }

@@ -42,7 +42,7 @@
 typedef struct Leadership
 {
 	int			group;
-	ReplicationHost *hosts;
+	ReplicationHost *hosts;		/* of the group */
 	int			count;
 	ReplicationHost *leader;
 	ReplicationHost *candidate; /* NULL: any */
@@ -137,7 +137,7 @@ begin_change(Leadership *l, int group, int seconds)
 	l->group = group;
 	l->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											  seconds * 1000L);
-	l->hosts = replication_shared_hosts(&l->count);
+	l->hosts = replication_shared_group(group, &l->count);
 	if (l->hosts == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -216,7 +216,7 @@ require_some_candidate(const Leadership *l)
 	{
 		const char *reason;
 
-		if (l->hosts[i].group != l->group || &l->hosts[i] == l->leader)
+		if (&l->hosts[i] == l->leader)
 			continue;
 		reason = why_not(l, &l->hosts[i]);
 		if (reason == NULL)
@@ -351,7 +351,7 @@ wait_for_leader(Leadership *l)
 	for (;;)
 	{
 		int			count;
-		ReplicationHost *hosts = replication_shared_hosts(&count);
+		ReplicationHost *hosts = replication_shared_group(l->group, &count);
 		ReplicationHost *leader = hosts == NULL ? NULL :
 		replication_hosts_leader(hosts, count, l->group);
 
@@ -412,8 +412,7 @@ find_patroni(Leadership *l)
 	{
 		ReplicationHost *host = &l->hosts[i];
 
-		if (host->group != l->group || host->foreign ||
-			host->state.patroni_url[0] == '\0')
+		if (host->foreign || host->state.patroni_url[0] == '\0')
 			continue;
 		if (found == NULL || host->is_leader ||
 			(host->is_up && !found->is_up))
@@ -436,7 +435,7 @@ wait_for_pause(Leadership *l, bool paused)
 	{
 		ReplicationHost *host = &l->hosts[i];
 
-		if (host->group != l->group || !host->is_up || host->foreign ||
+		if (!host->is_up || host->foreign ||
 			host->state.patroni_url[0] == '\0')
 			continue;
 		for (;;)

@@ -34,6 +34,7 @@
 #include "replication/walsender_private.h"
 #include "storage/latch.h"
 #include "storage/spin.h"
+#include "utils/backend_status.h"
 #include "utils/wait_event.h"
 
 #include "vecdb/remote_fence.h"
@@ -46,6 +47,8 @@
 static int64 now_us(void);
 static int	count_promotable(void);
 static bool have_confirmed(XLogRecPtr lsn, int wanted);
+static bool are_all_listed(const int *pids, int count);
+static bool is_named(const char *name, const int *pids, int count);
 VDB_NORETURN static void refuse_lease(const char *why);
 
 /*
@@ -123,11 +126,13 @@ count_promotable(void)
 	return SyncRepConfig->nmembers;
 }
 
-/* Have so many synchronous standbys flushed the WAL up to there? */
+/* Have all standbys that are listed flushed the WAL up to there? */
 static bool
 have_confirmed(XLogRecPtr lsn, int wanted)
 {
+	int		   *pids = palloc(sizeof(int) * Max(max_wal_senders, 1));
 	int			confirmed = 0;
+	bool		result;
 
 	for (int i = 0; i < max_wal_senders; i++)
 	{
@@ -136,10 +141,52 @@ have_confirmed(XLogRecPtr lsn, int wanted)
 		SpinLockAcquire(&sender->mutex);
 		if (sender->pid != 0 && sender->state == WALSNDSTATE_STREAMING &&
 			sender->sync_standby_priority > 0 && sender->flush >= lsn)
-			confirmed++;
+			pids[confirmed++] = sender->pid;
 		SpinLockRelease(&sender->mutex);
 	}
-	return confirmed >= wanted;
+	/* two receivers of one name do not stand for two standbys */
+	result = confirmed >= wanted && are_all_listed(pids, confirmed);
+	pfree(pids);
+	return result;
+}
+
+/* Has each name that is listed one of these processes? */
+static bool
+are_all_listed(const int *pids, int count)
+{
+	const char *name = SyncRepConfig->member_names;
+
+	/* who has come since the transaction looked last is to be seen */
+	pgstat_clear_backend_activity_snapshot();
+	for (int i = 0; i < SyncRepConfig->nmembers; i++)
+	{
+		if (!is_named(name, pids, count))
+			return false;
+		name += strlen(name) + 1;
+	}
+	return true;
+}
+
+/* Is one of these processes called so?  As PostgreSQL compares the names */
+static bool
+is_named(const char *name, const int *pids, int count)
+{
+	int			backends = pgstat_fetch_stat_numbackends();
+
+	for (int i = 1; i <= backends; i++)
+	{
+		LocalPgBackendStatus *local = vdb_backend_entry(i);
+
+		if (local == NULL ||
+			pg_strcasecmp(local->backendStatus.st_appname, name) != 0)
+			continue;
+		for (int j = 0; j < count; j++)
+		{
+			if (local->backendStatus.st_procpid == pids[j])
+				return true;
+		}
+	}
+	return false;
 }
 
 /* This server must not answer */

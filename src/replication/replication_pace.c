@@ -16,8 +16,6 @@
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
-
 #include "replication_private.h"
 
 #define FAST_MS 100
@@ -26,44 +24,9 @@
 #define LOST_MS 30000
 #define WANTED_MS 2000
 
-/* What the prober knows of a group */
-typedef struct Pace
-{
-	int			group;
-	bool		had_leader;
-	TimestampTz fast_until;
-	TimestampTz held_until;		/* 0: not held */
-	uint64		held_leader;
-} Pace;
-
-static List *paces;
-
-static Pace *find_pace(int group);
 static void hear(List *probes, int group);
 static ReplicationProbe *find_leader(List *probes, int group);
 static bool leads(const ReplicationProbe *probe);
-
-/* What is known of a group; made when there is nothing */
-static Pace *
-find_pace(int group)
-{
-	ListCell   *lc;
-	MemoryContext old;
-	Pace	   *pace;
-
-	foreach(lc, paces)
-	{
-		pace = lfirst(lc);
-		if (pace->group == group)
-			return pace;
-	}
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	pace = palloc0(sizeof(Pace));
-	pace->group = group;
-	paces = lappend(paces, pace);
-	MemoryContextSwitchTo(old);
-	return pace;
-}
 
 /* replication_pace_hear -- say what follows from answers that have come */
 void
@@ -86,21 +49,18 @@ static void
 hear(List *probes, int group)
 {
 	ReplicationProbe *leader = find_leader(probes, group);
-	Pace	   *pace = find_pace(group);
+	ReplicationGroup *g = replication_group_find(group);
+	TimestampTz now = GetCurrentTimestamp();
 
 	vdb_remote_tell_leader(group, leader ? leader->known.state.instance : 0,
 						   leader ? leader->asked_at : 0);
-	if (leader == NULL && pace->had_leader)
-		pace->fast_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   LOST_MS);
-	if (leader)
-	{
-		if (pace->held_until == 0)
-			pace->fast_until = 0;
-		else if (leader->known.state.instance != pace->held_leader)
-			pace->held_until = pace->fast_until = 0;
-	}
-	pace->had_leader = leader != NULL;
+	if (leader == NULL && g->had_leader)
+		g->fast_until = TimestampTzPlusMilliseconds(now, LOST_MS);
+	/* the leader whose end is awaited is not who had to be found */
+	if (leader && (g->held_until <= now ||
+				   leader->known.state.instance != g->held_leader))
+		g->held_until = g->fast_until = 0;
+	g->had_leader = leader != NULL;
 }
 
 /* The probe of the leader of a group, or NULL */
@@ -145,15 +105,15 @@ replication_pace_want(List *probes, int group)
 	foreach(lc, probes)
 	{
 		ReplicationProbe *probe = lfirst(lc);
-		Pace	   *pace;
+		ReplicationGroup *g;
 
 		if (group != ALL_GROUPS && probe->group != group)
 			continue;
-		pace = find_pace(probe->group);
-		if (!pace->had_leader)
-			pace->fast_until = Max(pace->fast_until,
-								   TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-															   WANTED_MS));
+		g = replication_group_find(probe->group);
+		if (!g->had_leader)
+			g->fast_until = Max(g->fast_until,
+								TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															WANTED_MS));
 		if (replication_probe_is_pending(probe))
 			probe->again = true;
 		else
@@ -163,13 +123,15 @@ replication_pace_want(List *probes, int group)
 
 /* replication_pace_hold -- its leader is to be changed, or not any more */
 void
-replication_pace_hold(int group, int ms)
+replication_pace_hold(List *probes, int group, int ms)
 {
-	Pace	   *pace = find_pace(group);
+	ReplicationProbe *leader = find_leader(probes, group);
+	ReplicationGroup *g = replication_group_find(group);
 	TimestampTz now = GetCurrentTimestamp();
 
-	pace->held_until = ms > 0 ? TimestampTzPlusMilliseconds(now, ms) : 0;
-	pace->fast_until = pace->held_until;
+	g->held_leader = leader ? leader->known.state.instance : 0;
+	g->held_until = ms > 0 ? TimestampTzPlusMilliseconds(now, ms) : 0;
+	g->fast_until = g->held_until;
 }
 
 /*
@@ -187,10 +149,10 @@ replication_pace_ask(List *probes)
 	foreach(lc, probes)
 	{
 		ReplicationProbe *probe = lfirst(lc);
-		Pace	   *pace = find_pace(probe->group);
+		ReplicationGroup *g = replication_group_find(probe->group);
 		long		passed;
 
-		if (pace->fast_until <= now || replication_probe_is_pending(probe))
+		if (g->fast_until <= now || replication_probe_is_pending(probe))
 			continue;
 		passed = TimestampDifferenceMilliseconds(probe->began, now);
 		if (passed >= FAST_MS)

@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -80,10 +81,13 @@ typedef struct ReplicationHost
 	double		latency_ms;		/* moving average */
 	int64		lag_bytes;		/* -1: not known */
 	int64		lag_ms;			/* -1: not known */
+	TimeLineID	left_timeline;	/* of a primary that was seen as a standby:
+								 * which it was on; 0: none */
+	XLogRecPtr	left_at;		/* what it had replayed of that, at least */
 	ReplicationState state;		/* as of seen_at */
 	char		error[REPLICATION_ERROR_SIZE];
 
-	/* set in copies by replication_shared_hosts() */
+	/* set in copies by replication_shared_group() */
 	bool		is_up;
 	bool		is_leader;
 	bool		is_outdated;	/* a primary on an old timeline */
@@ -119,6 +123,33 @@ typedef struct ReplicationProbe
 	ReplicationHost known;		/* what is written to shared memory */
 } ReplicationProbe;
 
+/* A lag older than what fits is reported as that of the oldest that does */
+#define REPLICATION_SAMPLES 128
+
+/* When the prober first heard that a primary's WAL ends there */
+typedef struct ReplicationSample
+{
+	TimestampTz at;
+	XLogRecPtr	flushed;
+} ReplicationSample;
+
+/* What the prober remembers of a group */
+typedef struct ReplicationGroup
+{
+	int			group;
+
+	/* of replication_pace.c */
+	bool		had_leader;
+	TimestampTz fast_until;
+	TimestampTz held_until;		/* requests; 0: not held */
+	uint64		held_leader;	/* when that began */
+
+	/* of replication_lag.c: a ring */
+	int			first;			/* the oldest */
+	int			count;
+	ReplicationSample samples[REPLICATION_SAMPLES];
+} ReplicationGroup;
+
 /* settings, replication_setting.c */
 extern int	replication_probe_interval;
 extern int	replication_hold_timeout;
@@ -152,6 +183,8 @@ extern int	replication_shared_place(int group, const VdbHost *host);
 extern void replication_shared_free(int place);
 extern void replication_shared_write(int place, const ReplicationHost *known);
 extern ReplicationHost *replication_shared_hosts(int *count);
+extern ReplicationHost *replication_shared_group(int group, int *count);
+extern void replication_shared_own_host(char *host);
 extern int64 replication_shared_lease(void);
 extern void replication_shared_set_lease(int64 began);
 
@@ -169,10 +202,14 @@ extern void replication_probe_tell(const char *groups, const char *timelines);
 extern int	replication_probe_hold(List *probes, int group, int ms);
 extern int	replication_probe_untold(List *probes);
 
+/* functions in replication_group.c */
+extern ReplicationGroup *replication_group_find(int group);
+extern void replication_group_forget(List *probes);
+
 /* functions in replication_pace.c */
 extern void replication_pace_hear(List *probes);
 extern void replication_pace_want(List *probes, int group);
-extern void replication_pace_hold(int group, int ms);
+extern void replication_pace_hold(List *probes, int group, int ms);
 extern long replication_pace_ask(List *probes);
 
 /* functions in replication_lag.c */
@@ -196,8 +233,7 @@ extern void replication_read_init(void);
 
 /* functions in replication_balance.c */
 extern void replication_balance_init(void);
-extern List *replication_balance(const ReplicationHost *known, int count,
-								 List *hosts);
+extern List *replication_balance(List *hosts);
 
 /* functions in replication_token.c */
 extern void replication_token_init(void);
@@ -207,10 +243,13 @@ extern XLogRecPtr replication_token_get(int group);
 extern void replication_lease_check(int lease_ms, int wait_ms);
 
 /* functions in replication_fence.c */
-extern void replication_fence_init(void);
+extern void replication_fence_check_plan(const PlannedStmt *stmt, int eflags);
+extern void replication_fence_check_utility(Node *statement);
 
 /* functions in replication_write.c */
 extern void replication_write_init(void);
+extern bool replication_write_begin_prepared(Node *statement);
+extern void replication_write_end_prepared(void);
 
 /* functions in replication_patroni.c */
 

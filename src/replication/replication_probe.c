@@ -61,6 +61,8 @@ static void read_results(ReplicationProbe *probe);
 static char *take_result(ReplicationProbe *probe, PGresult *res);
 static void read_state(ReplicationState *state, const PGresult *res);
 static void take_state(ReplicationProbe *probe, const ReplicationState *state);
+static void note_promotion(ReplicationHost *known,
+						   const ReplicationState *state);
 static const char *refuse(const ReplicationProbe *probe,
 						  const ReplicationState *state);
 static void set_deadline(ReplicationProbe *probe);
@@ -388,6 +390,7 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 	probe->heard = true;
 	probe->asked_at = probe->began;
 	known->is_self = state->instance == replication_shared_instance();
+	note_promotion(known, state);
 	known->state = *state;
 	known->foreign = why != NULL;
 	known->latency_ms = known->seen_at == 0 ? ms :
@@ -416,6 +419,30 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 	if (is_back)
 		vdb_remote_host_is_back(known->host, known->port);
 	probe->complained = false;
+}
+
+/*
+ * Was a standby promoted?  Note what it had of its timeline, at least
+ *
+ * That is where hosts that do not follow it yet are in its history, too.
+ */
+static void
+note_promotion(ReplicationHost *known, const ReplicationState *state)
+{
+	const ReplicationState *before = &known->state;
+
+	if (known->seen_at != 0 && before->instance == state->instance &&
+		before->timeline == state->timeline &&
+		before->in_recovery == state->in_recovery)
+		return;
+	known->left_timeline = 0;
+	if (known->seen_at != 0 && before->instance == state->instance &&
+		before->in_recovery && !state->in_recovery &&
+		before->timeline < state->timeline)
+	{
+		known->left_timeline = before->timeline;
+		known->left_at = before->replayed;
+	}
 }
 
 /* Why the node that said this is not a host of the group; NULL if it is */

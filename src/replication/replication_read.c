@@ -3,11 +3,16 @@
  * replication_read.c
  *	  At which hosts of a group a statement may read.
  *
- * A standby is fit when it answers, is not further behind than vecdb.max_lag,
- * and has replayed what this session has committed (replication_token.c).  The
- * first two are known from the prober.  Of the last the standby is asked where
- * the prober cannot tell: vecdb.begin_read() precedes the statement there and
- * waits for it.
+ * A standby is fit when it answers, has nothing that its primary has not, is
+ * not further behind than vecdb.max_lag, and has replayed what this session has
+ * committed (replication_token.c).  The first three are known from the prober.
+ * Of the last the standby is asked where the prober cannot tell:
+ * vecdb.begin_read() precedes the statement there and waits for it.
+ *
+ * Places in the WAL are compared on one timeline only.  A standby on an older
+ * one may have replayed what the new primary never had.  It is fit only if it
+ * has not replayed more than that primary had, when that was seen as a standby
+ * of the same timeline.
  *
  * How far a standby is behind in time, at most: from the last time that its
  * primary was heard of, or, if it had not replayed all of that, from the time
@@ -49,11 +54,10 @@ typedef struct MaxLag
 /* What is known of a group, for one choice */
 typedef struct ReadGroup
 {
-	ReplicationHost *hosts;
+	ReplicationHost *hosts;		/* NULL: nobody watches them */
 	int			count;
-	int			group;
-	TimestampTz heard_at;		/* of a primary, last; 0: never */
-	XLogRecPtr	flushed;		/* by that primary then */
+	TimeLineID	timeline;		/* the highest that was seen; 0: none */
+	const ReplicationHost *primary; /* heard of last; NULL: none was */
 	XLogRecPtr	token;			/* what has to be replayed */
 } ReadGroup;
 
@@ -71,6 +75,9 @@ static bool is_down(int group, const VdbHost *host);
 static void look_at_group(ReadGroup *g, int group);
 static bool is_fit(const ReadGroup *g, const ReplicationHost *h,
 				   StringInfo why);
+static bool may_diverge(const ReadGroup *g, const ReplicationHost *h);
+static bool is_near(const ReadGroup *g, const ReplicationHost *h,
+					StringInfo why);
 static void add_why(StringInfo why, const ReplicationHost *h,
 					const char *text);
 static VdbReadHost *make_host(const char *host, int port, char *check);
@@ -172,8 +179,6 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 	{
 		ReplicationHost *h = &g.hosts[i];
 
-		if (h->group != group)
-			continue;
 		if (h->is_leader)
 		{
 			if (level == VDB_READ_ANY)
@@ -186,7 +191,7 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 		else
 			fit = lappend(fit, h);
 	}
-	foreach(lc, replication_balance(g.hosts, g.count, fit))
+	foreach(lc, replication_balance(fit))
 	{
 		ReplicationHost *h = lfirst(lc);
 
@@ -197,7 +202,7 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 	if (!has_primary &&
 		(level == VDB_READ_ANY || g.token == PG_UINT64_MAX))
 		result = lappend(result, make_host(NULL, 0, NULL));
-	foreach(lc, replication_balance(g.hosts, g.count, late))
+	foreach(lc, replication_balance(late))
 	{
 		ReplicationHost *h = lfirst(lc);
 
@@ -207,6 +212,8 @@ choose_hosts(int group, VdbReadFrom level, StringInfo why)
 											LSN_FORMAT_ARGS(g.token),
 											replication_replay_timeout)));
 	}
+	if (g.hosts)
+		pfree(g.hosts);
 	return result;
 }
 
@@ -221,6 +228,9 @@ is_own_fit(VdbReadFrom level)
 	int			group = vdb_catalog_cluster()->local_group;
 	StringInfoData why;
 	ReadGroup	g;
+	TimeLineID	timeline;
+	XLogRecPtr	replayed;
+	bool		fit;
 
 	if (!RecoveryInProgress())
 	{
@@ -232,15 +242,24 @@ is_own_fit(VdbReadFrom level)
 	if (level == VDB_READ_LEASED)
 		return false;
 	look_at_group(&g, group);
-	if (g.token == PG_UINT64_MAX || GetXLogReplayRecPtr(NULL) < g.token)
-		return false;
+	replayed = GetXLogReplayRecPtr(&timeline);
+	fit = timeline >= g.timeline && max_lag.ms < 0 && max_lag.bytes < 0;
 	initStringInfo(&why);
 	for (int i = 0; i < g.count; i++)
 	{
-		if (g.hosts[i].group == group && g.hosts[i].is_self)
-			return is_fit(&g, &g.hosts[i], &why);
+		ReplicationHost *h = &g.hosts[i];
+
+		if (!h->is_self)
+			continue;
+		/* we know better than the prober, which has asked a while ago */
+		h->state.timeline = timeline;
+		h->state.replayed = replayed;
+		fit = is_fit(&g, h, &why);
 	}
-	return max_lag.ms < 0 && max_lag.bytes < 0;
+	pfree(why.data);
+	if (g.hosts)
+		pfree(g.hosts);
+	return fit && g.token != PG_UINT64_MAX && replayed >= g.token;
 }
 
 /* Does a host not answer the prober?  For the remote room */
@@ -248,11 +267,11 @@ static bool
 is_down(int group, const VdbHost *host)
 {
 	int			count;
-	ReplicationHost *hosts = replication_shared_hosts(&count);
+	ReplicationHost *hosts = replication_shared_group(group, &count);
 	bool		down = false;
 
 	for (int i = 0; i < count && !down; i++)
-		down = hosts[i].group == group && hosts[i].port == host->port &&
+		down = hosts[i].port == host->port &&
 			strcmp(hosts[i].host, host->host) == 0 &&
 			hosts[i].failed_at > hosts[i].seen_at;
 	if (hosts)
@@ -265,18 +284,17 @@ static void
 look_at_group(ReadGroup *g, int group)
 {
 	memset(g, 0, sizeof(ReadGroup));
-	g->group = group;
-	g->hosts = replication_shared_hosts(&g->count);
+	g->hosts = replication_shared_group(group, &g->count);
+	g->timeline = vdb_remote_saw_timeline(group, 0);
 	g->token = replication_token_get(group);
 	for (int i = 0; i < g->count; i++)
 	{
 		ReplicationHost *h = &g->hosts[i];
 
-		if (h->group != group || h->state.in_recovery || h->foreign ||
-			h->is_outdated || h->seen_at <= g->heard_at)
-			continue;
-		g->heard_at = h->seen_at;
-		g->flushed = h->state.flushed;
+		if (h->seen_at != 0 && !h->state.in_recovery && !h->foreign &&
+			!h->is_outdated &&
+			(g->primary == NULL || h->seen_at > g->primary->seen_at))
+			g->primary = h;
 	}
 }
 
@@ -288,25 +306,48 @@ look_at_group(ReadGroup *g, int group)
 static bool
 is_fit(const ReadGroup *g, const ReplicationHost *h, StringInfo why)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int64		lag;
-
 	if (!h->is_up || h->foreign || !h->state.in_recovery)
 	{
 		add_why(why, h, !h->is_up ? "does not answer" :
 				h->foreign ? "is no member of the group" : "is a primary");
 		return false;
 	}
+	if (may_diverge(g, h))
+	{
+		add_why(why, h, psprintf("is on timeline %u, and the group is on %u",
+								 h->state.timeline, g->timeline));
+		return false;
+	}
+	return is_near(g, h, why);
+}
+
+/* May a standby have replayed what the group's primary never had? */
+static bool
+may_diverge(const ReadGroup *g, const ReplicationHost *h)
+{
+	return h->state.timeline < g->timeline &&
+		(g->primary == NULL ||
+		 g->primary->left_timeline != h->state.timeline ||
+		 g->primary->left_at < h->state.replayed);
+}
+
+/* Is a standby as near to its primary as vecdb.max_lag wants?  If not, "why" */
+static bool
+is_near(const ReadGroup *g, const ReplicationHost *h, StringInfo why)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		lag;
+
 	if (max_lag.ms < 0 && max_lag.bytes < 0)
 		return true;
-	if (g->heard_at == 0)
+	if (g->primary == NULL)
 	{
 		add_why(why, h, "is behind by an unknown amount, as its primary was not heard of yet");
 		return false;
 	}
 	if (max_lag.bytes >= 0)
 	{
-		lag = (int64) (g->flushed - h->state.replayed);
+		lag = (int64) (g->primary->state.flushed - h->state.replayed);
 		if (lag <= max_lag.bytes)
 			return true;
 		add_why(why, h, psprintf("is behind by " INT64_FORMAT " kB", lag / 1024));
@@ -314,7 +355,7 @@ is_fit(const ReadGroup *g, const ReplicationHost *h, StringInfo why)
 	}
 	lag = Max(TimestampDifferenceMilliseconds(h->seen_at, now) +
 			  Max(h->lag_ms, 0),
-			  TimestampDifferenceMilliseconds(g->heard_at, now));
+			  TimestampDifferenceMilliseconds(g->primary->seen_at, now));
 	if (lag <= max_lag.ms)
 		return true;
 	add_why(why, h, psprintf("may be behind by " INT64_FORMAT " ms", lag));
@@ -364,7 +405,8 @@ vecdb_begin_read(PG_FUNCTION_ARGS)
 }
 
 /*
- * Wait until this server has replayed up to there
+ * Wait until this server has replayed up to there, on the newest timeline that
+ * it was told of
  *
  * Without a snapshot: replay may have to wait for that to go.
  */
@@ -373,14 +415,19 @@ wait_for_replay(XLogRecPtr lsn, int wait_ms)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												  wait_ms);
+	const VdbCluster *cluster = vdb_catalog_cluster();
+	int			group = cluster ? cluster->local_group : 0;
+	TimeLineID	newest;
+	TimeLineID	timeline;
 	XLogRecPtr	reached;
 
 	drop_snapshot();
 	for (;;)
 	{
-		reached = RecoveryInProgress() ? GetXLogReplayRecPtr(NULL) :
+		newest = timeline = vdb_remote_saw_timeline(group, 0);
+		reached = RecoveryInProgress() ? GetXLogReplayRecPtr(&timeline) :
 			GetXLogInsertRecPtr();
-		if (reached >= lsn)
+		if (reached >= lsn && timeline >= newest)
 			return;
 		if (GetCurrentTimestamp() >= end)
 			break;
@@ -393,6 +440,9 @@ wait_for_replay(XLogRecPtr lsn, int wait_ms)
 	ereport(ERROR,
 			(errcode(VDB_ERRCODE_UNFIT),
 			 errmsg("this server does not have yet what the session has committed"),
+			 timeline < newest ?
+			 errdetail("It is on timeline %u, and its group is on %u.",
+					   timeline, newest) :
 			 errdetail("It has replayed the WAL up to %X/%X, and not up to %X/%X within %d ms.",
 					   LSN_FORMAT_ARGS(reached), LSN_FORMAT_ARGS(lsn),
 					   wait_ms),

@@ -33,7 +33,6 @@ vdb_replication_init(void)
 	replication_balance_init();
 	replication_token_init();
 	replication_write_init();
-	replication_fence_init();
 }
 
 /* replication_setting_init -- define what can be set */

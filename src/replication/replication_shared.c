@@ -63,6 +63,7 @@ static void set_up(LWLock *lock);
 static SharedDatabase *find_database(Oid database, bool add);
 static void forget(Oid database);
 static void warn_full(const char *what, int limit);
+static bool is_of(const ReplicationHost *host, int group);
 static void mark_host(ReplicationHost *host, TimestampTz now);
 static void mark_leaders(ReplicationHost *hosts, int count);
 
@@ -490,30 +491,38 @@ replication_shared_write(int place, const ReplicationHost *known)
 	LWLockRelease(shared->lock);
 }
 
-/*
- * replication_shared_hosts -- a copy of what is known of this database's hosts
- *
- * Says also which of them are up, lead their group, or are outdated.  None if
- * there is no prober, since what the last one left behind may be old.
- */
+/* replication_shared_hosts -- a copy of what is known of all groups' hosts */
 ReplicationHost *
 replication_shared_hosts(int *count)
 {
+	return replication_shared_group(ALL_GROUPS, count);
+}
+
+/*
+ * replication_shared_group -- a copy of what is known of a group's hosts
+ *
+ * Says also which of them are up, lead their group, or are outdated.  NULL if
+ * there is no prober, since what the last one left behind may be old.
+ */
+ReplicationHost *
+replication_shared_group(int group, int *count)
+{
 	ReplicationHost *hosts;
 	TimestampTz now = GetCurrentTimestamp();
-	int			end;
+	int			room = 0;
 
 	*count = 0;
 	if (!replication_shared_has_prober())
 		return NULL;
 	LWLockAcquire(shared->lock, LW_SHARED);
-	end = shared->host_end;
+	for (int i = 0; i < shared->host_end; i++)
+		room += is_of(&shared->hosts[i], group);
 	LWLockRelease(shared->lock);
-	hosts = palloc(sizeof(ReplicationHost) * Max(end, 1));
+	hosts = palloc(sizeof(ReplicationHost) * Max(room, 1));
 	LWLockAcquire(shared->lock, LW_SHARED);
-	for (int i = 0; i < end; i++)
+	for (int i = 0; i < shared->host_end && *count < room; i++)
 	{
-		if (shared->hosts[i].database == MyDatabaseId)
+		if (is_of(&shared->hosts[i], group))
 			hosts[(*count)++] = shared->hosts[i];
 	}
 	LWLockRelease(shared->lock);
@@ -521,6 +530,32 @@ replication_shared_hosts(int *count)
 		mark_host(&hosts[i], now);
 	mark_leaders(hosts, *count);
 	return hosts;
+}
+
+/* Is a place that of a host of this database, and of the group? */
+static bool
+is_of(const ReplicationHost *host, int group)
+{
+	return host->database == MyDatabaseId &&
+		(group == ALL_GROUPS || host->group == group);
+}
+
+/*
+ * replication_shared_own_host -- by which name this server is known
+ *
+ * "host" has room for REPLICATION_HOST_SIZE; it is empty if that is not known.
+ */
+void
+replication_shared_own_host(char *host)
+{
+	host[0] = '\0';
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < shared->host_end && host[0] == '\0'; i++)
+	{
+		if (is_of(&shared->hosts[i], ALL_GROUPS) && shared->hosts[i].is_self)
+			strlcpy(host, shared->hosts[i].host, REPLICATION_HOST_SIZE);
+	}
+	LWLockRelease(shared->lock);
 }
 
 /* Set what follows from what is known of one host */

@@ -273,7 +273,7 @@ list_host(int group, const VdbHost *host)
 	MemoryContextSwitchTo(old);
 }
 
-/* Hosts that the catalog does not have any more */
+/* Hosts, and groups, that the catalog does not have any more */
 static void
 forget_unlisted(void)
 {
@@ -291,6 +291,7 @@ forget_unlisted(void)
 		pfree(probe);
 		probes = foreach_delete_current(probes, lc);
 	}
+	replication_group_forget(probes);
 }
 
 /* Take answers as they come, until it is time for the next turn */
@@ -406,7 +407,7 @@ take_wishes(void)
 	group = replication_shared_take_hold(&ms);
 	if (group != 0)
 	{
-		replication_pace_hold(group, ms);
+		replication_pace_hold(probes, group, ms);
 		(void) replication_probe_hold(probes, group, ms);
 	}
 }

@@ -15,8 +15,6 @@
  * synchronous_commit for the end of the transaction.  For the last the prober
  * is made to ask the group's hosts until they have it.
  *
- * And who writes on a standby is told where the primary is.
- *
  * IDENTIFICATION
  *	  src/replication/replication_write.c
  *
@@ -26,11 +24,10 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "replication/syncrep.h"
 #include "storage/latch.h"
-#include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
 
@@ -64,27 +61,11 @@ static int	write_consistency = WRITE_SERVER;
 /* The group whose hosts the transaction that ends waits for; 0: none */
 static int	awaited_group;
 
-static ProcessUtility_hook_type previous_utility_hook;
-static ProcessUtility_hook_type outer_utility_hook;
-static ExecutorStart_hook_type previous_start_hook;
-
 static void at_end(XactEvent event, void *arg);
 static void prepare_commit(void);
 static void set_synchronous_commit(const char *value);
 static void wait_for_all(XLogRecPtr end);
 static char *find_missing(XLogRecPtr end, bool *hopeless);
-static void finish_prepared(PlannedStmt *pstmt, const char *query,
-							bool read_only, ProcessUtilityContext context,
-							ParamListInfo params, QueryEnvironment *environment,
-							DestReceiver *dest, QueryCompletion *qc);
-
-static void start_execution(QueryDesc *query, int eflags);
-static void run_utility(PlannedStmt *pstmt, const char *query, bool read_only,
-						ProcessUtilityContext context, ParamListInfo params,
-						QueryEnvironment *environment, DestReceiver *dest,
-						QueryCompletion *qc);
-VDB_NORETURN static void throw_with_hint(MemoryContext context);
-static char *name_leader(void);
 
 /* replication_write_init -- define the setting, and take part in commits */
 void
@@ -96,8 +77,6 @@ replication_write_init(void)
 							 write_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	RegisterXactCallback(at_end, NULL);
-	previous_utility_hook = ProcessUtility_hook;
-	ProcessUtility_hook = finish_prepared;
 }
 
 /* A transaction ends */
@@ -212,7 +191,7 @@ static char *
 find_missing(XLogRecPtr end, bool *hopeless)
 {
 	int			count;
-	ReplicationHost *hosts = replication_shared_hosts(&count);
+	ReplicationHost *hosts = replication_shared_group(awaited_group, &count);
 	char	   *missing = NULL;
 
 	if (hosts == NULL)
@@ -224,7 +203,7 @@ find_missing(XLogRecPtr end, bool *hopeless)
 	{
 		ReplicationHost *h = &hosts[i];
 
-		if (h->group != awaited_group || h->is_self)
+		if (h->is_self)
 			continue;
 		*hopeless = !h->is_up || h->foreign || !h->state.in_recovery;
 		if (*hopeless)
@@ -238,135 +217,29 @@ find_missing(XLogRecPtr end, bool *hopeless)
 	return missing;
 }
 
-/* COMMIT PREPARED is no end of a transaction that the callback could see */
-static void
-finish_prepared(PlannedStmt *pstmt, const char *query, bool read_only,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *environment, DestReceiver *dest,
-				QueryCompletion *qc)
-{
-	bool		finishes = write_consistency != WRITE_SERVER &&
-	MyBackendType == B_BACKEND &&
-	IsA(pstmt->utilityStmt, TransactionStmt) &&
-	((TransactionStmt *) pstmt->utilityStmt)->kind ==
-	TRANS_STMT_COMMIT_PREPARED;
-
-	if (finishes)
-		prepare_commit();
-	if (previous_utility_hook)
-		previous_utility_hook(pstmt, query, read_only, context, params,
-							  environment, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query, read_only, context, params,
-								environment, dest, qc);
-	if (finishes && awaited_group != 0)
-		wait_for_all(GetXLogWriteRecPtr());
-	if (finishes)
-		awaited_group = 0;
-}
-
-/* vdb_replication_init_last -- see vecdb/replication.h */
-void
-vdb_replication_init_last(void)
-{
-	outer_utility_hook = ProcessUtility_hook;
-	ProcessUtility_hook = run_utility;
-	previous_start_hook = ExecutorStart_hook;
-	ExecutorStart_hook = start_execution;
-}
-
-/* A statement begins; on a standby it may be refused */
-static void
-start_execution(QueryDesc *query, int eflags)
-{
-	MemoryContext context = CurrentMemoryContext;
-
-	if (!RecoveryInProgress())
-	{
-		if (previous_start_hook)
-			previous_start_hook(query, eflags);
-		else
-			standard_ExecutorStart(query, eflags);
-		return;
-	}
-	PG_TRY();
-	{
-		if (previous_start_hook)
-			previous_start_hook(query, eflags);
-		else
-			standard_ExecutorStart(query, eflags);
-	}
-	PG_CATCH();
-	{
-		throw_with_hint(context);
-	}
-	PG_END_TRY();
-}
-
-/* The same of a utility statement */
-static void
-run_utility(PlannedStmt *pstmt, const char *query, bool read_only,
-			ProcessUtilityContext context, ParamListInfo params,
-			QueryEnvironment *environment, DestReceiver *dest,
-			QueryCompletion *qc)
-{
-	MemoryContext old = CurrentMemoryContext;
-
-	if (!RecoveryInProgress() || context == PROCESS_UTILITY_SUBCOMMAND)
-	{
-		outer_utility_hook(pstmt, query, read_only, context, params,
-						   environment, dest, qc);
-		return;
-	}
-	PG_TRY();
-	{
-		outer_utility_hook(pstmt, query, read_only, context, params,
-						   environment, dest, qc);
-	}
-	PG_CATCH();
-	{
-		throw_with_hint(old);
-	}
-	PG_END_TRY();
-}
-
 /*
- * Throw the error at hand again, and say where the primary is if it is that
- * this server cannot write
+ * replication_write_begin_prepared -- is a command a COMMIT PREPARED, that
+ * waits for somebody?
+ *
+ * That is no end of a transaction that the callback could see.  If true,
+ * replication_write_end_prepared() follows the command.
  */
-static void
-throw_with_hint(MemoryContext context)
+bool
+replication_write_begin_prepared(Node *statement)
 {
-	ErrorData  *error;
-	char	   *leader;
-
-	if (geterrcode() != ERRCODE_READ_ONLY_SQL_TRANSACTION)
-		PG_RE_THROW();
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	leader = name_leader();
-	if (error->hint == NULL && leader)
-		error->hint = leader;
-	ReThrowError(error);
+	if (write_consistency == WRITE_SERVER || MyBackendType != B_BACKEND ||
+		!IsA(statement, TransactionStmt) ||
+		((TransactionStmt *) statement)->kind != TRANS_STMT_COMMIT_PREPARED)
+		return false;
+	prepare_commit();
+	return true;
 }
 
-/* A hint that says where the primary of this standby is; NULL: in no cluster */
-static char *
-name_leader(void)
+/* replication_write_end_prepared -- it is committed */
+void
+replication_write_end_prepared(void)
 {
-	const VdbCluster *cluster = vdb_catalog_cluster();
-	ReplicationHost *hosts;
-	ReplicationHost *leader;
-	int			count;
-
-	if (cluster == NULL)
-		return NULL;
-	hosts = replication_shared_hosts(&count);
-	leader = replication_hosts_leader(hosts, count, cluster->local_group);
-	if (leader == NULL)
-		return psprintf("This server is a standby of group %d, whose primary is not known at the moment; see vecdb.groups.",
-						cluster->local_group);
-	return psprintf("This server is a standby of group %d, whose primary is %s.",
-					cluster->local_group, replication_hosts_name(leader));
+	if (awaited_group != 0)
+		wait_for_all(GetXLogWriteRecPtr());
+	awaited_group = 0;
 }

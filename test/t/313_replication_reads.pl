@@ -224,5 +224,53 @@ is(answer($one_b, "SET vecdb.read_from = '$_'", $count), '1250', "$_: the primar
 VecdbGroups::wait_for($one, q{SELECT leader IS NULL FROM vecdb.groups WHERE group_id = 2}, 'it is noticed');
 like(answer($one, "SET vecdb.read_from = follower; SET vecdb.max_lag = '100ms'", $count), qr/may be behind by \d+ ms/, 'how far behind is not known any more');
 
+# leased: two receivers of one name are one standby
+{
+	my $own = "$leased; SET vecdb.read_lease = 0; SET vecdb.replay_timeout = '300ms'";
+	my $id = $one->safe_psql('postgres', q{SELECT min(i) FROM generate_series(1, 100) i WHERE vecdb.group_of('items', i) = 1});
+	my $receiver = IPC::Run::start([ 'pg_receivewal', '-D', PostgreSQL::Test::Utils::tempdir(), '--synchronous', '--no-loop',
+		'-d', $one->connstr('postgres') . ' application_name=one_b' ]);
+	foreach my $case ([ 'one_b', qr/^1$/, 'one that confirms' ], [ 'one_b, one_c', qr/Not all of the 2 standbys/, 'one that does not' ])
+	{
+		my ($names, $expected, $what) = @$case;
+		$one->safe_psql('postgres', $_) foreach "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ($names)'", 'SELECT pg_reload_conf()';
+		VecdbGroups::wait_for($one, q{SELECT count(*) = 2 FROM pg_stat_replication WHERE application_name = 'one_b' AND state = 'streaming' AND sync_priority > 0}, 'two are called so');
+		VecdbGroups::wait_for($one, sprintf(q{SELECT current_setting('synchronous_standby_names') = 'ANY 1 (%s)'}, $names), 'reloaded');
+		like(answer($one, $own, "SELECT count(*) FROM items WHERE id = $id"), $expected, "leased: $what");
+	}
+	$receiver->kill_kill;
+	$one->safe_psql('postgres', $_) foreach 'ALTER SYSTEM RESET synchronous_standby_names', 'SELECT pg_reload_conf()';
+}
+
+# a standby of the former primary is read at while it has nothing that the new
+# one has not
+$two_b->promote;
+my $seen_two_b = sprintf("SELECT is_leader FROM vecdb.hosts WHERE host = '%s' AND port = %d", $two_b->host, $two_b->port);
+VecdbGroups::wait_for($_, $seen_two_b, 'a new primary') foreach $one, $two_c;
+is(answer($one, 'SET vecdb.read_from = follower', $count), '1250', 'a standby that does not follow yet');
+is(readers($one, 'SET vecdb.read_from = follower', $count), "$g1b, Group 2: " . address($two_c), 'is read at');
+like(answer($one, "SET vecdb.replay_timeout = '300ms'; UPDATE items SET v = v; SET vecdb.read_from = follower", $count),
+	qr/ERROR:  this server does not have yet what the session has committed/, 'but not for what was committed since');
+
+# and not when it goes on to receive what the former one writes
+$two->start;
+{
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on -c vecdb.allow_outdated=on';
+	$two->safe_psql('postgres', q{DELETE FROM items; SELECT length(pg_logical_emit_message(false, 'test', repeat('x', 2000000))::text) > 0});
+	VecdbGroups::wait_for($two_c, 'SELECT count(*) = 0 FROM items', 'it has replayed that');
+}
+my $diverged = qr/\Q${\ address($two_c)}\E: is on timeline 1, and the group is on 2/;
+VecdbGroups::wait_for($_, sprintf("SELECT replayed > (SELECT flushed FROM vecdb.hosts WHERE group_id = 2 AND is_leader) AND lag_bytes IS NULL FROM vecdb.hosts WHERE host = '%s' AND port = %d",
+	$two_c->host, $two_c->port), 'it seems to have all') foreach $one, $two_c;
+like(answer($one, "SET vecdb.read_from = follower; SET vecdb.max_lag = $_", $count), $diverged, "it is not fit, with vecdb.max_lag = $_") foreach "'60s'", "'1GB'", -1;
+like(answer($two_c, 'SET vecdb.read_from = follower', $count), $diverged, 'nor for its own sessions');
+is(answer($_, "SET vecdb.read_from = 'any'", $count), '1250', 'any: the new primary answers') foreach $one, $two_c;
+like(answer($one, 'UPDATE items SET v = v; SET vecdb.read_from = follower', $count), $diverged, 'its place in the WAL says nothing');
+{
+	local $ENV{PGOPTIONS} = '-c vecdb.internal=on';
+	like(answer($two_c, '', q{CALL vecdb.begin_read('0/1', 100, NULL)}),
+		qr/does not have yet what the session has committed.*DETAIL:  It is on timeline 1, and its group is on 2/s, 'it says so itself');
+}
+
 is(scalar($cluster->crashes), 0, 'nothing crashed');
 done_testing();

@@ -239,6 +239,30 @@ is($err, '', 'for ever is not for ever');
 cmp_ok($seconds, '>', 1, 'it was held');
 cmp_ok($seconds, '<', 30, 'for ten seconds at most');
 
+# while requests are held the next leader is seen at once, though the last one
+# does not end and it is nobody's turn
+$one->safe_psql('postgres', 'CREATE INDEX items_v ON items (v)');
+unlink "$dir/refuse", "$dir/switchover";
+$one->safe_psql('postgres', $_) foreach q{ALTER SYSTEM SET vecdb.probe_interval = '60s'}, 'SELECT pg_reload_conf()';
+VecdbGroups::wait_for($one, q{SELECT current_setting('vecdb.probe_interval') = '1min'}, 'reloaded');
+$client = begin($one, q{SET vecdb.hold_timeout = '10s'}, 'SELECT vecdb.step_down(2, 100)');
+for (1 .. 600) { last if -e "$dir/switchover"; sleep 0.1; }
+my $asked = time;
+$third->promote;
+$client->{run}->finish;
+is($client->{out} . $client->{err}, name($third) . "\n", 'who leads');
+cmp_ok(time - $asked, '<', 30, 'that is seen before the next turn');
+$one->safe_psql('postgres', $_) foreach 'ALTER SYSTEM RESET vecdb.probe_interval', 'SELECT pg_reload_conf()';
+
+# what an outdated primary refuses it does not do elsewhere, either
+wait_for_leader($_, $third) foreach $one, $second;
+VecdbGroups::wait_for($second, 'SELECT NOT vecdb.ready()', 'the old primary knows, too');
+foreach my $sql ('DROP INDEX CONCURRENTLY items_v', 'REINDEX TABLE CONCURRENTLY items', 'VACUUM items', q{COPY items FROM '/dev/null'})
+{
+	like((try_at($second, $sql))[0], qr/^ERROR:  57VD1: this server is an outdated primary/, "refused: $sql");
+}
+is($_->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname = 'items_v'}), '1', 'the index is there') foreach $one, $third, $second;
+
 is(scalar($cluster->crashes), 0, 'nothing crashed');
 done_testing();
 
