@@ -226,17 +226,17 @@ like(answer($one, "SET vecdb.read_from = follower; SET vecdb.max_lag = '100ms'",
 
 # leased: two receivers of one name are one standby
 {
-	my $own = "$leased; SET vecdb.read_lease = 0; SET vecdb.replay_timeout = '300ms'";
+	my $own = "$leased; SET vecdb.read_lease = 0; SET vecdb.replay_timeout";
 	my $id = $one->safe_psql('postgres', q{SELECT min(i) FROM generate_series(1, 100) i WHERE vecdb.group_of('items', i) = 1});
 	my $receiver = IPC::Run::start([ 'pg_receivewal', '-D', PostgreSQL::Test::Utils::tempdir(), '--synchronous', '--no-loop',
 		'-d', $one->connstr('postgres') . ' application_name=one_b' ]);
-	foreach my $case ([ 'one_b', qr/^1$/, 'one that confirms' ], [ 'one_b, one_c', qr/Not all of the 2 standbys/, 'one that does not' ])
+	foreach my $case ([ 'one_b', '60s', qr/^1$/, 'one that confirms' ], [ 'one_b, one_c', '300ms', qr/Not all of the 2 standbys/, 'one that does not' ])
 	{
-		my ($names, $expected, $what) = @$case;
+		my ($names, $timeout, $expected, $what) = @$case;
 		$one->safe_psql('postgres', $_) foreach "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ($names)'", 'SELECT pg_reload_conf()';
 		VecdbGroups::wait_for($one, q{SELECT count(*) = 2 FROM pg_stat_replication WHERE application_name = 'one_b' AND state = 'streaming' AND sync_priority > 0}, 'two are called so');
 		VecdbGroups::wait_for($one, sprintf(q{SELECT current_setting('synchronous_standby_names') = 'ANY 1 (%s)'}, $names), 'reloaded');
-		like(answer($one, $own, "SELECT count(*) FROM items WHERE id = $id"), $expected, "leased: $what");
+		like(answer($one, "$own = '$timeout'", "SELECT count(*) FROM items WHERE id = $id"), $expected, "leased: $what");
 	}
 	$receiver->kill_kill;
 	$one->safe_psql('postgres', $_) foreach 'ALTER SYSTEM RESET synchronous_standby_names', 'SELECT pg_reload_conf()';
