@@ -10,7 +10,7 @@ import time
 import zlib
 
 from clients import ACCOUNTS, OPENING, vector
-from session import Failure, ask
+from session import Failure, ask, ask_patiently
 
 OWN_ROWS = "options='-c vecdb.internal=on -c enable_seqscan=off -c hnsw.ef_search=100'"
 
@@ -34,10 +34,9 @@ def patient(lab, sql, group=1, seconds=60, each=60):
 
 def check_rows(lab, history):
     """The set."""
-    first = history.round * 100_000
-    rows = patient(lab, f"SELECT id, tx, embedding FROM items WHERE id >= {first}")
+    rows = patient(lab, "SELECT id, tx, embedding FROM items")
     found = {int(row): int(transaction) for row, transaction, _ in rows}
-    known = dict(history.rows)
+    known = {**history.kept, **history.rows}
     lost = [row for row, (state, _) in known.items()
             if state == "done" and row not in found]
     phantom = [row for row in found if row not in known or known[row][0] == "failed"]
@@ -49,7 +48,8 @@ def check_rows(lab, history):
     if lost:
         wrong.append(f"set: {len(lost)} acknowledged rows are lost: {few(lost)}")
     if phantom:
-        wrong.append(f"set: {len(phantom)} rows are there that failed: {few(phantom)}")
+        wrong.append(f"set: {len(phantom)} rows are there that failed, or were not sent or "
+                     f"deleted: {few(phantom)}")
     if changed:
         wrong.append(f"set: {len(changed)} rows have another value: {few(changed)}")
     parts = collections.Counter(tx for row, tx in found.items())
@@ -57,7 +57,9 @@ def check_rows(lab, history):
     halved = [tx for tx, count in parts.items() if whole[tx] not in (0, count)]
     if halved:
         wrong.append(f"set: {len(halved)} transactions are there by half: {few(halved)}")
-    states = collections.Counter(state for state, _ in known.values())
+    # those of the former round are counted already
+    recovered = [row for row in recovered if row in history.rows]
+    states = collections.Counter(state for state, _ in history.rows.values())
     return wrong, {"acknowledged": states["done"], "lost": len(lost),
                    "unknown": states["unknown"], "recovered": len(recovered),
                    "failed": states["failed"], "unexpected": len(phantom)}
@@ -81,12 +83,13 @@ def check_bank(lab, history, clients):
         wrong.append("bank: transfers are there twice")
     lost = [number for number, state in history.transfers.items()
             if state == "done" and number not in there]
-    phantom = [number for number, state in history.transfers.items()
-               if state == "failed" and number in there]
+    phantom = [number for number in there
+               if history.transfers.get(number, "failed") == "failed"]
     if lost:
         wrong.append(f"bank: acknowledged transfers are lost: {few(lost)}")
     if phantom:
-        wrong.append(f"bank: failed transfers are there: {few(phantom)}")
+        wrong.append(f"bank: transfers are there that failed, or that nobody sent: "
+                     f"{few(phantom)}")
     return wrong, {"lost": len(lost)}
 
 
@@ -143,7 +146,7 @@ def check_registers(lab, history, keys):
 
 def check_members(lab, history):
     """Every host has its rows, in the table and in the index."""
-    states = {row: state for row, (state, _) in history.rows.items()}
+    states = {row: state for row, (state, _) in {**history.kept, **history.rows}.items()}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         found = pool.map(lambda group: check_hosts(lab, group, states), lab.groups)
         return [text for texts in found for text in texts], {}
@@ -152,7 +155,7 @@ def check_members(lab, history):
 def check_hosts(lab, group, states):
     """The hosts of one group."""
     wrong = []
-    expected = ask(lab.leader_of(group, more=OWN_ROWS), CONTENT, 60)[0]
+    expected = ask_patiently(lab.leader_of(group, more=OWN_ROWS), CONTENT, 60)[0]
     for host in lab.groups[group]:
         if has_content(host, expected):
             wrong += check_index(host, states)
@@ -161,12 +164,19 @@ def check_hosts(lab, group, states):
     return wrong
 
 
-CONTENT = "SELECT count(*), sum(id), sum(hashtext(embedding::text)) FROM items"
+# of each table, how many rows a host has and a sum that says which
+CONTENT = "SELECT " + ", ".join(
+    f"(SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {table} t)"
+    for table in ("items", "accounts", "ledger", "lists", "registers"))
 
 
-def has_content(host, expected, seconds=60):
+# how long a standby may be behind when nothing is written
+CONTENT_SECONDS = 60
+
+
+def has_content(host, expected):
     """Does a host have what is expected, or will soon?"""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + CONTENT_SECONDS
     while True:
         try:
             if ask(host.conninfo(OWN_ROWS), CONTENT, 60)[0] == expected:
@@ -179,9 +189,9 @@ def has_content(host, expected, seconds=60):
 
 
 def check_index(host, states):
-    """Each acknowledged row of this round by way of the index, on one host."""
+    """Each acknowledged row that was kept by way of the index, on one host."""
     wrong = []
-    missed = [int(row[0]) for row in ask(host.conninfo(OWN_ROWS), """
+    missed = [int(row[0]) for row in ask_patiently(host.conninfo(OWN_ROWS), """
         SELECT a.id FROM items a WHERE NOT EXISTS (
             SELECT FROM (SELECT b.id FROM items b
                 ORDER BY b.embedding <-> a.embedding LIMIT 5) near
@@ -189,7 +199,7 @@ def check_index(host, states):
     missed = [row for row in missed if states.get(row) == "done"]
     if missed:
         wrong.append(f"{host.name}: the index does not find {few(missed)}")
-    for row in ask(host.conninfo(OWN_ROWS), """
+    for row in ask_patiently(host.conninfo(OWN_ROWS), """
             SELECT i.indexrelid::regclass, v.* FROM pg_index i
             JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam,
             LATERAL vecdb.verify_index(i.indexrelid, check_codes => false, check_heap => true) v
@@ -198,22 +208,65 @@ def check_index(host, states):
     return wrong
 
 
+def check_crashes(lab):
+    """No server has crashed but by what was done to it, and all etcd run."""
+    wrong = []
+    for daemon in lab.etcd + lab.all_hosts:
+        found = daemon.look_for_crashes()
+        wrong += [f"{daemon.name} crashed: {line[:300]}" for line in found[:5]]
+        if len(found) > 5:
+            wrong.append(f"{daemon.name}: {len(found) - 5} more lines on crashes")
+    wrong += [f"{etcd.name} ended with {etcd.process.poll()}"
+              for etcd in lab.etcd if not etcd.alive()]
+    return wrong, {}
+
+
+# how long it may take until what was begun is finished
+FINISH_SECONDS = 90
+BUSY = """SELECT pid, usename, state, left(query, 80) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND datname = current_database()
+    AND state <> 'idle' AND pid <> pg_backend_pid()"""
+
+
+def until_none(find, interval=0.5):
+    """What find() finds until it is nothing, or time is over."""
+    end = time.monotonic() + FINISH_SECONDS
+    while True:
+        found = find()
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(interval)
+
+
+def check_idle(lab):
+    """No statement is executed any more, of those either whose client has
+    given them up: these could still prepare and commit something."""
+    def busy():
+        found = []
+        for host in lab.all_hosts:
+            try:
+                found += [f"{host.name} still executes {row}"
+                          for row in ask(host.conninfo(), BUSY)]
+            except Failure as failure:
+                found.append(f"{host.name} does not answer: {failure}")
+        return found
+
+    return until_none(busy), {}
+
+
 def check_cluster(lab):
     """No transaction is left prepared, and the catalogs agree."""
-    wrong = []
-    end = time.monotonic() + 90
-    left = {}
-    for group in lab.groups:
-        while True:
-            left[group] = patient(lab, "SELECT gid FROM pg_prepared_xacts", group)
-            if not left[group] or time.monotonic() > end:
-                break
-            time.sleep(0.5)
-        if left[group]:
-            wrong.append(f"group {group}: left prepared: {few(row[0] for row in left[group])}")
-    for row in patient(lab, "SELECT * FROM vecdb.check_cluster()"):
-        wrong.append(f"check_cluster: {row}")
-    return wrong, {}
+    def left():
+        found = []
+        for group in lab.groups:
+            gids = patient(lab, "SELECT gid FROM pg_prepared_xacts", group)
+            if gids:
+                found.append(f"group {group}: left prepared: {few(row[0] for row in gids)}")
+        # records of commits may stay for a round of recovery longer
+        return found + [f"check_cluster: {row}"
+                        for row in patient(lab, "SELECT * FROM vecdb.check_cluster()")]
+
+    return until_none(left), {}
 
 
 def check_going_on(lab):

@@ -54,6 +54,7 @@ ALONE = {
     "etcd killed": (3, 10, 1, 2),
     "etcd frozen": (3, 10, 1, 1),
     "etcd quorum lost": (5, 20, 1, 2),
+    "etcd all lost": (5, 20, 1, 1),
     "network split": (5, 35, 30, 2),
 }
 NETWORK = ("leader cut off", "leader cut off, clients reach it",
@@ -72,6 +73,7 @@ SHORT = (
     (("etcd frozen", 4),),
     (("postmaster frozen", 5), ("standby frozen", 5), ("standby cut off", 5)),
     (("etcd quorum lost", 12),),
+    (("etcd all lost", 8),),
     (("leader hears nobody", 27), ("nobody hears the leader", 27), ("server frozen", 27)),
     (("network split", 12),),
     (("group killed", 1),),
@@ -142,36 +144,45 @@ class Injector:
 
     # --- processes ---
 
+    @staticmethod
+    def _postmaster(host):
+        pid = host.postmaster()
+        if pid is None:
+            # a fault that is not done must not be counted
+            raise RuntimeError(f"{host.name} has no postmaster")
+        return pid
+
     def _postmaster_killed(self, fault):
-        pid = self._leader(fault).postmaster()
-        if pid:
-            send(pid, signal.SIGKILL)
+        send(self._postmaster(self._leader(fault)), signal.SIGKILL)
 
     def _postmaster_frozen(self, fault):
-        self._frozen([self._leader(fault).postmaster()], fault.seconds)
+        self._frozen([self._postmaster(self._leader(fault))], fault.seconds)
 
     def _patroni_frozen(self, fault):
         self._frozen([self._leader(fault).process.pid], fault.seconds)
 
     @staticmethod
     def _frozen(pids, seconds):
-        for pid in filter(None, pids):
+        for pid in pids:
             send(pid, signal.SIGSTOP)
         try:
             time.sleep(seconds)
         finally:
-            for pid in filter(None, pids):
+            for pid in pids:
                 send(pid, signal.SIGCONT)
 
     def _server_frozen(self, fault):
         # PostgreSQL with all its processes, and not Patroni
         host = self._leader(fault)
+        self._postmaster(host)
         thaw = host.freeze()
         send(host.process.pid, signal.SIGCONT)
         self._hold(fault, thaw)
 
     def _host_frozen(self, fault):
-        self._hold(fault, self._leader(fault).freeze())
+        host = self._leader(fault)
+        self._postmaster(host)
+        self._hold(fault, host.freeze())
 
     def _standby_frozen(self, fault):
         self._hold(fault, self._standby(fault).freeze())
@@ -257,6 +268,9 @@ class Injector:
 
     def _etcd_quorum_lost(self, fault):
         self._etcd_killed(fault, 2)
+
+    def _etcd_all_lost(self, fault):
+        self._etcd_killed(fault, 3)
 
     def _etcd_frozen(self, fault):
         self._frozen([one.process.pid for one in self._some_etcd(fault, 1)], fault.seconds)

@@ -25,7 +25,7 @@ import urllib.request
 
 import yaml
 
-from session import Failure, ask
+from session import Failure, ask, ask_patiently
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 NOBODY = "02:00:00:00:00:ff"
@@ -126,6 +126,37 @@ def send(pid, number):
         pass
 
 
+# what a log says of crashes, and of PANICs by the process that they end
+CRASH = re.compile(rb"TRAP: |Sanitizer|\bPANIC:  |was terminated by signal (\d+)")
+# signals by which we, and who shuts down at once, end processes
+EXPECTED_SIGNALS = (b"9", b"3")
+DISK_FULL = b"No space left on device"
+
+
+def crashes(lines, forgiven):
+    """Those of a log's lines that say that a program has crashed.
+
+    A PANIC because of a full disk, which is one of the faults, is none, nor is
+    the signal by which it ends: "forgiven", a set, keeps pids of these.
+    """
+    found = []
+    for line in lines:
+        crash = CRASH.search(line)
+        if not crash:
+            continue
+        if crash[0].startswith(b"PANIC") and DISK_FULL in line:
+            forgiven.update(re.findall(rb"\[(\d+)\]", line)[:1])
+            continue
+        pid = re.search(rb"\(PID (\d+)\) was terminated", line)
+        if crash[1] in EXPECTED_SIGNALS:
+            continue
+        if crash[1] == b"6" and pid and pid[1] in forgiven:
+            forgiven.discard(pid[1])
+            continue
+        found.append(line.decode("utf-8", "replace").strip())
+    return found
+
+
 class Daemon:
     """A program of ours in a network, with a directory and a log."""
 
@@ -133,6 +164,8 @@ class Daemon:
         self.lab, self.name, self.dir = lab, name, directory
         self.log = directory / "daemon.log"
         self.process = None
+        # how far the log was looked through, what was found, and see crashes()
+        self.looked, self.crashes, self.forgiven = 0, [], set()
         directory.mkdir(parents=True)
 
     def alive(self):
@@ -157,11 +190,29 @@ class Daemon:
             self.signal(signal.SIGKILL)
             self.process.wait()
 
+    def look_for_crashes(self):
+        """What the log has got of them since this was asked for last."""
+        self._look_through_log()
+        found, self.crashes = self.crashes, []
+        return found
+
+    def _look_through_log(self):
+        if not self.log.exists():
+            return
+        with open(self.log, "rb") as log:
+            log.seek(self.looked)
+            # what is being written now is for the next time
+            text = log.read().rpartition(b"\n")
+        self.looked += len(text[0]) + len(text[1])
+        self.crashes += crashes(text[0].split(b"\n"), self.forgiven)
+
     def bound_log(self, most=48 << 20):
         """Begin the log anew, keeping the former one, when it is long."""
         if self.log.exists() and self.log.stat().st_size > most:
+            self._look_through_log()
             shutil.copyfile(self.log, self.dir / "daemon.log.old")
             os.truncate(self.log, 0)
+            self.looked = 0
 
 
 class Etcd(Daemon):
@@ -403,11 +454,11 @@ class Lab:
             self.wait(lambda group=group: self.whole(group) is None, 90,
                       f"standbys of group {group}")
         for host in self.all_hosts:
-            known = ask(self.leader_of(1), "SELECT count(*) FROM vecdb.catalog_host"
-                        f" WHERE host = '{host.address}'")[0][0]
+            known = ask_patiently(self.leader_of(1), "SELECT count(*) FROM vecdb.catalog_host"
+                                  f" WHERE host = '{host.address}'")[0][0]
             if known == "0":
-                ask(self.leader_of(1), f"SELECT vecdb.add_host({host.group}, "
-                    f"'{host.address}', {SQL_PORT})", 30)
+                ask_patiently(self.leader_of(1), f"SELECT vecdb.add_host({host.group}, "
+                              f"'{host.address}', {SQL_PORT})", 30)
 
     def _answers(self, group):
         try:
@@ -417,14 +468,14 @@ class Lab:
 
     def _prepare(self, group):
         """Role, database and extension, and its place in the cluster."""
-        ask(self.leader_of(group, "postgres"),
-            "CREATE ROLE vecdb_node SUPERUSER LOGIN PASSWORD "
-            f"'{self.passwords['vecdb_node']}'", 30)
-        ask(self.leader_of(group, "postgres"), "CREATE DATABASE vecdb", 30)
-        ask(self.leader_of(group), "CREATE EXTENSION vecdb", 30)
-        address = ask(self.leader_of(group), "SELECT host(inet_server_addr())")[0][0]
+        ask_patiently(self.leader_of(group, "postgres"),
+                      "CREATE ROLE vecdb_node SUPERUSER LOGIN PASSWORD "
+                      f"'{self.passwords['vecdb_node']}'", 30)
+        ask_patiently(self.leader_of(group, "postgres"), "CREATE DATABASE vecdb", 30)
+        ask_patiently(self.leader_of(group), "CREATE EXTENSION vecdb", 30)
+        address = ask_patiently(self.leader_of(group), "SELECT host(inet_server_addr())")[0][0]
         function = "create_cluster" if group == 1 else "add_group"
-        ask(self.leader_of(1), f"SELECT vecdb.{function}('{address}', {SQL_PORT})", 30)
+        ask_patiently(self.leader_of(1), f"SELECT vecdb.{function}('{address}', {SQL_PORT})", 30)
 
     @staticmethod
     def wait(condition, seconds, what):

@@ -149,3 +149,15 @@ def ask(conninfo, sql, seconds=5):
         return session.run(sql, seconds)
     finally:
         session.close()
+
+
+def ask_patiently(conninfo, sql, seconds=5, patience=60):
+    """The same; who cannot connect tries again, as on a busy machine."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return ask(conninfo, sql, seconds)
+        except Failure as failure:
+            if failure.sent or time.monotonic() > end:
+                raise
+        time.sleep(0.5)

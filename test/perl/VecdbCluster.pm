@@ -79,11 +79,12 @@ sub start
 }
 
 # A running server with the extension, which is in no cluster yet; it is known
-# as the node of group N from here on.
+# as the node of group N from here on.  Options are those of
+# PostgreSQL::Test::Cluster->new, such as install_path.
 sub add_server
 {
-	my ($self, $group) = @_;
-	my $node = PostgreSQL::Test::Cluster->new("$self->{name}_$group");
+	my ($self, $group, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new("$self->{name}_$group", %options);
 	$node->init(allows_streaming => 'logical');
 	$node->append_conf('postgresql.conf',
 		"$settings\n$node_settings\n$self->{conf}");

@@ -51,12 +51,13 @@ foreach my $kind ('postmaster killed', 'postmaster frozen', 'server frozen', 'st
 	'Patroni frozen', 'leader cut off', 'leader cut off, clients reach it',
 	'leader hears nobody', 'nobody hears the leader', 'standby cut off', 'WAL disk full',
 	'clock wrong', 'switch-over', 'rolling restart', 'etcd killed', 'etcd frozen',
-	'etcd quorum lost', 'network split')
+	'etcd quorum lost', 'etcd all lost', 'network split')
 {
 	ok($report->{faults}{$kind} || $skipped{$kind}, "$kind: done, or known to be impossible here");
 }
 foreach my $kind ('insert', 'insert over groups', 'transfer', 'append', 'register write',
-	'read leader', 'search leader', 'search any', 'ddl', 'vacuum and index')
+	'read leader', 'read direct', 'read leased', 'read leased at once', 'read follower',
+	'read any', 'read session', 'search leader', 'search any', 'ddl', 'vacuum and index')
 {
 	cmp_ok($report->{operations}{$kind}{done} // 0, '>', 3, "$kind: done");
 }
