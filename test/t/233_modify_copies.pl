@@ -409,6 +409,24 @@ $three->send(join ";\n", (q{UPDATE labels SET name = coalesce(name, '') || 'y' W
 is(join('', map { ($_->finish)[1] } $one, $two, $three), '', 'no error: UPDATE while others cascade');
 alike('cascades');
 
+# What a statement's functions see is what it sees itself, once it has its turn.
+$cluster->query(1, <<'SQL');
+DELETE FROM sums; INSERT INTO sums VALUES (1, 0);
+CREATE FUNCTION count_log() RETURNS trigger LANGUAGE plpgsql IMMUTABLE AS 'BEGIN NEW.n := (SELECT count(*) FROM log); RETURN NEW; END';
+CREATE TRIGGER count_log BEFORE UPDATE ON sums FOR EACH ROW EXECUTE FUNCTION count_log();
+SQL
+foreach my $session ($one, $two)
+{
+	$three->run('BEGIN; INSERT INTO log VALUES (-7); UPDATE sums SET n = 0');
+	$session->send('UPDATE sums SET n = 0');
+	ok($cluster->node(1)->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 22084 AND NOT granted}),
+		'a writer waits for its turn');
+	$three->run('COMMIT');
+	is(($session->finish)[1], '', 'and has it');
+	is($cluster->query_own($_, 'SELECT n - (SELECT count(*) FROM log) FROM sums'), 0, "its trigger has seen what was committed in group $_") foreach $cluster->groups;
+}
+$cluster->query(1, 'DROP TRIGGER count_log ON sums');
+
 # A snapshot that is older than what others did.
 $three->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM things');
 $one->run('INSERT INTO races (id) VALUES (-5)');

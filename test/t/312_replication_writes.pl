@@ -158,6 +158,15 @@ like($client->{err}, qr/WARNING:  01000: canceling wait for synchronous replicat
 like($client->{err}, qr/WARNING:  08007: no standby of this group has confirmed the commit\n.*stays prepared at group 2/, 'and what becomes of it elsewhere');
 unlike($client->{err}, qr/ERROR/, 'the decision was made');
 is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id IN ($id, $first)"), '1', 'the other group does not commit before a standby has it');
+foreach my $set ('SET vecdb.write_consistency = one', 'SET synchronous_commit = off')
+{
+	($id, $first) = next_ids();
+	$client = begin($set, "INSERT INTO items VALUES ($id), ($first)");
+	end_wait($one, $at_client, 'pg_cancel_backend');
+	$client->{run}->finish;
+	like($client->{err}, qr/WARNING:  08007: no standby of this group has confirmed the commit\n.*stays prepared at group 2/, "$set: the decision is waited for");
+	is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id IN ($id, $first)"), '1', 'and the other group does not commit before');
+}
 $one->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 $one->reload;
 VecdbGroups::wait_for($one, q{SELECT current_setting('synchronous_standby_names') = ''}, 'group 1 waits for nobody');
@@ -197,10 +206,21 @@ foreach my $end ([ 'pg_cancel_backend', qr/57014: no standby has confirmed what 
 }
 ($id, $first) = next_ids();
 my $both = "INSERT INTO items VALUES ($id), ($first)";
-$client = begin(q{SET statement_timeout = '2s'}, $both, 'SET statement_timeout = 0; SET vecdb.write_consistency = one', $both);
+$client = begin(q{SET statement_timeout = '2s'}, $both, 'SET statement_timeout = 0; SET vecdb.write_consistency = one', "INSERT INTO items VALUES ($id)");
 $client->{run}->finish;
 like($client->{err}, qr/^ERROR:  57014: (?!.*ERROR)/s, 'PREPARE TRANSACTION, cancelled by its own time-out: an error');
-is($client->{out}, "SET\nSET\nSET\nINSERT 0 2\n", 'all is rolled back, and what the session commits next is not concerned');
+is($client->{out}, "SET\nSET\nSET\nINSERT 0 1\n", 'all is rolled back, and what the session commits next is not concerned');
+is($one->safe_psql('postgres', "SELECT count(*) FROM items WHERE id IN ($id, $first)"), '1', 'it is alone');
+
+# what a failover would leave a part of is waited for, whatever the session wants
+foreach my $set ('SET vecdb.write_consistency = one', 'SET synchronous_commit = local')
+{
+	($id, $first) = next_ids();
+	$client = begin($set, "INSERT INTO items VALUES ($id), ($first)");
+	end_wait($two, $at_node, 'pg_cancel_backend');
+	$client->{run}->finish;
+	like($client->{err}, qr/^ERROR:  57014: no standby has confirmed what group 2 has prepared/, "$set: what is prepared is waited for");
+}
 
 $two->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 $two->reload;

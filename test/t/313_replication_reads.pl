@@ -199,6 +199,38 @@ wait_fit($one, $one_b, $two_b, $two_c);
 VecdbGroups::wait_for($one, q{SELECT bool_and(synchronous_standbys = standbys AND standbys > 0) FROM vecdb.groups}, 'standbys are synchronous');
 is(readers($one, $leased, $count), "$g1, $g2", 'leased');
 is(readers($one_b, $leased, $count), 'Group 1: ' . address($one) . ", $g2", 'leased, on a standby');
+{
+	# what writes or locks is of this node, and reference tables have ctids
+	$one->safe_psql('postgres', 'CREATE TABLE mine (id int PRIMARY KEY, name text); INSERT INTO mine VALUES (1, NULL), (2, NULL)');
+	is(answer($one, "$leased; SET client_min_messages = error", $_->[0]), $_->[1], "leased: $_->[0]") foreach
+	  ['SELECT name FROM colours WHERE id = 1 FOR UPDATE', 'red'],
+	  ['SELECT name FROM colours ORDER BY id LIMIT 1 FOR SHARE', 'red'],
+	  ['SELECT c.name FROM mine m JOIN colours c USING (id) WHERE id = 2 FOR UPDATE OF m', 'green'],
+	  ['UPDATE mine m SET name = c.name FROM colours c WHERE c.id = m.id RETURNING m.name', "red\ngreen"],
+	  ['MERGE INTO mine m USING colours c ON c.id = m.id WHEN MATCHED THEN UPDATE SET name = upper(c.name)', ''],
+	  ['DELETE FROM mine m USING colours c WHERE c.id = m.id AND c.id = 2 RETURNING m.name', 'GREEN'],
+	  [q{SELECT tableoid = 'colours'::regclass FROM colours WHERE id = 1}, 't'],
+	  ['SELECT count(DISTINCT ctid) FROM colours', '2'],
+	  ['SELECT (SELECT ctid FROM colours WHERE id = 1) IS NOT NULL', 't'];
+	like(answer($one_b, $leased, 'SELECT name FROM colours FOR UPDATE'), qr/cannot execute SELECT FOR UPDATE/, 'leased, on a standby: not locked');
+	is(answer($one_b, $leased, 'SELECT count(DISTINCT ctid) FROM colours'), '2', 'leased, on a standby: ctid');
+
+	# only plans that depend on the setting are made again when it changes
+	# (and others when their tables are analyzed)
+	$one->safe_psql('postgres', $_) foreach 'ALTER SYSTEM SET autovacuum = off', 'SELECT pg_reload_conf()';
+	VecdbGroups::wait_for($one, q{SELECT current_setting('autovacuum') = 'off' AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker')}, 'nothing is analyzed');
+	my $own = $one->safe_psql('postgres', q{SELECT min(id) FROM generate_series(1, 200) id WHERE vecdb.group_of('items', id) = 1});
+	my $keeper = VecdbSessions->new($one);
+	my %statements = (ordinary => 'SELECT count(*) FROM mine', fan => $count, copy => 'SELECT count(*) FROM colours', own => "SELECT v FROM items WHERE id = $own");
+	$keeper->run("PREPARE $_ AS $statements{$_}; EXECUTE $_") foreach sort keys %statements;
+	$keeper->run('SET client_min_messages = log; SET log_planner_stats = on');
+	foreach my $case ([ any => 'copy own' ], [ follower => '' ], [ any => '' ], [ leased => 'copy own' ], [ leased => '' ], [ leader => 'copy own' ])
+	{
+		$keeper->run("SET vecdb.read_from = '$case->[0]'");
+		is(join(' ', grep { ($keeper->run("EXECUTE $_"))[1] =~ /PLANNER STATISTICS/ } sort keys %statements), $case->[1], "plans that are made again: $case->[0]");
+	}
+	$keeper->quit;
+}
 is(answer($one, "$leased; SET vecdb.read_lease = 0", "$count; $count"), "1250\n1250", 'making sure each time');
 is(answer($one, "$leased", "BEGIN ISOLATION LEVEL REPEATABLE READ; $count; COMMIT"), '1250', 'in a transaction with one snapshot');
 $two_c->stop;
