@@ -43,6 +43,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		vdb_planner_init();
+		vdb_remote_init_commit();
 		/* waits at the end of a commit: after those of remote */
 		vdb_replication_init();
 		vdb_remote_init();

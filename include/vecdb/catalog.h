@@ -236,10 +236,17 @@ extern VdbReadFrom vdb_catalog_read_from(void);
 extern const char *vdb_catalog_level_name(VdbReadFrom level);
 
 /*
+ * What marks a plan for which one of the next two was asked: the hash value of
+ * a function, as which it is in PlannedStmt.invalItems.  Such plans are made
+ * again when vecdb.read_from changes what these return.
+ */
+#define VDB_READ_FROM_MARK	0x76656303
+
+/*
  * vdb_catalog_reads_plainly -- may a plan read this node's rows as those of its
  * group, without asking at execution where to read?
  *
- * Plans that were made when it might are made again when it may not any more.
+ * A standby that is promoted makes no plans again: they ask needlessly.
  */
 extern bool vdb_catalog_reads_plainly(void);
 

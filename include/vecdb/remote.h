@@ -60,6 +60,14 @@ typedef struct VdbRequest VdbRequest;
 extern void vdb_remote_init(void);
 
 /*
+ * vdb_remote_init_commit -- take part in how commits wait for standbys
+ *
+ * Before the room of vecdb.write_consistency is initialized: who is first is
+ * asked last when a transaction ends, and has the last word.
+ */
+extern void vdb_remote_init_commit(void);
+
+/*
  * vdb_remote_send -- queue a statement for a group
  *
  * Connects if there is no connection, which is an ERROR naming the group when
@@ -233,10 +241,17 @@ extern void vdb_remote_run_alone(const char *host, int port,
 extern PGconn *vdb_remote_begin_connect(const char *host, int port);
 extern void vdb_remote_end_connect(PGconn *pg);
 
-/* vdb_remote_host_state -- what backends of this server know of a host */
-extern void vdb_remote_host_state(const char *host, int port,
-								  int *connections, int *failures,
-								  TimestampTz *retry_at, uint32 *in_flight);
+/* What backends of this server know of a host */
+typedef struct VdbHostState
+{
+	int			connections;	/* of this server's backends */
+	int			failures;		/* in a row, to connect */
+	TimestampTz retry_at;		/* left alone until then, or 0 */
+	uint32		in_flight;		/* statements that it works on for us */
+} VdbHostState;
+
+/* vdb_remote_host_state -- of a host; of one that is not known all is zero */
+extern VdbHostState vdb_remote_host_state(const char *host, int port);
 
 /* vdb_remote_host_is_back -- a host answers again: backends may try it at once */
 extern void vdb_remote_host_is_back(const char *host, int port);

@@ -17,7 +17,8 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
-#include "utils/plancache.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
 
 #include "catalog_private.h"
 
@@ -44,12 +45,19 @@ catalog_level_init(void)
 							 NULL, note_level, NULL);
 }
 
-/* Plans that are kept may read this node's rows without asking */
+/*
+ * Plans that are kept may read this node's rows without asking
+ *
+ * Made again are those that would be others now, and no more: the setting may
+ * be set for each transaction.
+ */
 static void
 note_level(int value, void *extra)
 {
-	if (value != read_from && IsUnderPostmaster)
-		ResetPlanCache();
+	if (IsUnderPostmaster &&
+		((value == VDB_READ_LEADER) != (read_from == VDB_READ_LEADER) ||
+		 (value == VDB_READ_LEASED) != (read_from == VDB_READ_LEASED)))
+		CallSyscacheCallbacks(PROCOID, VDB_READ_FROM_MARK);
 }
 
 VdbReadFrom

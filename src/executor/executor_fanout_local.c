@@ -225,7 +225,12 @@ executor_local_next(ExecutorLocal *local)
 	vdb_catalog_enter_local();
 	old = MemoryContextSwitchTo(estate->es_query_cxt);
 	ResetPerTupleExprContext(estate);
+	/* functions see by the active snapshot, which can be an older one */
+	if (local->writes)
+		PushActiveSnapshot(estate->es_snapshot);
 	slot = ExecProcNode(local->query->planstate);
+	if (local->writes)
+		PopActiveSnapshot();
 	if (TupIsNull(slot))
 	{
 		slot = NULL;
@@ -255,7 +260,11 @@ executor_local_close(ExecutorLocal *local)
 	MemoryContext old = MemoryContextSwitchTo(local->context);
 
 	vdb_catalog_enter_local();
+	if (local->writes)
+		PushActiveSnapshot(local->query->estate->es_snapshot);
 	ExecutorFinish(local->query);
+	if (local->writes)
+		PopActiveSnapshot();
 	ExecutorEnd(local->query);
 	FreeQueryDesc(local->query);
 	vdb_catalog_leave_local();

@@ -11,6 +11,12 @@
  * upper layers and through layer 0, and have each vertex that was not met
  * linked with the nearest that a search finds.
  *
+ * What can be reached need not be found.  When all that lay between a cluster
+ * and the rest was deleted, the edges that still lead to it may come from far
+ * away, where no search for its vertices passes.  So those at the edge of such
+ * a gap (hnsw_repair.c notes them) are searched for, and if they are not found,
+ * linked with what was found instead.
+ *
  * Not where the metric is the inner product, for the reason that hnsw_connect.c
  * gives.
  *
@@ -54,9 +60,10 @@ static void walk_from(Walk *walk, VdbHnswRef ref, int layer);
 static void meet(Walk *walk, VdbHnswRef ref, int layer);
 static void follow(Walk *walk, VdbHnswRef ref, int layer);
 static void reach_page(Walk *walk, BlockNumber blkno);
+static bool form_query(HnswIndex *index, VdbHnswRef ref, HnswQuery *query);
 static void lead_to(Walk *walk, VdbHnswRef ref);
 static bool find_nearest(HnswIndex *index, const HnswQuery *query,
-						 VdbHnswRef self, HnswNeighbour *nearest);
+						 HnswNeighbour *nearest);
 
 /*
  * hnsw_reach_pass -- have the entry point lead to every live vertex
@@ -158,11 +165,11 @@ follow(Walk *walk, VdbHnswRef ref, int layer)
 	hnsw_unlock_record(&record);
 }
 
-/* Lead to what has not been met of the vertices on a page */
+/* Lead to those vertices on a page that were not met, or are doubtful */
 static void
 reach_page(Walk *walk, BlockNumber blkno)
 {
-	VdbHnswRef	missing[MaxOffsetNumber];
+	VdbHnswRef	wanted[MaxOffsetNumber];
 	int			count = 0;
 	OffsetNumber max;
 	Buffer		buf = hnsw_read_vertices(walk->vacuum->index, blkno,
@@ -176,26 +183,43 @@ reach_page(Walk *walk, BlockNumber blkno)
 
 		if (head->kind != VDB_HNSW_RECORD_VERTEX || head->layer > 0 ||
 			(head->flags & VDB_HNSW_DELETED) != 0 ||
-			vdb_visited_contains(&walk->met, hnsw_place_key(blkno, offno)))
+			(vdb_visited_contains(&walk->met, hnsw_place_key(blkno, offno)) &&
+			 !vdb_visited_contains(&walk->vacuum->doubtful,
+								   hnsw_place_key(blkno, offno))))
 			continue;
-		missing[count].blkno = blkno;
-		missing[count].offno = offno;
-		missing[count++].generation = head->generation;
+		wanted[count].blkno = blkno;
+		wanted[count].offno = offno;
+		wanted[count++].generation = head->generation;
 	}
 	hnsw_unlock_page(buf);
 
 	for (int i = 0; i < count && !walk->given_up; i++)
 	{
-		/* an earlier one may lead to it */
-		if (!vdb_visited_contains(&walk->met,
-								  hnsw_place_key(blkno, missing[i].offno)))
-			lead_to(walk, missing[i]);
+		vdb_vacuum_delay_point();
+		lead_to(walk, wanted[i]);
 	}
 }
 
+/* The value of a vertex as something to search for; false when it is gone */
+static bool
+form_query(HnswIndex *index, VdbHnswRef ref, HnswQuery *query)
+{
+	HnswRecord	record = {0};
+	HnswValue	value;
+
+	if (!hnsw_lock_record(index, ref, 0, &record))
+		return false;
+	value.size = record.head->value_size;
+	value.data = palloc(value.size);
+	memcpy(value.data, record.value, value.size);
+	hnsw_unlock_record(&record);
+	hnsw_query_from_value(index, value, query);
+	return true;
+}
+
 /*
- * Link a vertex with the nearest that a search finds, both ways, and go on
- * from there
+ * Unless a search comes to a vertex, link it with the nearest that is found,
+ * both ways, and go on from there
  *
  * The nearest has to take it.  What it then drops to make room was met
  * already; should nothing else point to that, the next VACUUM finds it.
@@ -205,36 +229,26 @@ lead_to(Walk *walk, VdbHnswRef ref)
 {
 	HnswIndex  *index = walk->vacuum->index;
 	MemoryContext old = MemoryContextSwitchTo(walk->vacuum->context);
-	HnswRecord	record = {0};
-	HnswValue	value;
 	HnswQuery	query;
 	HnswQuery	nearest_query;
 	HnswLink	link = {0};
 	HnswNeighbour nearest;
 
 	hnsw_lock_graph(index->rel, ShareLock);
-	if (hnsw_lock_record(index, ref, 0, &record))
+	if (form_query(index, ref, &query) &&
+		find_nearest(index, &query, &nearest))
 	{
-		value.size = record.head->value_size;
-		value.data = palloc(value.size);
-		memcpy(value.data, record.value, value.size);
-		hnsw_unlock_record(&record);
-		hnsw_query_from_value(index, value, &query);
+		link.index = index;
+		link.query = &query;
+		link.to = ref;
+		hnsw_link(&link, nearest.ref, true);
 
-		if (find_nearest(index, &query, ref, &nearest))
-		{
-			link.index = index;
-			link.query = &query;
-			link.to = ref;
-			hnsw_link(&link, nearest.ref, true);
-
-			hnsw_query_from_value(index, nearest.value, &nearest_query);
-			memset(&link, 0, sizeof(HnswLink));
-			link.index = index;
-			link.query = &nearest_query;
-			link.to = nearest.ref;
-			hnsw_link(&link, ref, false);
-		}
+		hnsw_query_from_value(index, nearest.value, &nearest_query);
+		memset(&link, 0, sizeof(HnswLink));
+		link.index = index;
+		link.query = &nearest_query;
+		link.to = nearest.ref;
+		hnsw_link(&link, ref, false);
 	}
 	hnsw_unlock_graph(index->rel, ShareLock);
 	MemoryContextSwitchTo(old);
@@ -243,14 +257,14 @@ lead_to(Walk *walk, VdbHnswRef ref)
 }
 
 /*
- * The live vertex that a search finds nearest to a query, other than "self"
+ * What a search finds nearest, unless it comes to what it is for
  *
- * Its value is copied into the current memory context.  Returns false when
- * there is none.
+ * The search is one with the default of hnsw.ef_search.  The value is copied
+ * into the current memory context.  Returns false when a vertex of the query's
+ * own value is found, or none at all.
  */
 static bool
-find_nearest(HnswIndex *index, const HnswQuery *query, VdbHnswRef self,
-			 HnswNeighbour *nearest)
+find_nearest(HnswIndex *index, const HnswQuery *query, HnswNeighbour *nearest)
 {
 	HnswSearch *search;
 	VdbHnswRef	from;
@@ -261,19 +275,19 @@ find_nearest(HnswIndex *index, const HnswQuery *query, VdbHnswRef self,
 
 	if (!hnsw_search_descend(index, query, 0, &from, &layer))
 		return false;
-	search = hnsw_search_begin(index, query, 0, index->meta.ef_construction);
+	search = hnsw_search_begin(index, query, 0,
+							   hnsw_search_beam(index, HNSW_DEFAULT_EF_SEARCH));
 	search->keep_values = true;
 	search->live_only = true;
+	search->find_equal = true;
 	hnsw_search_run(search, from);
 
 	items = palloc(sizeof(uint32) * search->ef);
 	count = hnsw_search_take(search, items);
-	for (uint32 i = 0; i < count && !found; i++)
+	if (count > 0 && !search->equal_found)
 	{
-		HnswFound  *f = &search->found[items[i]];
+		HnswFound  *f = &search->found[items[0]];
 
-		if (VdbHnswRefEquals(f->ref, self))
-			continue;
 		nearest->ref = f->ref;
 		nearest->distance = f->distance;
 		nearest->value = f->value;

@@ -39,6 +39,7 @@ typedef struct Repair
 	VdbHnswRef *refs;			/* its list as it was read */
 	int			count;
 	int			dead;			/* of them, deleted ones */
+	bool		at_gap;			/* most neighbours of one of those are deleted */
 	HnswQuery	query;			/* its value, as something to search for */
 	HnswNeighbour *candidates;	/* to take the places of the deleted */
 	int			candidate_count;
@@ -49,6 +50,7 @@ typedef struct Repair
 
 static void repair_page(HnswVacuum *vacuum, BlockNumber blkno);
 static void repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer);
+static void note_doubtful(const Repair *repair);
 static bool read_list(Repair *repair);
 static void form_own_query(Repair *repair, const void *value, Size size);
 static void find_candidates(Repair *repair);
@@ -176,6 +178,7 @@ repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer)
 		if (!read_list(&repair))
 			return;
 		find_candidates(&repair);
+		note_doubtful(&repair);
 		add_remaining(&repair);
 		if (vacuum->index->coded)
 			fill_list(&repair);
@@ -183,6 +186,23 @@ repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer)
 	} while (!change_list(&repair));
 	if (repair.searched)
 		link_candidates(&repair);
+}
+
+/*
+ * Note a vertex at the edge of a gap, which searches may not cross any more
+ *
+ * hnsw_reach_pass() looks into that.  When there is no memory to note more,
+ * the rest goes without.
+ */
+static void
+note_doubtful(const Repair *repair)
+{
+	HnswVacuum *vacuum = repair->vacuum;
+
+	if (repair->layer == 0 && repair->at_gap &&
+		2 * vdb_visited_size(&vacuum->doubtful) <= vacuum->limit)
+		vdb_visited_add(&vacuum->doubtful,
+						hnsw_place_key(repair->ref.blkno, repair->ref.offno));
 }
 
 /* Copy the list of the record; false when nothing is wrong with it */
@@ -439,6 +459,7 @@ add_candidates_of(Repair *repair, VdbHnswRef dead)
 	int			count;
 	VdbHnswRef *refs;
 	float	   *estimates;
+	int			gone = 0;
 
 	if (!hnsw_lock_record(index, dead, repair->layer, record))
 		return;
@@ -459,14 +480,19 @@ add_candidates_of(Repair *repair, VdbHnswRef dead)
 
 	for (int i = 0; i < count; i++)
 	{
-		if (hnsw_is_deleted(repair->vacuum, refs[i].blkno, refs[i].offno) ||
-			is_known(repair, refs[i]) ||
+		if (hnsw_is_deleted(repair->vacuum, refs[i].blkno, refs[i].offno))
+		{
+			gone++;
+			continue;
+		}
+		if (is_known(repair, refs[i]) ||
 			find_ref(repair->refs, repair->count, refs[i]) >= 0 ||
 			repair->candidate_count == repair->candidate_space)
 			continue;
 		repair->candidates[repair->candidate_count].ref = refs[i];
 		repair->candidates[repair->candidate_count++].distance = estimates[i];
 	}
+	repair->at_gap |= gone > count / 2;
 }
 
 /* Is this the record itself, or a candidate already? */

@@ -88,6 +88,7 @@ hnsw_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	do
 	{
 		vdb_visited_init(&vacuum.deleted, 1024);
+		vdb_visited_init(&vacuum.doubtful, 1024);
 		from = mark_pass(&vacuum, from);
 		if (vacuum.deleted.count > 0)
 		{
@@ -107,6 +108,7 @@ hnsw_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 			VDB_DEBUG_POINT("hnsw_vacuum_freed");
 		}
 		pfree(vacuum.deleted.keys);
+		pfree(vacuum.doubtful.keys);
 	} while (from != InvalidBlockNumber);
 	set_container_page(&vacuum);
 

@@ -23,7 +23,8 @@ typedef struct HnswVacuum
 	IndexBulkDeleteResult *stats;
 	MemoryContext context;		/* for one page */
 	VdbVisited	deleted;		/* hnsw_place_key() of deleted records */
-	Size		limit;			/* bytes that "deleted" may take */
+	VdbVisited	doubtful;		/* those of layer 0 at the edge of a gap */
+	Size		limit;			/* bytes that each of the two may take */
 	VdbHnswRef	entry;			/* highest record that stays */
 	int			entry_layer;	/* and its layer, -1 when there is none */
 	BlockNumber container_page; /* first with a free container, or

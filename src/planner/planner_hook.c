@@ -132,6 +132,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 	TableKinds	kinds = {0};
 	PlanningState plain = {0};
 	PlannedStmt *result;
+	bool		outer;
 
 	vdb_catalog_refresh();
 	if (!is_active())
@@ -148,6 +149,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 		return result;
 	}
 
+	outer = planner_begin_level();
 	/* tables of functions that are inlined are met later */
 	find_tables(query, &kinds);
 	if (!kinds.distributed && !kinds.reference)
@@ -160,6 +162,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options,
 	result->relationOids = list_append_unique_oid(result->relationOids,
 												  vdb_catalog_oid());
 	planner_mark_mode(result, cursor_options);
+	planner_mark_level(result, outer);
 	return result;
 }
 
@@ -214,8 +217,8 @@ plan_pinned(Query *query, const char *query_string, int cursor_options,
 
 	if (plan.target == VDB_TARGET_GROUPS &&
 		linitial_int(plan.groups) == vdb_catalog_cluster()->local_group &&
-		(vdb_catalog_reads_plainly() || query->commandType != CMD_SELECT ||
-		 query->rowMarks != NIL || query->hasModifyingCTE))
+		(query->commandType != CMD_SELECT || query->rowMarks != NIL ||
+		 query->hasModifyingCTE || planner_reads_plainly()))
 	{
 		PlanningState state = {.local = true};
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * planner_mode.c
- *	  Plans that functions keep, and the mode that they were made in.
+ *	  Plans that functions keep, and the mode that they were made in; plans that
+ *	  depend on where the session reads.
  *
  * A plan made in local mode reads what this node has, another what all groups
  * have.  A function that keeps plans may be called in both: by a trigger in the
@@ -12,6 +13,9 @@
  *
  * Statements of clients and the own group's shares have no mark: they are
  * executed in the mode that they are planned in.
+ *
+ * A plan for which it was asked where the session reads has another mark, by
+ * which the catalog room invalidates it when vecdb.read_from changes.
  *
  * IDENTIFICATION
  *	  src/planner/planner_mode.c
@@ -36,6 +40,10 @@ static const uint32 marks[2] = {0x76656301, 0x76656302};
 /* Plans that have been marked since the last time that they were forgotten */
 static bool kept[2] = {false, false};
 
+/* Has what is being planned asked where the session reads? */
+static bool asked_level = false;
+
+static void add_mark(PlannedStmt *stmt, uint32 mark);
 static void forget(bool local);
 static void leave_local(void);
 
@@ -77,15 +85,65 @@ void
 planner_mark_mode(PlannedStmt *stmt, int cursor_options)
 {
 	bool		local = vdb_catalog_local_mode();
-	PlanInvalItem *item;
 
 	if (!planner_is_nested(cursor_options))
 		return;
-	item = makeNode(PlanInvalItem);
-	item->cacheId = PROCOID;
-	item->hashValue = marks[local];
-	stmt->invalItems = lappend(stmt->invalItems, item);
+	add_mark(stmt, marks[local]);
 	kept[local] = true;
+}
+
+static void
+add_mark(PlannedStmt *stmt, uint32 mark)
+{
+	PlanInvalItem *item = makeNode(PlanInvalItem);
+
+	item->cacheId = PROCOID;
+	item->hashValue = mark;
+	stmt->invalItems = lappend(stmt->invalItems, item);
+}
+
+/*
+ * planner_begin_level -- a statement begins to be planned
+ *
+ * What is returned is for planner_mark_level().
+ */
+bool
+planner_begin_level(void)
+{
+	bool		outer = asked_level;
+
+	asked_level = false;
+	return outer;
+}
+
+/*
+ * planner_mark_level -- note in a plan if it depends on where the session reads
+ *
+ * What is planned within another statement may become a part of it, which
+ * depends on that as well then.
+ */
+void
+planner_mark_level(PlannedStmt *stmt, bool outer)
+{
+	if (asked_level)
+		add_mark(stmt, VDB_READ_FROM_MARK);
+	asked_level |= outer;
+}
+
+/* planner_reads_plainly -- vdb_catalog_reads_plainly(), for a plan */
+bool
+planner_reads_plainly(void)
+{
+	asked_level = true;
+	return vdb_catalog_reads_plainly();
+}
+
+/* planner_reads_copies -- vdb_catalog_reads_copies(), for a plan */
+bool
+planner_reads_copies(void)
+{
+	asked_level = true;
+	return vdb_catalog_reads_copies();
 }
 
 /* planner_has_mark -- was a plan made for a function or trigger? */

@@ -342,6 +342,10 @@ extern bool planner_is_nested(int cursor_options);
 extern int	planner_trigger_depth(void);
 extern void planner_mark_mode(PlannedStmt *stmt, int cursor_options);
 extern bool planner_has_mark(const PlannedStmt *stmt);
+extern bool planner_begin_level(void);
+extern void planner_mark_level(PlannedStmt *stmt, bool outer);
+extern bool planner_reads_plainly(void);
+extern bool planner_reads_copies(void);
 
 /* functions in planner_copies.c */
 extern void planner_copies_init(void);

@@ -21,6 +21,7 @@
 #include "optimizer/cost.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
+#include "optimizer/prep.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
@@ -55,7 +56,8 @@ static bool is_member_wanted(PlannerInfo *root, RelOptInfo *rel,
  * can be pushed with a reference table
  *
  * A reference table is read here, unless a host of this group has to be chosen
- * for it at execution.
+ * for it at execution.  That is not done for statements that write or lock:
+ * they are the primary's, and PostgreSQL fetches rows again by ctid.
  */
 void
 planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
@@ -81,7 +83,9 @@ planner_scan_paths(PlannerInfo *root, RelOptInfo *rel, Index rti,
 	work = cheapest_work(rel);
 	shard->work = work / planner_group_count(shard->relid);
 
-	if (table->kind == VDB_TABLE_REFERENCE && vdb_catalog_reads_copies())
+	if (table->kind == VDB_TABLE_REFERENCE &&
+		(planner_reads_copies() ||
+		 get_plan_rowmark(root->rowMarks, rti) != NULL))
 		return;
 
 	if (rte->inh && table->kind != VDB_TABLE_REFERENCE)

@@ -286,7 +286,9 @@ collect_columns_walker(Node *node, ShardBuilder *builder)
 		if (var->varlevelsup != 0 ||
 			!bms_is_member(var->varno, builder->shard->relids))
 			return false;
-		if (var->varattno < 0 && var->varattno != TableOidAttributeNumber)
+		/* of reference tables alone they are those of this group */
+		if (var->varattno < 0 && var->varattno != TableOidAttributeNumber &&
+			OidIsValid(builder->shard->relid))
 			planner_refuse_system_column(planner_rt_fetch(var->varno,
 														  builder->root)->relid);
 		builder->columns = lappend(builder->columns, node);

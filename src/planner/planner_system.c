@@ -5,7 +5,8 @@
  *
  * tableoid is the OID that the table has at this node, wherever the row is.
  * The others mean something to the group of the row only: they are left to a
- * statement that is sent to this group alone, and refused elsewhere.
+ * statement that is sent to this group alone, and refused elsewhere.  Those of
+ * reference tables alone are of the copy that is read, this group's.
  *
  * IDENTIFICATION
  *	  src/planner/planner_system.c

@@ -226,7 +226,13 @@ has_changed(Oid relid, Snapshot before, Snapshot now)
 	return changed;
 }
 
-/* Let a query see what has been committed until now. */
+/*
+ * Let a query see what has been committed until now
+ *
+ * Its snapshot is the active one as well, of those who execute it: the
+ * executor relies on that, and functions that it calls see by the active one.
+ * Who made it active pops what is there then.
+ */
 static void
 renew_snapshot(QueryDesc *query)
 {
@@ -234,6 +240,11 @@ renew_snapshot(QueryDesc *query)
 	Snapshot	now = RegisterSnapshot(GetLatestSnapshot());
 
 	now->curcid = command;
+	if (ActiveSnapshotSet() && GetActiveSnapshot() == query->snapshot)
+	{
+		PopActiveSnapshot();
+		PushActiveSnapshot(now);
+	}
 	UnregisterSnapshot(query->snapshot);
 	query->snapshot = now;
 }

@@ -11,14 +11,15 @@
  *	 2. see which of our transactions are still running: those are left alone
  *	 3. read the records, with a snapshot taken now
  *	 4. commit what has a record, roll back what has none
- *	 5. list what is prepared again, and delete the records of step 3 that
- *		nothing prepared belongs to
+ *	 5. list what is prepared again, at each group that there is then, and
+ *		delete the records of step 3 that nothing prepared belongs to
  *
  * A transaction runs until its backend has told the other groups, too.  One of
  * step 1 that is not running at step 2 has ended before step 3, so that its
  * record is seen there if it has committed.  A record of step 3
  * was written when all groups had prepared, so that a group where nothing of
- * its name is prepared at step 5 has committed it.
+ * its name is prepared at step 5 has committed it.  These are groups of the
+ * cluster at step 3, some of which may not have been at step 1.
  *
  * IDENTIFICATION
  *	  src/recovery/recovery_round.c
@@ -39,6 +40,7 @@
 #include "storage/lock.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
@@ -184,6 +186,16 @@ recovery_round(List **actions)
 		complete &= finish(entry, find_record(records, entry->name) != NULL,
 						   actions);	/* step 4 */
 	}
+
+	/*
+	 * A record may be that of a transaction over a group that was added
+	 * since.  Who adds a group is seen to have committed a moment before
+	 * others are sent the news: so it is not enough to look whether they have
+	 * come.
+	 */
+	if (records != NIL)
+		InvalidateSystemCaches();
+	groups = list_other_groups();
 	/* what step 3 came too early for is the next round's */
 	if (list_prepared(groups, records != NIL, &again, actions)) /* step 5 */
 		complete &= delete_records(rel, records, again) && again == NIL;

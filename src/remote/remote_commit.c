@@ -32,6 +32,7 @@
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/latch.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -42,6 +43,10 @@
 /* How often it is looked whether standbys have something */
 #define LOOK_MS 5
 
+/* Does the commit that follows decide for other groups, too? */
+static bool decides = false;
+
+static void before_end(XactEvent event, void *arg);
 static void send_end(RemoteConnection *c, const char *sql, const char *tag);
 static void await_commit(RemoteConnection *c);
 static void check_answer(RemoteConnection *c, const char *command);
@@ -52,6 +57,32 @@ static bool has_standbys(void);
 static bool has_received(XLogRecPtr end, int mode);
 
 VDB_FUNCTION(vecdb_await_standbys);
+
+/* vdb_remote_init_commit -- see vecdb/remote.h */
+void
+vdb_remote_init_commit(void)
+{
+	RegisterXactCallback(before_end, NULL);
+}
+
+/*
+ * Have synchronous standbys waited for, if there are some
+ *
+ * By the commit that decides, and by PREPARE TRANSACTION of a part of a
+ * transaction over groups: a failover that lost one of them would leave some
+ * groups with their part and others without.
+ */
+static void
+before_end(XactEvent event, void *arg)
+{
+	if (((event == XACT_EVENT_PRE_COMMIT && decides) ||
+		 (event == XACT_EVENT_PRE_PREPARE && remote_guard_is_up())) &&
+		has_standbys() && synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		(void) set_config_option("synchronous_commit", "on", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+	decides = false;
+}
 
 /*
  * remote_commit_at -- commit at groups, one of which at most was changed
@@ -143,8 +174,9 @@ remote_commit_prepare(List *writers, List *readers)
 	}
 	remote_commit_at(readers);
 	VDB_DEBUG_POINT("remote_prepared");
-	/* others must not commit before our commit is on disk */
+	/* others must not commit before our commit is on disk, and replicated */
 	ForceSyncCommit();
+	decides = true;
 	remote_record_insert(name);
 	VDB_DEBUG_POINT("remote_recorded");
 	pfree(name);
@@ -327,15 +359,14 @@ remote_commit_roll_back(RemoteConnection *c)
 /*
  * Do our synchronous standbys have the commit that was just made?
  *
- * As far as synchronous_commit wants them to.
+ * As far as synchronous_commit wants them to; at least to receive it.
  */
 static bool
 is_commit_replicated(void)
 {
 	int			mode = SYNC_REP_WAIT_FLUSH;
 
-	if (synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH ||
-		!has_standbys())
+	if (!has_standbys())
 		return true;
 	if (synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_WRITE)
 		mode = SYNC_REP_WAIT_WRITE;

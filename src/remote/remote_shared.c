@@ -127,28 +127,25 @@ vdb_remote_host_is_back(const char *host, int port)
 }
 
 /* vdb_remote_host_state -- see vecdb/remote.h */
-void
-vdb_remote_host_state(const char *host, int port, int *connections,
-					  int *failures, TimestampTz *retry_at,
-					  uint32 *in_flight)
+VdbHostState
+vdb_remote_host_state(const char *host, int port)
 {
+	VdbHostState state = {0};
 	char		name[HOST_SIZE];
 	SharedHost *entry;
 
-	*connections = *failures = 0;
-	*in_flight = 0;
-	*retry_at = 0;
 	snprintf(name, sizeof(name), "%s:%d", host, port);
 	SpinLockAcquire(&shared->mutex);
 	entry = find_host(name, false);
 	if (entry)
 	{
-		*connections = entry->connections;
-		*failures = entry->failures;
-		*retry_at = entry->retry_at;
-		*in_flight = pg_atomic_read_u32(&entry->in_flight);
+		state.connections = entry->connections;
+		state.failures = entry->failures;
+		state.retry_at = entry->retry_at;
+		state.in_flight = pg_atomic_read_u32(&entry->in_flight);
 	}
 	SpinLockRelease(&shared->mutex);
+	return state;
 }
 
 /* remote_shared_failed -- a host did not answer in time */

@@ -380,6 +380,9 @@ roll_back(int level)
 	{
 		RemoteConnection *c = dlist_container(RemoteConnection, node, iter.cur);
 
+		/* if the connection is lost, it is the only one who can know */
+		if (c->prepared != PREPARED_NOT)
+			vdb_remote_request_recovery();
 		if (c->pg && !c->ready)
 			remote_disconnect(c);
 		else if (c->copy)
@@ -399,8 +402,6 @@ roll_back(int level)
 			remote_commit_roll_back(c);
 		else if (c->depth > 0)
 			remote_pipeline_send(c, "ROLLBACK", NULL);
-		if (c->prepared != PREPARED_NOT)
-			vdb_remote_request_recovery();
 		drop_settings(c);
 	}
 	remote_pipeline_await(all, false);

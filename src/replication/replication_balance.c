@@ -201,12 +201,5 @@ compare_latencies(const ListCell *a, const ListCell *b)
 static uint32
 count_in_flight(const ReplicationHost *h)
 {
-	int			connections;
-	int			failures;
-	TimestampTz retry_at;
-	uint32		in_flight;
-
-	vdb_remote_host_state(h->host, h->port, &connections, &failures,
-						  &retry_at, &in_flight);
-	return in_flight;
+	return vdb_remote_host_state(h->host, h->port).in_flight;
 }

@@ -198,13 +198,8 @@ put_host(ReturnSetInfo *rsinfo, ReplicationHost *h)
 	Datum		values[HOST_COLUMNS] = {0};
 	bool		nulls[HOST_COLUMNS] = {0};
 	const char *role = name_role(h);
-	int			connections;
-	int			failures;
-	TimestampTz retry_at;
-	uint32		in_flight;
+	VdbHostState backends = vdb_remote_host_state(h->host, h->port);
 
-	vdb_remote_host_state(h->host, h->port, &connections, &failures,
-						  &retry_at, &in_flight);
 	/* what it said, if it ever did */
 	for (int i = 5; i <= 18; i++)
 		nulls[i] = h->seen_at == 0;
@@ -230,16 +225,16 @@ put_host(ReturnSetInfo *rsinfo, ReplicationHost *h)
 	values[17] = CStringGetTextDatum(psprintf(UINT64_FORMAT,
 											  h->state.system_identifier));
 	values[18] = TimestampTzGetDatum(h->seen_at);
-	values[19] = Int32GetDatum(connections);
-	values[20] = Int32GetDatum(failures);
-	values[21] = CStringGetTextDatum(failures == 0 ? "closed" :
-									 retry_at > GetCurrentTimestamp() ?
+	values[19] = Int32GetDatum(backends.connections);
+	values[20] = Int32GetDatum(backends.failures);
+	values[21] = CStringGetTextDatum(backends.failures == 0 ? "closed" :
+									 backends.retry_at > GetCurrentTimestamp() ?
 									 "open" : "half open");
 	values[22] = CStringGetTextDatum(h->error);
 	/* may name users and files */
 	nulls[22] = h->error[0] == '\0' ||
 		!has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
-	values[23] = Int32GetDatum((int32) in_flight);
+	values[23] = Int32GetDatum((int32) backends.in_flight);
 	values[24] = CStringGetTextDatum(h->state.zone);
 	nulls[24] = h->state.zone[0] == '\0';
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

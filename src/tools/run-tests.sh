@@ -9,7 +9,8 @@
 # matters.  BUILD_IN_COPY=yes leaves this directory alone and builds there
 # too.  TAP_FILES names some of test/t, instead of all.  KEEP=yes keeps the
 # directory.  Results of failed tests are copied to .build/test.  The last
-# lines are "failed: TEST" for each of them, and then "N passed, N failed".
+# lines are "failed: TEST" for each of them, and then "N passed, N failed", also
+# after SIGTERM, when what had not ended counts as failed.
 #
 . src/tools/common.sh
 
@@ -17,6 +18,8 @@ parts=" ${*:-regress isolation tap kernels checks} "
 passed=0
 failed=0
 failures=$(mktemp)
+part=
+tap_files=
 
 has_part()
 {
@@ -62,6 +65,7 @@ run_regress()
 	shift 2
 	[ $# -gt 0 ] || return 0
 	say "--- $name"
+	part=$name
 	rc=0
 	(cd "$work/src" && as_server_user "$program" --inputdir=test --outputdir=. \
 		--bindir="$bindir" --load-extension=vecdb --dbname="vecdb_$name" "$@") \
@@ -69,6 +73,7 @@ run_regress()
 	grep -E '^(test |ok |not ok |#|ERROR|FATAL|psql)' "$work/$name.out" ||
 		cat "$work/$name.out"
 	count_regress "$work/$name.out" "$rc" $#
+	part=
 }
 
 run_tap()
@@ -76,6 +81,8 @@ run_tap()
 	[ $# -gt 0 ] || return 0
 	say "--- tap"
 	jobs=${TAP_JOBS:-$(nproc)}
+	part=tap
+	tap_files=$*
 	rc=0
 	(cd "$work/src" && PATH=$bindir:$PATH TESTDIR=$work/src \
 		TESTDATADIR=$work/src/tmp_check TESTLOGDIR=$work/src/tmp_check/log \
@@ -91,16 +98,66 @@ run_tap()
 		[ "$bad" -gt 0 ] || bad=$#
 		keep_results
 		for log in $(sed -nE 's,^test/t/(.*)\.pl +\(Wstat: .*,\1,p' "$work/tap.out"); do
-			say "... end of regress_log_$log"
-			sed -nE "s/^.*#  +(Failed test .*)/$log: \1/p" \
-				"$work/src/tmp_check/log/regress_log_$log" >"$work/why" || true
-			[ -s "$work/why" ] || echo "$log" >"$work/why"
-			head -n 20 "$work/why" >>"$failures"
-			tail -n 40 "$work/src/tmp_check/log/regress_log_$log" || true
+			explain_failure "$log"
 		done
 	fi
 	passed=$((passed + $# - bad - skip))
 	failed=$((failed + bad))
+	part=
+	tap_files=
+}
+
+# say what a TAP file that has failed has in its log: NAME
+explain_failure()
+{
+	say "... end of regress_log_$1"
+	sed -nE "s/^.*#  +(Failed test .*)/$1: \1/p" \
+		"$work/src/tmp_check/log/regress_log_$1" >"$work/why" || true
+	[ -s "$work/why" ] || echo "$1" >"$work/why"
+	head -n 20 "$work/why" >>"$failures"
+	tail -n 40 "$work/src/tmp_check/log/regress_log_$1" || true
+}
+
+# there is no more time: count what has ended, and name what has not
+interrupted()
+{
+	trap '' INT TERM HUP
+	say "Interrupted${part:+ during $part}."
+	if [ -n "$tap_files" ]; then
+		cat "$work/tap.out"
+		keep_results
+		for file in $tap_files; do
+			name=$(basename "$file" .pl)
+			result=$(grep -E "^(\[[0-9:]+\] )?$file \.\." "$work/tap.out" || true)
+			case $result in
+				*" ok "* | *" ok") passed=$((passed + 1)) ;;
+				*" skipped"*) ;;
+				*)
+					failed=$((failed + 1))
+					if [ -n "$result" ]; then
+						explain_failure "$name"
+					elif [ -e "$work/src/tmp_check/log/regress_log_$name" ]; then
+						say "... end of regress_log_$name"
+						tail -n 10 "$work/src/tmp_check/log/regress_log_$name"
+						echo "$name: not finished in time" >>"$failures"
+					else
+						echo "$name: not begun in time" >>"$failures"
+					fi
+					;;
+			esac
+		done
+	else
+		failed=$((failed + 1))
+		echo "${part:-build}: not finished in time" >>"$failures"
+	fi
+	say_counts
+	exit 1
+}
+
+say_counts()
+{
+	sed 's/^/failed: /' "$failures"
+	say "$passed passed, $failed failed"
 }
 
 # a command that is one test, or counts its own
@@ -109,6 +166,7 @@ run_check()
 	name=$1
 	shift
 	say "--- $name"
+	part=$name
 	rc=0
 	"$@" >"$work/check.out" 2>&1 || rc=$?
 	cat "$work/check.out"
@@ -126,6 +184,7 @@ run_check()
 		failed=$((failed + 1))
 		echo "$name" >>"$failures"
 	fi
+	part=
 }
 
 clean_up()
@@ -149,7 +208,7 @@ fi
 PGXS=$("$PG_CONFIG" --pgxs)
 work=$(server_dir)
 trap clean_up EXIT
-trap 'exit 1' INT TERM HUP
+trap interrupted INT TERM HUP
 
 say "--- build for $("$PG_CONFIG" --version)"
 copy_sources "$work/src"
@@ -237,6 +296,5 @@ fi
 
 [ "$failed" -eq 0 ] || [ ! -e "$TOP/.build/test" ] ||
 	say "Results of failed tests are in .build/test."
-sed 's/^/failed: /' "$failures"
-say "$passed passed, $failed failed"
+say_counts
 [ "$failed" -eq 0 ]

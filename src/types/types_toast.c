@@ -187,7 +187,8 @@ fetch_chunks(Relation toast, Oid value, char *to, Size size)
 	reader.to = to;
 	reader.left = size;
 
-	if (known && ++turn % TURNS != 0 &&
+	/* an error on the way may have left no more than the block's number */
+	if (known && ++turn % TURNS != 0 && BufferIsValid(place->buf) &&
 		VDB_READ_RECENT_BUFFER(toast, place->blkno, place->buf))
 	{
 		reader.buf = place->buf;

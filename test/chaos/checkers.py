@@ -13,6 +13,10 @@ from clients import ACCOUNTS, OPENING, vector
 from session import Failure, ask, ask_patiently
 
 OWN_ROWS = "options='-c vecdb.internal=on -c enable_seqscan=off -c hnsw.ef_search=100'"
+# the same, through all of an index
+WHOLE_INDEX = OWN_ROWS.replace("ef_search=100", "ef_search=100000")
+# how many of a host's rows a search with ef_search = 100 may pass by
+PASSED_BY = 1 / 1000
 
 
 def few(values):
@@ -158,7 +162,7 @@ def check_hosts(lab, group, states):
     expected = ask_patiently(lab.leader_of(group, more=OWN_ROWS), CONTENT, 60)[0]
     for host in lab.groups[group]:
         if has_content(host, expected):
-            wrong += check_index(host, states)
+            wrong += check_index(host, states, len(states) / len(lab.groups))
         else:
             wrong.append(f"{host.name} does not have the rows of its group")
     return wrong
@@ -188,17 +192,26 @@ def has_content(host, expected):
         time.sleep(0.5)
 
 
-def check_index(host, states):
-    """Each acknowledged row that was kept by way of the index, on one host."""
-    wrong = []
-    missed = [int(row[0]) for row in ask_patiently(host.conninfo(OWN_ROWS), """
+def find_missed(host, options, rows=None):
+    """Which rows, of those or of all, a search for their own value misses."""
+    among = f"AND a.id IN ({', '.join(map(str, rows))})" if rows else ""
+    return [int(row[0]) for row in ask_patiently(host.conninfo(options), f"""
         SELECT a.id FROM items a WHERE NOT EXISTS (
             SELECT FROM (SELECT b.id FROM items b
                 ORDER BY b.embedding <-> a.embedding LIMIT 5) near
-            WHERE near.id = a.id)""", 300)]
-    missed = [row for row in missed if states.get(row) == "done"]
-    if missed:
-        wrong.append(f"{host.name}: the index does not find {few(missed)}")
+            WHERE near.id = a.id) {among}""", 300)]
+
+
+def check_index(host, states, about):
+    """Each acknowledged row by way of the index, on a host that has about so many."""
+    wrong = []
+    missed = [row for row in find_missed(host, OWN_ROWS) if states.get(row) == "done"]
+    if len(missed) > PASSED_BY * about:
+        wrong.append(f"{host.name}: searches do not find {len(missed)} of about "
+                     f"{about:.0f} rows: {few(missed)}")
+    lost = find_missed(host, WHOLE_INDEX, missed) if missed else []
+    if lost:
+        wrong.append(f"{host.name}: the index does not have {few(lost)}")
     for row in ask_patiently(host.conninfo(OWN_ROWS), """
             SELECT i.indexrelid::regclass, v.* FROM pg_index i
             JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam,

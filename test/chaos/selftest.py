@@ -232,11 +232,13 @@ class Hosts(unittest.TestCase):
 
     def setUp(self):
         self.content, self.missed, self.errors = {"one": "7", "two": "7"}, [], []
+        self.lost = []
         hosts = [types.SimpleNamespace(name=name, conninfo=lambda _more, name=name: name)
                  for name in self.content]
         self.lab = types.SimpleNamespace(groups={1: hosts}, leader_of=lambda _group, more: "one")
         self.history = clients.History([1])
-        self.history.rows = {1: ("done", 1), 2: ("unknown", 2)}
+        self.history.rows = {row: ("done", row) for row in range(3000)}
+        self.history.rows[2] = ("unknown", 2)
         for name, value in (("ask", self.answer), ("ask_patiently", self.answer),
                             ("CONTENT_SECONDS", 0.5)):
             self.addCleanup(setattr, checkers, name, getattr(checkers, name))
@@ -245,7 +247,9 @@ class Hosts(unittest.TestCase):
     def answer(self, host, sql, *_more):
         if sql == checkers.CONTENT:
             return [[self.content[host]]]
-        return self.errors if "verify_index" in sql else self.missed
+        if "verify_index" in sql:
+            return self.errors
+        return self.lost if "a.id IN" in sql else self.missed
 
     def wrong(self):
         return len(checkers.check_members(self.lab, self.history)[0])
@@ -258,8 +262,16 @@ class Hosts(unittest.TestCase):
         self.content["two"] = "6"
         self.assertEqual(self.wrong(), 1)
 
+    def test_approximate(self):
+        self.missed = [["1"], ["3"]]
+        self.assertEqual(self.wrong(), 0)
+
+    def test_not_in_index(self):
+        self.missed = self.lost = [["1"]]
+        self.assertEqual(self.wrong(), 2)
+
     def test_not_found(self):
-        self.missed = [["1"]]
+        self.missed = [["1"], ["3"], ["4"], ["5"]]
         self.assertEqual(self.wrong(), 2)
 
     def test_index(self):

@@ -1,10 +1,11 @@
-# proxy.pl LISTEN TARGET PLAN FIRED
+# proxy.pl LISTEN TARGET PLAN FIRED TAKEN
 #	  Between two nodes: passes messages of PostgreSQL's protocol on from Unix
 #	  socket LISTEN to TARGET, and does harm at a chosen one.
 #
 # File PLAN holds a line "NUMBER FAULT COUNT SECONDS".  Messages of both
-# directions are counted from the moment at which NUMBER is first seen; at the
-# COUNTth the fault happens, and NUMBER is written to file FIRED:
+# directions are counted from the moment at which NUMBER is first seen, which is
+# when it is written to file TAKEN; at the COUNTth the fault happens, and NUMBER
+# is written to file FIRED:
 #
 #	  cut		the connection is closed, the message is lost
 #	  after		the message arrives, then the connection is closed
@@ -22,7 +23,7 @@ use IO::Select;
 use IO::Socket::UNIX;
 use Time::HiRes qw(time);
 
-my ($listen, $target, $plan_file, $fired_file) = @ARGV;
+my ($listen, $target, $plan_file, $fired_file, $taken_file) = @ARGV;
 my $server = IO::Socket::UNIX->new(Local => $listen, Listen => 64) or die "$listen: $!";
 my $select = IO::Select->new($server);
 # by socket: the other one, bytes not yet passed on, is the message to come the
@@ -51,6 +52,7 @@ sub read_plan
 	return if !defined $seconds || $number == $plan{number};
 	%plan = (number => $number, fault => $fault, count => $count, seconds => $seconds + 0);
 	($seen, $silent) = (0, 0);
+	write_file($taken_file, $number);
 	return;
 }
 

@@ -9,6 +9,8 @@
 #	$cluster->same_result('SELECT ...', 'what');
 #	$cluster->kill9(2); $cluster->start_node(2);
 #	$cluster->freeze(3); $cluster->thaw(3);
+#	my $standby = $cluster->add_standby(2, 'second');
+#	$cluster->replace_node(2, $standby);	# which was promoted
 #
 # Nodes listen on Unix sockets in a directory that other users cannot enter,
 # and trust who comes; the same directory and each node's port is what the
@@ -20,9 +22,12 @@ package VecdbCluster;
 use strict;
 use warnings;
 
+use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+
+our @EXPORT_OK = qw(address);
 
 # those whose nodes may be frozen when the test ends
 my @clusters;
@@ -40,6 +45,12 @@ my $settings = q{
 	restart_after_crash = on
 };
 
+# those of nodes: on a busy machine a host is no less there
+my $node_settings = q{
+	shared_preload_libraries = 'vecdb'
+	vecdb.connect_timeout = 10s
+};
+
 sub new
 {
 	my ($class, $name, %options) = @_;
@@ -48,6 +59,7 @@ sub new
 		groups => $options{groups} // 3,
 		conf => $options{conf} // '',
 		nodes => {},
+		servers => [],
 		frozen => {},
 		single => undef,
 	}, $class;
@@ -75,10 +87,10 @@ sub add_server
 	my $node = PostgreSQL::Test::Cluster->new("$self->{name}_$group", %options);
 	$node->init(allows_streaming => 'logical');
 	$node->append_conf('postgresql.conf',
-		"$settings\nshared_preload_libraries = 'vecdb'\n$self->{conf}");
+		"$settings\n$node_settings\n$self->{conf}");
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION vecdb');
-	$self->{nodes}{$group} = $node;
+	$self->replace_node($group, $node);
 	$self->{groups} = $group if $group > $self->{groups};
 	return $node;
 }
@@ -91,6 +103,42 @@ sub join_server
 	$self->query(1, sprintf("SELECT vecdb.add_group('%s', %d)",
 		$node->host, $node->port));
 	return;
+}
+
+# A standby of a group's node, which streams from it; the group has it as a
+# host, too, by what node 1 is told.  Options:
+#	conf		further lines of configuration
+#	host		where others reach it; in the directory of its socket otherwise
+#	register	0: the cluster is not told of it
+sub add_standby
+{
+	my ($self, $group, $name, %options) = @_;
+	my $node = $self->node($group);
+	$node->backup($name);
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+	$standby->init_from_backup($node, $name, has_streaming => 1);
+	$standby->append_conf('postgresql.conf', "cluster_name = '$name'\n" . ($options{conf} // ''));
+	$standby->start;
+	push @{ $self->{servers} }, $standby;
+	$self->query(1, sprintf("SELECT vecdb.add_host(%d, '%s', %d)",
+		$group, $options{host} // $standby->host, $standby->port)) if $options{register} // 1;
+	return $standby;
+}
+
+# Another server is the node of a group from here on.
+sub replace_node
+{
+	my ($self, $group, $node) = @_;
+	$self->{nodes}{$group} = $node;
+	push @{ $self->{servers} }, $node unless grep { $_ == $node } @{ $self->{servers} };
+	return;
+}
+
+# how vecdb names a node
+sub address
+{
+	my ($node) = @_;
+	return $node->host . ':' . $node->port;
 }
 
 # the numbers of all groups
@@ -125,6 +173,18 @@ sub single
 		$self->{single} = $node;
 	}
 	return $self->{single};
+}
+
+# Add lines to the configuration of all nodes, and have them read it.
+sub configure
+{
+	my ($self, $lines) = @_;
+	foreach my $group ($self->groups)
+	{
+		$self->node($group)->append_conf('postgresql.conf', $lines);
+		$self->node($group)->reload;
+	}
+	return;
 }
 
 # SQL on the node of a group; dies when it fails
@@ -222,9 +282,9 @@ sub kill9
 	kill 'KILL', reverse $self->pids($group);
 	delete $self->{frozen}{$group};
 	# until its parent has taken notice: a new postmaster looks for the pid, too
-	for (1 .. 600)
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	while (kill(0, @pids) && time < $end)
 	{
-		last unless kill 0, @pids;
 		select(undef, undef, undef, 0.05);
 	}
 	$self->node($group)->kill9;
@@ -266,12 +326,13 @@ sub start_node
 	return;
 }
 
-# Which lines of the nodes' logs say that a process has crashed?
+# Which lines of the logs of all its servers, those that have been replaced and
+# standbys too, say that a process has crashed?
 sub crashes
 {
 	my ($self) = @_;
 	my @found;
-	foreach my $node (values %{ $self->{nodes} })
+	foreach my $node (@{ $self->{servers} })
 	{
 		push @found, map { $node->name . ": $_" }
 		  grep { /PANIC: |TRAP: |was terminated by signal/ }
@@ -283,16 +344,15 @@ sub crashes
 # Wait until no node has a prepared transaction; how many are left?
 sub prepared_left
 {
-	my ($self, $seconds) = @_;
-	my $left = 0;
-	for (1 .. 5 * ($seconds // 60))
+	my ($self) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	while (1)
 	{
-		$left = 0;
+		my $left = 0;
 		$left += $_ foreach $self->query_all('SELECT count(*) FROM pg_prepared_xacts');
-		last if $left == 0;
+		return $left if $left == 0 || time > $end;
 		select(undef, undef, undef, 0.2);
 	}
-	return $left;
 }
 
 # all servers, the single one too; the files stay until the test ends
@@ -300,7 +360,7 @@ sub stop
 {
 	my ($self) = @_;
 	$self->thaw($_) foreach keys %{ $self->{frozen} };
-	foreach my $node (values %{ $self->{nodes} }, $self->{single})
+	foreach my $node (@{ $self->{servers} }, $self->{single})
 	{
 		$node->stop('immediate') if $node;
 	}

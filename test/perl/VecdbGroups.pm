@@ -32,6 +32,8 @@ sub start_one
 		"shared_preload_libraries = 'vecdb'",
 		'max_prepared_transactions = 20',
 		'vecdb.recovery_interval = 3600',
+		# on a busy machine a host is no less there
+		'vecdb.connect_timeout = 10s',
 		'log_line_prefix = \'%m [%p] %a \'', @lines, ''));
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION vecdb');
@@ -61,11 +63,12 @@ sub join_nodes
 	return;
 }
 
-# wait until a query returns true; fails after half a minute
+# wait until a query returns true; fails after some minutes, which only a test
+# that fails takes
 sub wait_for
 {
 	my ($node, $query, $what) = @_;
-	my $end = time() + 30;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
 	while (time() < $end)
 	{
 		my $answer = eval { $node->safe_psql('postgres', $query) };

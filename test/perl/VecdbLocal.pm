@@ -5,7 +5,7 @@
 #	plan skip_all => $why if $why = $cluster->missing;		# for --ha
 #	$cluster->must('up', '--groups', 2, '--ha');
 #	$cluster->start_client('writes', 'write', $cluster->primary_of(1));
-#	my %gaps = $cluster->gaps_during(30, sub { $cluster->must('switchover', 2) });
+#	my %gaps = $cluster->goes_on('a switch-over', sub { $cluster->must('switchover', 2) });
 #
 # Nothing is left running, however the test ends.
 
@@ -157,7 +157,7 @@ sub query
 	my ($self, $connection, $sql) = @_;
 	my ($out, $err) = ('', '');
 	IPC::Run::run([ 'psql', '-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $connection ],
-		'<', \$sql, '>', \$out, '2>', \$err, IPC::Run::timeout(120))
+		'<', \$sql, '>', \$out, '2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default))
 	  or die "$sql: $err";
 	chomp $out;
 	return $out;
@@ -167,7 +167,7 @@ sub query
 sub query_soon
 {
 	my ($self, $connection, $sql, $wanted) = @_;
-	my $end = time + 90;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 	while (1)
 	{
 		my $out = eval { $self->query($connection, $sql) };
@@ -178,11 +178,11 @@ sub query_soon
 	}
 }
 
-# Do all hosts run, and all standbys follow, within that time?
+# Wait until all hosts run, and all standbys follow; do they?
 sub wait_whole
 {
-	my ($self, $seconds, @groups) = @_;
-	my $end = time + $seconds;
+	my ($self, @groups) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 	while (1)
 	{
 		my $bad = 0;
@@ -279,25 +279,31 @@ sub longest_gap
 	return $gap;
 }
 
-# Do something, wait until all clients have had success for a while, or for so
-# many seconds, and return the longest gap of each client, by its name.
-sub gaps_during
+# Do something, and wait until each client has had success for a while: a test
+# of each, which only one that has none for minutes fails.  Says and returns
+# their longest gaps, by name; how long those are is of the machine, too.
+sub goes_on
 {
-	my ($self, $seconds, $action) = @_;
+	my ($self, $what, $action) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $since = time;
 	$action->();
 	my $done = time;
-	my $end = $done + $seconds;
+	my $end = $done + $PostgreSQL::Test::Utils::timeout_default;
 	foreach my $client (@{ $self->{clients} })
 	{
-		while (time < $end)
+		my $well = 0;
+		until ($well || time > $end)
 		{
-			my $from = time - 3;
-			last if $from > $done && !grep { 10 > grep { $_ > $from } @$_ } $self->successes($client->{name});
 			sleep 0.5;
+			my $from = time - 3;
+			$well = $from > $done && !grep { 3 > grep { $_ > $from } @$_ } $self->successes($client->{name});
 		}
+		ok($well, "$what: $client->{name} go on");
 	}
-	return map { $_->{name} => $self->longest_gap($_->{name}, $since) } @{ $self->{clients} };
+	my %gap = map { $_->{name} => $self->longest_gap($_->{name}, $since) } @{ $self->{clients} };
+	diag(sprintf '%-44s %s', $what, join ', ', map { sprintf '%s %.1f s', $_, $gap{$_} } sort keys %gap);
+	return %gap;
 }
 
 # Rows of client "writes" that were acknowledged and are not there, and those

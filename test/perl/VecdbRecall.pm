@@ -297,15 +297,16 @@ sub finish_command
 	return ($run->{handle}->full_result(0) >> 8, ${ $run->{out} });
 }
 
-# Wait until the code returns true, a minute at most; returns whether it did
+# Wait until the code returns true, some minutes at most; returns whether it did
 sub wait_until
 {
 	my ($code) = @_;
-	for (1 .. 600)
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	do
 	{
 		return 1 if $code->();
 		select(undef, undef, undef, 0.1);
-	}
+	} while (time() < $end);
 	return 0;
 }
 

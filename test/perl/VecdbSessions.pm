@@ -7,6 +7,11 @@
 #	my ($out, $err) = $a->finish;		# wait for the answer
 #	$a->quit;
 #
+# Or statements alone, whose output and errors are in {out} and {err} in the end:
+#
+#	my $client = start_psql($node, 'SET ...', 'SELECT ...');
+#	$client->{run}->finish;
+#
 # Errors are verbose, so that they begin with their SQLSTATE.
 
 package VecdbSessions;
@@ -14,9 +19,12 @@ package VecdbSessions;
 use strict;
 use warnings;
 
+use Exporter 'import';
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
+
+our @EXPORT_OK = qw(start_psql);
 
 sub new
 {
@@ -72,6 +80,17 @@ sub run
 	my ($self, $sql) = @_;
 	$self->send($sql);
 	return $self->finish;
+}
+
+# Start psql with statements, one after the other.
+sub start_psql
+{
+	my ($node, @sql) = @_;
+	my $client = { out => '', err => '' };
+	$client->{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), map { ('-c', $_) } @sql ],
+		'>', \$client->{out}, '2>', \$client->{err});
+	return $client;
 }
 
 sub quit

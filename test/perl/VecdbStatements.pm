@@ -65,7 +65,7 @@ sub run_session
 {
 	my ($node, $preamble, @cases) = @_;
 	my $script = join("\n", '\set VERBOSITY terse', '\set SHOW_CONTEXT never',
-		'\pset null <null>', "SET statement_timeout = '30s';", $preamble, '');
+		'\pset null <null>', "SET statement_timeout = '120s';", $preamble, '');
 	foreach my $case (@cases)
 	{
 		# one that is refused leaves nothing behind

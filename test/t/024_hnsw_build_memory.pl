@@ -86,9 +86,9 @@ foreach my $form (sort keys %options)
 			$last = $tuples;
 			return $tuples >= $enough;
 		};
-		for (1 .. 2000)
+		my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+		until ($look->() || time > $end)
 		{
-			last if $look->();
 			usleep(10_000);
 		}
 		$node->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index');

@@ -138,7 +138,7 @@ sub ask_around
 {
 	my ($asked, $change) = @_;
 	my ($in, $out) = ('', '');
-	my $timer = IPC::Run::timeout(60);
+	my $timer = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
 	my $handle = IPC::Run::start(
 		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $asked->connstr('postgres') ],
 		'<', \$in, '>', \$out, $timer);

@@ -9,6 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbGroups;
+use VecdbRecall qw(wait_until);
 
 my @nodes = VecdbGroups::start(3);
 my ($one, $two, $three) = @nodes;
@@ -116,10 +117,10 @@ foreach my $case (
 	eval { $session->quit };
 	like(recover(), qr/3 not reached/, "$point: group 3 is not reached");
 	$three->start;
-	recover();
-	is(VecdbGroups::prepared(@nodes), 0, "$point: nothing left prepared");
+	# a round may not reach a group
+	ok(wait_until(sub { recover(); return VecdbGroups::prepared(@nodes) == 0 }), "$point: nothing left prepared");
 	is(copies($id), $expected, "$point: crash of another group, $expected copies");
-	is($one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), 0,
+	ok(wait_until(sub { recover(); return $one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit') == 0 }),
 		"$point: no record left");
 }
 
@@ -189,6 +190,60 @@ $one->reload;
 VecdbGroups::wait_for($three, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the worker rolls back');
 is(copies($id), 0, 'nothing of it is left');
 
+# the same, when it is the connection that is lost
+set_points('recovery_all_rounds=1000000');
+$three->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$three->reload;
+VecdbGroups::wait_for($three, q{SELECT current_setting('synchronous_standby_names') = 'nobody'}, 'commits there wait for a standby');
+($holder, $session) = begin_waiting('remote_prepare', $id = ++$next,
+	"BEGIN; INSERT INTO t VALUES ($next, 'x'); SELECT vecdb.run_on_group(3, 'INSERT INTO t VALUES ($next, ''x'')');");
+sleep 3;	# rounds find nothing, and no other is asked for
+$one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 3600');
+$one->reload;
+$holder->quit;
+VecdbGroups::wait_for($three, q{SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}, 'it is prepared');
+VecdbGroups::wait_for($one,
+	q{SELECT count(*) = 0 FROM pg_stat_activity WHERE state <> 'idle' AND query ~ 'COMMIT' AND pid <> pg_backend_pid()},
+	'the session gives up');
+eval { $session->quit };
+is(VecdbGroups::prepared($three), 1, 'it stays prepared');
+$three->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$three->reload;
+$one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 1');
+$one->reload;
+VecdbGroups::wait_for($three, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the worker was asked to roll it back');
+is(copies($id), 0, 'nothing of it is left');
+set_points('');
+
+# a group that is added while a round is on its way, and has a transaction
+# prepared that the round did not see: its record stays
+$one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 3600');
+$one->reload;
+VecdbGroups::wait_for($one, 'SELECT count(*) = 0 FROM vecdb.catalog_commit', 'no record is there before');
+my $remove = 'DELETE FROM vecdb.catalog_host WHERE group_id = 3; DELETE FROM vecdb.catalog_group WHERE group_id = 3';
+my $add = sprintf(q{INSERT INTO vecdb.catalog_group (group_id) VALUES (3); INSERT INTO vecdb.catalog_host (host, port, group_id) VALUES ('%s', %d, 3)},
+	$three->host, $three->port);
+$one->safe_psql('postgres', $remove);
+$holder = $one->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock' . lock_of('recovery_listed'));
+$session = $one->background_psql('postgres', on_error_stop => 0);
+$session->query_safe(q{SET vecdb.debug_points = 'recovery_listed'});
+$session->query_until(qr/^go$/m, "\\echo go\nSELECT count(*) FROM vecdb.recover_transactions();\n\\echo done\n");
+VecdbGroups::wait_for($one, $waiting, 'a round has listed what is prepared');
+$one->safe_psql('postgres', $add);
+$id = ++$next;
+$one->psql('postgres',
+	"SET vecdb.debug_points = 'remote_leave_prepared=3';" . write_all($id) . 'COMMIT');
+is(copies($id), 2, 'the added group is behind');
+$holder->quit;
+$session->query_until(qr/^done$/m, '');
+$session->quit;
+is($one->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), 1, 'the record stays');
+is(recover(), '3 committed', 'recovery commits');
+is(copies($id), 3, 'all have it');
+$one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 1');
+$one->reload;
+
 # what nobody asked for is found when all databases are looked at
 $two->safe_psql('postgres', q{BEGIN; INSERT INTO t VALUES (2000, 'x'); PREPARE TRANSACTION 'vecdb_00112233_1_1_700_2'});
 set_points('recovery_all_rounds=2');
@@ -203,11 +258,12 @@ $one->psql('postgres',
 	  . "SET vecdb.debug_points = 'remote_leave_prepared=2'; BEGIN;"
 	  . q{INSERT INTO t VALUES (2001, 'x'); SELECT vecdb.run_on_group(2, 'INSERT INTO t VALUES (2001, $$x$$)'); COMMIT});
 VecdbGroups::wait_for($two, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the worker commits');
+# twice, as a round asks twice, and writes that when it is done
+my $said = sub { return scalar(() = substr(slurp_file($one->logfile), $logged) =~
+  /LOG:  could not look for prepared transactions at group 3/g) };
+wait_until(sub { $said->() > 1 });
 sleep 3;
-my @said = substr(slurp_file($one->logfile), $logged) =~
-  /LOG:  could not look for prepared transactions at group 3/g;
-# twice, as a round asks twice
-is(scalar(@said), 2, 'a failure is logged once');
+is($said->(), 2, 'a failure is logged once');
 $three->start;
 VecdbGroups::wait_for($one, 'SELECT count(*) = 0 FROM vecdb.catalog_commit', 'its record goes when the group is back');
 

@@ -11,6 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 use VecdbGroups;
+use VecdbRecall qw(wait_until);
 
 my @nodes = VecdbGroups::start(3);
 my ($one, $two, $three) = @nodes;
@@ -35,8 +36,8 @@ sub settle_ms
 my $began = time();
 ($rc, $out, $err) = $one->psql('postgres', "SET statement_timeout = '300ms';" . on(2, 'SELECT pg_sleep(100)'));
 like($err, qr/canceling statement due to statement timeout/, 'statement_timeout');
-cmp_ok(time() - $began, '<', 3, 'in time');
-cmp_ok(settle_ms($two, $began), '<', 3000, 'and the other node has stopped');
+cmp_ok(time() - $began, '<', 30, 'in time');
+cmp_ok(settle_ms($two, $began), '<', 30000, 'and the other node has stopped');
 
 # so does a cancel, and the session goes on, transactions too
 my $session = $one->background_psql('postgres', on_error_stop => 0);
@@ -50,7 +51,7 @@ foreach my $in_transaction (0, 1)
 	$began = time();
 	$one->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 	my $ms = settle_ms($three, $began);
-	cmp_ok($ms, '<', 2000, sprintf('a cancel reaches the other node (%.0f ms, with two starts of psql)', $ms));
+	cmp_ok($ms, '<', 30000, sprintf('a cancel reaches the other node (%.0f ms, with two starts of psql)', $ms));
 	$session->query('ROLLBACK TO a') if $in_transaction;
 	is($session->query("SELECT vecdb.run_on_group(3, 'SELECT 42')"), 42, 'the connection is usable');
 	$session->query('COMMIT') if $in_transaction;
@@ -65,7 +66,7 @@ my $psql = IPC::Run::start(
 VecdbGroups::wait_for($three, "SELECT ($busy) = 1", 'the other node works');
 $began = time();
 $one->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND pid <> pg_backend_pid()});
-cmp_ok(settle_ms($three, $began), '<', 3000, 'termination reaches the other node');
+cmp_ok(settle_ms($three, $began), '<', 30000, 'termination reaches the other node');
 eval { $psql->finish };
 
 # how long that took, by the servers' own clocks
@@ -87,31 +88,35 @@ for my $i (0 .. $#theirs)
 }
 note("the slowest cancel took $worst ms");
 # 100 on a machine that has nothing else to do
-cmp_ok($worst, '<', 500, 'soon');
+cmp_ok($worst, '<', 5000, 'soon');
 
 # a node that is stopped: an error in time, and its return is noticed
 $three->stop;
 $began = time();
 ($rc, $out, $err) = $one->psql('postgres', on(3, 'SELECT 1'));
 like($err, qr/could not connect to group 3\nDETAIL:  .*:\d+: .*\nHINT:  /s, 'group and host are named');
-cmp_ok(time() - $began, '<', 2.5, 'in time');
+cmp_ok(time() - $began, '<', 30, 'in time');
 like($one->safe_psql('postgres', on(2, 'SELECT 1')), qr/1/, 'others can be reached');
 $three->start;
-like($one->safe_psql('postgres', on(3, 'SELECT 1')), qr/1/, 'it is back');
+ok($one->poll_query_until('postgres', on(3, 'SELECT 1'), '1'), 'it is back');
 
 # a host that takes connections and says nothing: time-out, then left alone
 my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5) or die $!;
 my $port = $silent->sockport;
 $one->safe_psql('postgres', qq{UPDATE vecdb.catalog_host SET host = '127.0.0.1', port = $port WHERE group_id = 3});
+$one->append_conf('postgresql.conf', 'vecdb.retry_delay = 60s');
+$one->reload;
 $began = time();
 ($rc, $out, $err) = $one->psql('postgres', "SET vecdb.connect_timeout = '500ms';" . on(3, 'SELECT 1'));
 like($err, qr/no answer within 500 ms/, 'a silent host');
-cmp_ok(time() - $began, '<', 1.5, 'in time');
+cmp_ok(time() - $began, '<', 30, 'in time');
 ($rc, $out, $err) = $one->psql('postgres', on(3, 'SELECT 1'));
 like($err, qr/did not answer lately/, 'is not tried again at once, by other sessions neither');
 $one->safe_psql('postgres', 'INSERT INTO vecdb.catalog_host VALUES (' . "'" . $three->host . "', " . $three->port . ', 3)');
 like($one->safe_psql('postgres', on(3, 'SELECT 7')), qr/7/, 'another host of the group is found');
 $one->safe_psql('postgres', qq{DELETE FROM vecdb.catalog_host WHERE port = $port});
+$one->append_conf('postgresql.conf', 'vecdb.retry_delay = 1s');
+$one->reload;
 
 # a stopped process: cancelled in time, although it does not answer
 $session = $one->background_psql('postgres', on_error_stop => 0);
@@ -119,7 +124,7 @@ my $peer = $session->query(q{SELECT vecdb.run_on_group(3, 'SELECT pg_backend_pid
 kill 'STOP', $peer;
 $began = time();
 $session->query(q{SET statement_timeout = '300ms'; SELECT vecdb.run_on_group(3, 'SELECT 1')});
-cmp_ok(time() - $began, '<', 12, 'a stopped process does not hold us');
+cmp_ok(time() - $began, '<', 40, 'a stopped process does not hold us');
 kill 'CONT', $peer;
 is($session->query(q{RESET statement_timeout; SELECT vecdb.run_on_group(3, 'SELECT 5')}), 5, 'and the group is used again');
 $session->quit;
@@ -136,15 +141,18 @@ foreach my $groups ([3], [ 2, 3 ])
 	kill 'STOP', $peer;
 	$began = time();
 	$session->query('COMMIT');
-	cmp_ok(time() - $began, '<', 14, "COMMIT at $name: ends");
+	cmp_ok(time() - $began, '<', 40, "COMMIT at $name: ends");
 	my $said = $session->{stderr};
 	like($said, @$groups == 1 ? qr/connection to group 3 was lost during COMMIT/ : qr/statement timeout/,
 		'and says how');
 	kill 'CONT', $peer;
 	$session->quit;
 	VecdbGroups::wait_for($three, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'}, 'it ends');
-	$one->safe_psql('postgres', 'SELECT vecdb.recover_transactions()');
-	is(VecdbGroups::prepared(@nodes), 0, 'nothing is left prepared');
+	# a round may not reach a group
+	ok(wait_until(sub {
+			$one->safe_psql('postgres', 'SELECT vecdb.recover_transactions()');
+			return VecdbGroups::prepared(@nodes) == 0;
+		}), 'nothing is left prepared');
 	my $contents = VecdbGroups::contents(@nodes);
 	like($contents, @$groups == 1 ? qr/^\|\|(7:x)?$/ : qr/^\|\|$/, 'nothing is half done');
 	$three->safe_psql('postgres', 'BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM t; COMMIT');

@@ -10,6 +10,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use VecdbCluster;
 use VecdbGroups;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('streams', groups => 4)->start;
 my ($one, $two, $three, $four) = map { $cluster->node($_) } 1 .. 4;
@@ -89,7 +90,7 @@ is($one->safe_psql('postgres', "SET work_mem = '64kB'; SELECT two(" . $rows->(50
 my $began = time();
 is($one->safe_psql('postgres', 'SELECT begin_reading(' . $rows->(1000000000) . "); SELECT two($single, $single)"),
 	"1\n1 1", 'a long scan that nobody wants');
-cmp_ok(time() - $began, '<', 10, 'is cancelled');
+cmp_ok(time() - $began, '<', 60, 'is cancelled');
 my $fails = at_two('1 / (id - id)');
 ($rc, $out, $err) = $one->psql('postgres', "
 	SELECT two($fails, $single);
@@ -121,13 +122,13 @@ is($session->query($all), "$key|1", 'whose column is of another type now');
 # a read is sent again when the other node restarts, or its backend ends
 $two->restart;
 is($session->query("SELECT two($single, $single)"), '1 1', 'after a restart');
-$session->query_until(qr/^go$/m, "\\echo go\nSELECT two(" . at_two('slow(id, 3) - id + 1') . ", $single);\n");
+$session->query_until(qr/^go$/m, "\\echo go\nSELECT two(" . at_two('slow(id, 10) - id + 1') . ", $single);\n");
 VecdbGroups::wait_for($two, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'slow' AND application_name ~ '^vecdb [0-9]'}, 'it works');
 $two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'});
 like($session->query('SELECT 5'), qr/1 1\n5/, 'a read survives the end of its backend');
 # at once, before it can be known
 $session->query($all);
-$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'});
+$two->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name ~ '^vecdb [0-9]'});
 is($session->query($all), "$key|1", 'and one that comes after it');
 $session->quit;
 
@@ -137,8 +138,8 @@ $one->safe_psql('postgres', q{
 	SELECT vecdb.distribute_table('each');
 	INSERT INTO each SELECT min(i) FROM generate_series(1, 100) i GROUP BY vecdb.group_of('each', i)});
 $began = time();
-is($one->safe_psql('postgres', 'SELECT count(*) FROM each WHERE slow(id) = id'), 4, 'four groups');
-cmp_ok(time() - $began, '<', 3.5, 'at once');
+is($one->safe_psql('postgres', 'SELECT count(*) FROM each WHERE slow(id, 5) = id'), 4, 'four groups');
+cmp_ok(time() - $began, '<', 15, 'at once');
 is($one->safe_psql('postgres', q{SELECT count(*), count(DISTINCT i) FROM
 	(SELECT id * 1000000 + g AS i FROM each, generate_series(1, 20000) g) AS many}),
 	'80000|80000', 'many rows of all, as they come');
@@ -172,17 +173,13 @@ sub wait_for_end
 		'the session has ended');
 }
 my $everywhere = 'SELECT count(*) FROM items';
-$one->append_conf('postgresql.conf', 'vecdb.max_connections_per_host = 1');
+$one->append_conf('postgresql.conf', "vecdb.max_connections_per_host = 1\nvecdb.recovery_interval = 3600");
 $one->reload;
 wait_for_end();
 $session = $one->background_psql('postgres', on_error_stop => 0);
-# a worker that recovers may have the one for a moment
+# a worker that recovers may have the one until it has ended
 my $answer = '';
-for (my $i = 0; $i < 100 && $answer ne '100'; $i++)
-{
-	$answer = $session->query($everywhere);
-	select(undef, undef, undef, 0.1) if $answer ne '100';
-}
+wait_until(sub { ($answer = $session->query($everywhere)) eq '100' });
 is($answer, '100', 'one connection to each host');
 ($rc, $out, $err) = $one->psql('postgres', $everywhere);
 like($err, qr/there are already as many connections as vecdb.max_connections_per_host allows/, 'no second');

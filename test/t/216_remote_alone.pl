@@ -28,7 +28,7 @@ sub begin_vacuum
 	my ($stdin, $stdout, $stderr) = ('', '', '');
 	my $psql = IPC::Run::start(
 		[ 'psql', '-X', '-d', $one->connstr('postgres'), '-c', 'VACUUM items' ],
-		\$stdin, '>', \$stdout, '2>', \$stderr, IPC::Run::timeout(60));
+		\$stdin, '>', \$stdout, '2>', \$stderr, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	VecdbGroups::wait_for($two, "SELECT ($working) = 1", 'group 2 works');
 	my $pid = $one->safe_psql('postgres',
 		q{SELECT pid FROM pg_stat_activity WHERE query = 'VACUUM items' AND application_name !~ '^vecdb [0-9]'});
@@ -51,7 +51,7 @@ $one->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 eval { $psql->finish };
 kill 'CONT', $postmaster;
 like($$stderr, qr/canceling statement due to user request/, 'a statement is cancelled');
-cmp_ok(time() - $began, '<', 15, 'in time');
+cmp_ok(time() - $began, '<', 50, 'in time');
 ok(VecdbGroups::wait_for($two, "SELECT ($working) = 0", 'group 2 stops'), 'and group 2 stops later');
 $locker->query_safe('COMMIT');
 $locker->quit;

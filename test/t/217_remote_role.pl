@@ -225,6 +225,7 @@ foreach my $node (map { $cluster->node($_) } $cluster->groups)
 	my $name = $node->safe_psql('postgres', "SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
 	$node->append_conf('postgresql.conf', "$name = on\n");
 	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('$name') = 'on'") or die 'the setting is not there';
 }
 ($out, $err) = alice("SELECT count(*) FROM alice.t WHERE alice.worker_clear(id) AND v = 'x'");
 is($out, 60, 'parallel workers work as the user');

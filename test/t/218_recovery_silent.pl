@@ -76,7 +76,7 @@ $holder->query_safe("SELECT pg_advisory_lock$lock");
 ok(VecdbGroups::wait_for($one, $is_waiting, 'recovery'), 'recovery is at work');
 $one->append_conf('postgresql.conf', 'vecdb.recovery_interval = 3600');
 $one->reload;
-is(system_log('pg_ctl', '-D', $one->data_dir, '-m', 'fast', '-t', '20', 'stop'), 0,
+is(system_log('pg_ctl', '-D', $one->data_dir, '-m', 'fast', '-t', '120', 'stop'), 0,
 	'a server that recovers is shut down at once');
 eval { $holder->quit };
 $one->_update_pid(0);

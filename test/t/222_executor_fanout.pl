@@ -9,6 +9,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 use VecdbCluster;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('fanout', groups => 3)->start;
 $cluster->query(1, <<'SQL');
@@ -17,7 +18,7 @@ INSERT INTO items SELECT i, i % 7,
 	ARRAY[i % 11, i % 13, i % 17]::real[]::vector(3)
 	FROM generate_series(1, 3000) i;
 CREATE FUNCTION slow(bigint) RETURNS boolean LANGUAGE plpgsql IMMUTABLE
-	AS 'BEGIN PERFORM pg_sleep(0.02); RETURN true; END';
+	AS 'BEGIN PERFORM pg_sleep(0.5); RETURN true; END';
 SQL
 $cluster->query(1, "SELECT vecdb.distribute_table('items')");
 my @share = map { $cluster->query_own($_, 'SELECT count(*) FROM items') }
@@ -38,12 +39,7 @@ sub at_rest
 	my ($what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $busy;
-	for (1 .. 20)
-	{
-		$busy = busy(2) + busy(3);
-		last if $busy == 0;
-		select(undef, undef, undef, 0.05);
-	}
+	wait_until(sub { ($busy = busy(2) + busy(3)) == 0 });
 	is($busy, 0, $what);
 	return;
 }
@@ -58,7 +54,7 @@ SELECT count(*) FROM items;
 SQL
 like($err, qr/canceling statement due to statement timeout/, 'statement_timeout');
 is($out, '3000', 'the session goes on');
-cmp_ok(time - $start, '<', 5, 'and at once');
+cmp_ok(time - $start, '<', 60, 'and at once');
 at_rest('no group works on after a time-out');
 
 # cancel
@@ -81,7 +77,7 @@ SELECT pg_cancel_backend(pid) FROM pg_stat_activity
 SQL
 $in .= "SELECT count(*) FROM items;\n\\q\n";
 $session->finish;
-cmp_ok(time - $start, '<', 2, 'a cancel is heard at once');
+cmp_ok(time - $start, '<', 60, 'a cancel is heard at once');
 like($complaint, qr/canceling statement due to user request/, 'cancel');
 is($cancelled, "3000\n", 'the session goes on');
 at_rest('no group works on after a cancel');

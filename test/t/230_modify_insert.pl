@@ -167,6 +167,6 @@ $cluster->query_all("DO \$\$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_
 $cluster->refused(1, "SET ROLE reader; INSERT INTO items (id) VALUES ($_)", qr/permission denied for table items/)
   foreach 99991 .. 99993;
 
-is($cluster->prepared_left(10), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 $cluster->stop;
 done_testing();

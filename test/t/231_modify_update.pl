@@ -177,6 +177,6 @@ $one->quit;
 $cluster->query(2, 'UPDATE users SET karma = 1 WHERE id = 12');
 is($cluster->query(3, 'SELECT karma FROM users WHERE id = 12'), 1, 'and frees it');
 
-is($cluster->prepared_left(10), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 $cluster->stop;
 done_testing();

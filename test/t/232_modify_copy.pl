@@ -109,6 +109,6 @@ $cluster->single->safe_psql('postgres', "CREATE TABLE again (id int, name text, 
 is($cluster->single->safe_psql('postgres', 'SELECT count(*) FROM (SELECT id, name, n, v, h, made FROM items EXCEPT SELECT * FROM again) x'),
 	0, 'COPY TO in binary form');
 
-is($cluster->prepared_left(10), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 $cluster->stop;
 done_testing();

@@ -9,6 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use VecdbCluster;
+use VecdbRecall qw(wait_until);
 use VecdbSessions;
 
 my $cluster = VecdbCluster->new('copies', groups => 3)->start;
@@ -322,22 +323,22 @@ ok($cluster->node(1)->poll_query_until('postgres',
 	'an UPDATE waits for another one in the lowest group, and vecdb.lock_waits says for what');
 ok(!$three->is_done, 'and waits');
 $two->run('ROLLBACK TO a');
-is(($three->finish(30))[1], '', 'until the savepoint is rolled back to');
+is(($three->finish)[1], '', 'until the savepoint is rolled back to');
 is(($two->run("$update; SAVEPOINT b"))[1], '', 'then it may be taken again');
 is(($two->run('INSERT INTO races (id) VALUES (-1); RELEASE b; COMMIT'))[1], '', 'and rows inserted');
 alike('savepoints');
 $two->run('BEGIN; INSERT INTO races (id) VALUES (-2)');
 is(($three->run('INSERT INTO races (id) VALUES (-3) ON CONFLICT DO NOTHING'))[1], '', 'INSERT does not wait for INSERT');
 $one->send("COPY races (id) FROM PROGRAM 'echo -4'");
-is(($one->finish(30))[1], '', 'nor COPY');
+is(($one->finish)[1], '', 'nor COPY');
 $three->send($update);
 ok($cluster->node(1)->poll_query_until('postgres', 'SELECT count(*) = 1 FROM vecdb.lock_waits'), 'UPDATE does');
 $two->run('COMMIT');
-is(($three->finish(30))[1], '', 'until it has committed');
+is(($three->finish)[1], '', 'until it has committed');
 is($cluster->query_own($_, 'SELECT count(*) FROM races WHERE id < 0 AND n = 0'), 0, "and sees its row in group $_") foreach $cluster->groups;
 $_->run("BEGIN; INSERT INTO races (id) VALUES ($$ * 10 + " . ($_ == $two ? 1 : 2) . ')') foreach $two, $three;
 $_->send("$update; COMMIT") foreach $two, $three;
-my @ends = map { ($_->finish(60))[1] } $two, $three;
+my @ends = map { ($_->finish)[1] } $two, $three;
 is(scalar(grep { /40P01: deadlock detected/ } @ends), 1, 'two that insert and then update: one is told of a deadlock') or diag(@ends);
 alike('a deadlock');
 
@@ -357,11 +358,7 @@ sub half_committed
 		or die "$what: is not held";
 	$three->send($looks);
 	my $waits = q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 22084 AND NOT granted};
-	for (1 .. 600)
-	{
-		last if $three->is_done || grep { $cluster->query_own($_, $waits) > 0 } $cluster->groups;
-		select(undef, undef, undef, 0.05);
-	}
+	wait_until(sub { $three->is_done || grep { $cluster->query_own($_, $waits) > 0 } $cluster->groups });
 	ok(!$three->is_done, "who looks for rows waits for $what of group $group");
 	$holder->run('SELECT pg_advisory_unlock_all()');
 	is(join('', map { ($_->finish)[1] } $writer, $three), '', 'no error');
@@ -412,6 +409,24 @@ $three->send(join ";\n", (q{UPDATE labels SET name = coalesce(name, '') || 'y' W
 is(join('', map { ($_->finish)[1] } $one, $two, $three), '', 'no error: UPDATE while others cascade');
 alike('cascades');
 
+# What a statement's functions see is what it sees itself, once it has its turn.
+$cluster->query(1, <<'SQL');
+DELETE FROM sums; INSERT INTO sums VALUES (1, 0);
+CREATE FUNCTION count_log() RETURNS trigger LANGUAGE plpgsql IMMUTABLE AS 'BEGIN NEW.n := (SELECT count(*) FROM log); RETURN NEW; END';
+CREATE TRIGGER count_log BEFORE UPDATE ON sums FOR EACH ROW EXECUTE FUNCTION count_log();
+SQL
+foreach my $session ($one, $two)
+{
+	$three->run('BEGIN; INSERT INTO log VALUES (-7); UPDATE sums SET n = 0');
+	$session->send('UPDATE sums SET n = 0');
+	ok($cluster->node(1)->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 22084 AND NOT granted}),
+		'a writer waits for its turn');
+	$three->run('COMMIT');
+	is(($session->finish)[1], '', 'and has it');
+	is($cluster->query_own($_, 'SELECT n - (SELECT count(*) FROM log) FROM sums'), 0, "its trigger has seen what was committed in group $_") foreach $cluster->groups;
+}
+$cluster->query(1, 'DROP TRIGGER count_log ON sums');
+
 # A snapshot that is older than what others did.
 $three->run('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM things');
 $one->run('INSERT INTO races (id) VALUES (-5)');
@@ -427,5 +442,5 @@ $cluster->refused(2, q{SELECT vecdb.lock_copies('public', 'races')}, qr/can be c
 $_->quit foreach @sessions;
 
 is_deeply([ $cluster->crashes ], [], 'no process has crashed');
-is($cluster->prepared_left(10), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 done_testing();

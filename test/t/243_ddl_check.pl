@@ -8,9 +8,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('check', groups => 3,
-	conf => "vecdb.recovery_interval = 1s\nvecdb.connect_timeout = 1s")->start;
+	conf => 'vecdb.recovery_interval = 1s')->start;
 
 sub on_node
 {
@@ -76,12 +77,10 @@ is($_, '1|1|t', 'nothing is left')
 		(SELECT count(*) FROM vecdb.catalog_table WHERE kind = 'd'), to_regtype('t') IS NULL}) } 1, 2;
 $cluster->start_node(3);
 $cluster->query(2, 'DROP TABLE n');
-for (1 .. 50)
-{
+wait_until(sub {
 	($rc, $out, $err) = $cluster->try(2, 'SELECT count(*) FROM items');
-	last if $rc == 0;
-	select(undef, undef, undef, 0.2);
-}
+	return $rc == 0;
+});
 is($out, 100, 'it comes back');
 
 # A dump of one node holds all rows of the cluster; restored into a

@@ -10,6 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('copies', groups => 3, conf => "vecdb.retry_delay = 100ms\nvecdb.recovery_interval = 1s")->start;
 my $dir = PostgreSQL::Test::Utils::tempdir();
@@ -45,12 +46,10 @@ sub eventually
 {
 	my ($group, $sql, $expected) = @_;
 	my ($rc, $out, $err);
-	for (1 .. 300)
-	{
+	wait_until(sub {
 		($rc, $out, $err) = $cluster->try($group, $sql);
-		last if $rc == 0 && (!defined $expected || $out eq $expected);
-		select(undef, undef, undef, 0.2);
-	}
+		return $rc == 0 && (!defined $expected || $out eq $expected);
+	});
 	return $rc == 0 ? $out : $err;
 }
 
@@ -97,7 +96,7 @@ command_ok([ 'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_d
 		'-p', $ports[0], '-P', $ports[1] ], 'pg_upgrade of a node');
 chdir $ENV{TESTDIR} or die $!;
 $new->start;
-$cluster->{nodes}{3} = $new;
+$cluster->replace_node(3, $new);
 comes_back(3, 'upgraded');
 
 # --- its dump, into a new server ---
@@ -110,7 +109,7 @@ $cluster->node(2)->stop;
 $new = replacement(2, 'restored');
 $new->start;
 command_ok([ 'pg_restore', '--exit-on-error', '-d', $new->connstr('postgres'), "$dir/two" ], 'pg_restore');
-$cluster->{nodes}{2} = $new;
+$cluster->replace_node(2, $new);
 comes_back(2, 'restored');
 
 # --- a host that takes connections and is silent ---

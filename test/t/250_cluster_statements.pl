@@ -146,7 +146,7 @@ sub compare_cluster
 		compare_file($cluster->node($group), $groups, $file, $plans[0], \%counts);
 		is(misplaced($cluster), '', basename($file) . ": each row is where it belongs");
 	}
-	is($cluster->prepared_left(10), 0, "$groups groups: no prepared transaction is left");
+	is($cluster->prepared_left, 0, "$groups groups: no prepared transaction is left");
 	diag("$groups groups: $counts{run} statements run, $counts{equal} equal, "
 		  . "$counts{refused} refused as listed");
 	is(join("\n", $cluster->crashes), '', "$groups groups: nothing crashed");

@@ -50,7 +50,7 @@ foreach my $file (@specs)
 	wait_until(sub { -S "$dir/.s.PGSQL.$port" }) or die 'the router does not start';
 	my ($out, $err) = ('', '');
 	my $rc = IPC::Run::run([ $tester, "host=$dir port=$port dbname=postgres" ], '<', \$text, '>', \$out, '2>', \$err,
-		IPC::Run::timeout(120));
+		IPC::Run::timeout(2 * $PostgreSQL::Test::Utils::timeout_default));
 	$router->{handle}->signal('TERM');
 	finish_command($router);
 	my $expected = -e "$file" =~ s/spec$/out/r ? slurp_file($file =~ s/spec$/out/r) : '';
@@ -68,5 +68,5 @@ foreach my $file (@specs)
 	is($cluster->query(1, 'SELECT * FROM vecdb.check_cluster()'), '', "$name: nothing is wrong then");
 }
 is(join("\n", $cluster->crashes), '', 'nothing crashed');
-is($cluster->prepared_left(10), 0, 'no prepared transaction is left');
+is($cluster->prepared_left, 0, 'no prepared transaction is left');
 done_testing();

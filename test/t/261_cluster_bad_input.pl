@@ -8,8 +8,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
+use VecdbRecall qw(wait_until);
 
-my $cluster = VecdbCluster->new('bad', groups => 2, conf => 'vecdb.connect_timeout = 1s')->start;
+my $cluster = VecdbCluster->new('bad', groups => 2)->start;
 $cluster->query(1, q{
 	CREATE TABLE items (id bigint PRIMARY KEY, title text);
 	SELECT vecdb.distribute_table('items');
@@ -125,13 +126,10 @@ isnt($rc, 0, 'a server that took over an address is not believed') or diag($out)
 like($err, qr/group 2/, 'and the error names the group');
 $impostor->stop;
 $cluster->start_node(2);
-$rc = 1;
-for (1 .. 50)
-{
+wait_until(sub {
 	($rc, $out, $err) = $cluster->try(1, 'SELECT count(*) FROM items');
-	last if $rc == 0;
-	select(undef, undef, undef, 0.2);
-}
+	return $rc == 0;
+});
 is($out, 100, 'the right one is believed again') or diag($err);
 
 # --- tables ---

@@ -24,7 +24,7 @@ my $conf = q{
 	log_statement = none
 	vecdb.recovery_interval = 1s
 	vecdb.retry_delay = 0
-	vecdb.connect_timeout = 1s};
+	vecdb.connect_timeout = 2s};
 my $cluster = VecdbCluster->new('network', groups => 3, conf => $conf);
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
 $cluster->add_server($_) foreach 1 .. 3;
@@ -34,7 +34,7 @@ my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $behind = $cluster->node(2);
 my $proxy = start_command($^X, "$FindBin::RealBin/../cluster/proxy.pl",
 	"$dir/.s.PGSQL.$port", $behind->host . '/.s.PGSQL.' . $behind->port,
-	"$dir/plan", "$dir/fired");
+	"$dir/plan", "$dir/fired", "$dir/taken");
 wait_until(sub { -S "$dir/.s.PGSQL.$port" }) or die 'the proxy does not start';
 my $number = 0;
 
@@ -46,8 +46,13 @@ sub set_fault
 	print $out join(' ', $number, $fault, $count // 0, $seconds // 0);
 	close $out;
 	rename "$dir/plan.new", "$dir/plan" or die;
-	# until the proxy has read it
-	select(undef, undef, undef, 0.05);
+	my $taken = sub { return -e "$dir/taken" && slurp_file("$dir/taken") == $number };
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	until ($taken->())
+	{
+		die 'the proxy does not read the plan' if time > $end;
+		select(undef, undef, undef, 0.005);
+	}
 	return;
 }
 
@@ -98,6 +103,8 @@ my %work = (
 	ddl => {
 		sql => sub { "CREATE INDEX things_$_[0] ON things (round)" },
 		check => sub { "SELECT count(*) FROM pg_indexes WHERE indexname = 'things_$_[0]'" }, whole => 1 });
+# for statements that no fault is meant for
+my $patient = "SET vecdb.connect_timeout = '60s';\n";
 my $round = 0;
 my %tally;
 
@@ -112,7 +119,7 @@ sub one_round
 	my $timed_out = 0;
 	my ($rc, $out, $err) = $cluster->try(1,
 		"\\set VERBOSITY verbose\nSET statement_timeout = '5s';\n" . $work->{sql}->($this),
-		timeout => 20, timed_out => \$timed_out);
+		timeout => 60, timed_out => \$timed_out);
 	my $took = time - $started;
 	my $state = $timed_out ? 'unknown' : $rc == 0 ? 'done' : $err =~ /ERROR:  (?!08007|57P)/ ? 'failed' : 'unknown';
 	my $fired = fired();
@@ -120,7 +127,7 @@ sub one_round
 	$tally{"$kind $state"}++;
 	my @wrong;
 	$err .= 'no answer' if $timed_out;
-	push @wrong, sprintf('it took %.1f s', $took) if $took > 12;
+	push @wrong, sprintf('it took %.1f s', $took) if $took > 40;
 	if (defined $work->{answer})
 	{
 		push @wrong, "the answer was $out" if $rc == 0 && $out ne $work->{answer};
@@ -128,21 +135,21 @@ sub one_round
 	else
 	{
 		# which was decided is finished by the recovery worker, soon
-		push @wrong, 'a prepared transaction is left' if $cluster->prepared_left(20);
+		push @wrong, 'a prepared transaction is left' if $cluster->prepared_left;
 		my %seen;
 		foreach my $group ($cluster->groups)
 		{
-			my ($check_rc, $check_out, $check_err) = $cluster->try($group, $work->{check}->($this));
+			my ($check_rc, $check_out, $check_err) = $cluster->try($group, $patient . $work->{check}->($this));
 			push @wrong, "group $group: $check_err" if $check_rc;
 			$seen{$check_out} = 1;
 		}
 		my $all = join ',', sort keys %seen;
 		push @wrong, "$state, but $all of $work->{whole} are there"
 		  unless ($all eq '0' && $state ne 'done') || ($all eq $work->{whole} && $state ne 'failed');
-		$cluster->query(1, "DROP INDEX IF EXISTS things_$this") if $kind eq 'ddl';
+		$cluster->query(1, $patient . "DROP INDEX IF EXISTS things_$this") if $kind eq 'ddl';
 	}
 	# sessions that are new, and the other ones, find all well
-	my ($rc2, $out2, $err2) = $cluster->try(3, 'SELECT count(*) FROM things WHERE id <= 60');
+	my ($rc2, $out2, $err2) = $cluster->try(3, $patient . 'SELECT count(*) FROM things WHERE id <= 60');
 	push @wrong, "afterwards: $out2 $err2" if "$rc2 $out2" ne '0 60';
 	diag("$kind, message $fired: $_\n$err") foreach @wrong;
 	return (!@wrong, $fired);
@@ -155,14 +162,16 @@ foreach my $kind (qw(read nearest write one_group insert reference savepoint cop
 	my ($good) = one_round($kind);
 	ok($good, "$kind works with no fault");
 	set_fault('count');
-	$cluster->try(1, $work{$kind}{sql}->(++$round));
+	$cluster->try(1, $patient . $work{$kind}{sql}->(++$round));
 	my $messages = fired();
-	$cluster->query(1, "DROP INDEX IF EXISTS things_$round");
+	$cluster->query(1, $patient . "DROP INDEX IF EXISTS things_$round");
 	cmp_ok($messages, '>', 3, "$kind takes messages to group 2");
 	foreach my $fault ([ 'cut', 0, 9 ], [ 'after', 0, 11 ], [ 'hang', 0.3, 29 ], [ 'silence', 0, 200 ])
 	{
 		my ($name, $seconds, $step) = @$fault;
 		# silence is waited for, so it is tried at few
+		# a slow machine counts more messages, which are of others
+		$step = int($messages / 6) + 1 if $messages > 6 * $step;
 		$step = $name eq 'silence' ? 9 : 1 if $ENV{VECDB_LONG};
 		# not at the same ones for each kind of work
 		my $first = 1 + ($kinds++ * 5) % ($step < $messages ? $step : $messages);
@@ -186,7 +195,16 @@ foreach my $kind (qw(read nearest write one_group insert reference savepoint cop
 	}
 }
 diag('what became of it: ' . join(', ', map { "$_ $tally{$_}" } sort keys %tally));
-is($cluster->query(2, 'SELECT count(*), count(DISTINCT id) FROM things WHERE id <= 60'), '60|60', 'no row is lost or doubled');
+is($cluster->query(2, $patient . 'SELECT count(*), count(DISTINCT id) FROM things WHERE id <= 60'), '60|60', 'no row is lost or doubled');
 $proxy->{handle}->signal('TERM');
 finish_command($proxy);
+undef $proxy;
 done_testing();
+
+# No proxy is left running, however the test ends.
+END
+{
+	my $exit_code = $?;
+	$proxy->{handle}->kill_kill if $proxy;
+	$? = $exit_code;
+}

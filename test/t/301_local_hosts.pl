@@ -8,6 +8,7 @@ use Cwd;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use Test::More;
+use VecdbRecall qw(wait_until);
 
 my $top = getcwd();
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
@@ -23,7 +24,7 @@ sub local_sh
 	my ($command, @arguments) = @_;
 	my $output = '';
 	IPC::Run::run([ "$top/docker/local.sh", '--dir', $cluster, $command, @arguments ],
-		'<', \undef, '>&', \$output, IPC::Run::timeout(300));
+		'<', \undef, '>&', \$output, IPC::Run::timeout(600));
 	note("docker/local.sh $command @arguments:\n$output");
 	return ($? >> 8, $output);
 }
@@ -60,12 +61,7 @@ answer('CREATE TABLE items (id bigint PRIMARY KEY)');
 answer(q{SELECT vecdb.distribute_table('items')});
 answer('INSERT INTO items SELECT generate_series(1, 10)');
 my $count = '';
-for (1 .. 50)
-{
-	$count = answer('1/2', 'SELECT count(*) FROM items');
-	last if $count eq '10';
-	select(undef, undef, undef, 0.2);
-}
+wait_until(sub { ($count = answer('1/2', 'SELECT count(*) FROM items')) eq '10' });
 is($count, 10, 'the standby has the rows');
 
 refused(qr/made without --ha/, 'switchover', 1);

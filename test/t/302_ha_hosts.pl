@@ -65,18 +65,6 @@ sub versions
 	return join ' ', sort keys %versions;
 }
 
-# Do something while the clients go on, with limits for a busy machine
-sub meanwhile
-{
-	my ($what, $limit, $action) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my %gap = $cluster->gaps_during($limit + 30, $action);
-	diag(sprintf '%-44s %s', $what, join ', ', map { sprintf '%s %.1f s', $_, $gap{$_} } sort keys %gap);
-	cmp_ok($gap{$_}, '<', $limit, "$what: $_ go on") foreach qw(writes searches);
-	cmp_ok($gap{standbys}, '<', 25, "$what: searches by way of standbys go on");
-	return;
-}
-
 # rolling_restart.py, with the certificates of group 1; exit code and output
 sub roll
 {
@@ -131,7 +119,7 @@ sleep 4;
 # --- rolling upgrade ---
 $cluster->refused(qr/no such pg_config/, 'roll', '--pg-config', "$dir/nothing");
 $cluster->refused(qr/wants one host/, 'restart', 1, '--pg-config', $config);
-meanwhile('group 2 is upgraded', 30, sub { $output = $cluster->must('roll', 2, '--pg-config', $config) });
+$cluster->goes_on('group 2 is upgraded', sub { $output = $cluster->must('roll', 2, '--pg-config', $config) });
 is(scalar(() = $output =~ /: restarts$/mg), 3, 'each host was restarted once');
 like($output, qr/gives the lead away\n(?!.*gives).*has the lead\n.*restarts/, 'the leader was the last, and no leader any more');
 is(versions(2), $next, 'all of its hosts run the next version');
@@ -170,7 +158,7 @@ is(join(' ', on_hosts(1, 'SELECT pg_postmaster_start_time()')), join(' ', @start
 
 # as after an interruption, one is upgraded already
 $cluster->must('restart', "1/$first", '--pg-config', $config);
-meanwhile('group 1, which is asked, is upgraded', 40, sub { $output = $cluster->must('roll', '--pg-config', $config) });
+$cluster->goes_on('group 1, which is asked, is upgraded', sub { $output = $cluster->must('roll', '--pg-config', $config) });
 unlike($output, qr/(group1-host$first|group2-host\d): restarts/, 'who has been upgraded is left alone');
 is(scalar(() = $output =~ /: restarts$/mg), 2, '... and the others are restarted');
 is(versions(1), $next, 'all hosts of group 1 run the next version');
@@ -198,7 +186,7 @@ foreach my $host (1 .. 3)
 # --- a new host ---
 $cluster->refused(qr/wants a group/, 'add-host');
 $cluster->refused(qr/gets the next number/, 'add-host', '2/1');
-meanwhile('a host is added to group 2', 20, sub { $output = $cluster->must('add-host', 2) });
+$cluster->goes_on('a host is added to group 2', sub { $output = $cluster->must('add-host', 2) });
 like($output, qr/^Host 2\/4: bootstrap from/m, 'it is seen to be copied');
 $other = $cluster->primary_of(2);
 is($cluster->query_soon($writes, q{SELECT count(*) FROM vecdb.hosts WHERE group_id = 2 AND state = 'up'}, 4), 4, 'the cluster knows it');
@@ -208,20 +196,20 @@ is($cluster->query_soon($other, q{SELECT count(*) FROM pg_stat_replication WHERE
 
 # --- hosts that come back ---
 my ($host, $size);
-meanwhile('a primary ahead of its standbys crashes', 60, sub { ($host, $size) = crash_ahead(sub { }) });
-ok($cluster->wait_whole(90, 2), 'it comes back');
+$cluster->goes_on('a primary ahead of its standbys crashes', sub { ($host, $size) = crash_ahead(sub { }) });
+ok($cluster->wait_whole(2), 'it comes back');
 my $log = substr slurp_file("$place/group2/host$host/daemon.log"), $size;
 like($log, qr/running pg_rewind from/, '... rewound');
 unlike($log, qr/bootstrap from/, '... and not copied');
 is($cluster->query_soon($cluster->host_of(2, $host) . $internal, q{SELECT to_regclass('ahead') IS NULL}), 't', 'what it had alone is gone');
 
-meanwhile('the same, and it lacks the WAL to go back', 60, sub {
+$cluster->goes_on('the same, and it lacks the WAL to go back', sub {
 	($host, $size) = crash_ahead(sub {
 		my ($data, $needed) = @_;
 		unlink grep { m!/([0-9A-F]{24})$! && $1 lt $needed } glob "$data/pg_wal/*";
 	});
 });
-ok($cluster->wait_whole(120, 2), 'it comes back');
+ok($cluster->wait_whole(2), 'it comes back');
 $log = substr slurp_file("$place/group2/host$host/daemon.log"), $size;
 like($log, qr/running pg_rewind from.*bootstrap from/s, '... as a copy, since it could not be rewound');
 is($cluster->query_soon($cluster->host_of(2, $host) . $internal, q{SELECT to_regclass('ahead') IS NULL}), 't', 'what it had alone is gone');
@@ -233,7 +221,7 @@ $cluster->refused(qr/wants one host/, 'rebuild', 2);
 kill 'KILL', $hosts{$host}{pid};
 unlink glob "$place/group2/host$host/data/pg_wal/0*";
 like($cluster->must('rebuild', "2/$host"), qr/has a new copy/, 'it is made anew by hand');
-ok($cluster->wait_whole(60, 2), '... and follows');
+ok($cluster->wait_whole(2), '... and follows');
 
 $cluster->stop_clients;
 my ($lost, $unexpected) = $cluster->compare_rows($writes);

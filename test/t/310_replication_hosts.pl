@@ -9,6 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
 use VecdbGroups;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('rep', groups => 2,
 	conf => "vecdb.probe_interval = 200ms\nwal_keep_size = 64MB\nhot_standby = on\n"
@@ -31,28 +32,8 @@ sub host_becomes
 	my ($asked, $node, $columns, $expected, $what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $got = '';
-	for (1 .. 150)
-	{
-		$got = host($asked, $node, $columns);
-		last if $got eq $expected;
-		select(undef, undef, undef, 0.1);
-	}
+	wait_until(sub { ($got = host($asked, $node, $columns)) eq $expected });
 	return is($got, $expected, $what);
-}
-
-# a standby of a node, a host of its group unless it is not to be
-sub add_standby
-{
-	my ($node, $group, $name, %options) = @_;
-	$node->backup($name);
-	my $standby = PostgreSQL::Test::Cluster->new($name);
-	$standby->init_from_backup($node, $name, has_streaming => 1);
-	$standby->append_conf('postgresql.conf', "cluster_name = '$name'");
-	$standby->append_conf('postgresql.conf', $options{conf}) if $options{conf};
-	$standby->start;
-	$one->safe_psql('postgres', sprintf("SELECT vecdb.add_host(%d, '%s', %d)",
-		$group, $standby->host, $standby->port)) unless $options{stranger};
-	return $standby;
 }
 
 # two groups of one host
@@ -67,12 +48,12 @@ is(host($one, $two, q{latency BETWEEN '0' AND '2 s', last_seen > now() - interva
 is($one->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'vecdb prober'}), '1', 'there is one prober');
 
 # standbys
-my $second = add_standby($two, 2, 'second');
-my $third = add_standby($two, 2, 'third');
+my $second = $cluster->add_standby(2, 'second');
+my $third = $cluster->add_standby(2, 'third');
 host_becomes($one, $second, 'state, role, streaming, is_leader, lag_bytes, lag', 'up|standby|t|f|0|00:00:00', 'a standby is seen');
 host_becomes($one, $third, 'state, role, streaming', 'up|standby|t', 'so is the other one');
 host_becomes($second, $two, 'state, is_leader', 'up|t', 'a standby watches, too');
-is(host($second, $second, 'is_self, role'), 't|standby', 'and knows itself');
+host_becomes($second, $second, 'is_self, role', 't|standby', 'and knows itself');
 is($one->safe_psql('postgres', 'SELECT standbys FROM vecdb.groups WHERE group_id = 2'), '2', 'the group has standbys');
 
 # behind

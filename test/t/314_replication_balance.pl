@@ -20,12 +20,7 @@ my $two = $cluster->node(2);
 sub add_standby
 {
 	my ($name, $host, $zone) = @_;
-	$two->backup($name);
-	my $standby = PostgreSQL::Test::Cluster->new($name);
-	$standby->init_from_backup($two, $name, has_streaming => 1);
-	$standby->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nvecdb.zone = '$zone'");
-	$standby->start;
-	$one->safe_psql('postgres', sprintf("SELECT vecdb.add_host(2, '%s', %d)", $host, $standby->port));
+	my $standby = $cluster->add_standby(2, $name, host => $host, conf => "listen_addresses = '127.0.0.1'\nvecdb.zone = '$zone'");
 	VecdbGroups::wait_for($one, sprintf("SELECT state = 'up' AND lag_bytes = 0 AND zone = '%s' FROM vecdb.hosts WHERE host = '%s'", $zone, $host), $name);
 	return $standby;
 }
@@ -53,11 +48,7 @@ sub asked
 is($one->psql('postgres', "SET vecdb.read_from = follower; SELECT count(*) FROM items"), 3, 'a group without a standby');
 my $own = $one->safe_psql('postgres', q{SELECT count(*) FROM vecdb.hosts WHERE group_id = 1});
 is($own, '1', 'has one host');
-$one->backup('own');
-my $own_standby = PostgreSQL::Test::Cluster->new('own');
-$own_standby->init_from_backup($one, 'own', has_streaming => 1);
-$own_standby->start;
-$one->safe_psql('postgres', sprintf("SELECT vecdb.add_host(1, '%s', %d)", $own_standby->host, $own_standby->port));
+my $own_standby = $cluster->add_standby(1, 'own');
 VecdbGroups::wait_for($one, sprintf("SELECT state = 'up' AND lag_bytes = 0 FROM vecdb.hosts WHERE port = %d", $own_standby->port), 'own');
 
 is(join(' ', asked('SET vecdb.load_balance = round_robin', 10)), '5 5', 'one after the other');

@@ -10,6 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbCluster;
 use VecdbGroups;
+use VecdbRecall qw(wait_until);
 
 my $cluster = VecdbCluster->new('whole', groups => 2,
 	conf => "max_wal_senders = 10\nvecdb.recovery_interval = 3600\nvecdb.probe_interval = 200ms\nvecdb.failover_timeout = 60s\nwal_keep_size = 128MB")->start;
@@ -26,18 +27,22 @@ sub add_standby
 	my ($group) = @_;
 	my $name = 'standby' . ++$made;
 	my $leader = $leaders[$group];
-	$leader->backup($name);
-	my $standby = PostgreSQL::Test::Cluster->new($name);
-	$standby->init_from_backup($leader, $name, has_streaming => 1);
-	$standby->append_conf('postgresql.conf', "cluster_name = '$name'\nsynchronous_standby_names = ''");
-	$standby->start;
-	$leaders[1]->safe_psql('postgres', sprintf("SELECT vecdb.add_host(%d, '%s', %d)", $group, $standby->host, $standby->port));
+	my $standby = $cluster->add_standby($group, $name, conf => "synchronous_standby_names = ''");
 	wait_for_standby($leader, "'$name'");
 	VecdbGroups::wait_for($leader, q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'}, 'a synchronous standby');
-	# records of what was done to add it
-	VecdbGroups::wait_for($leaders[1], q{SELECT (SELECT count(*) >= 0 FROM vecdb.recover_transactions())
-		AND NOT EXISTS (SELECT FROM vecdb.catalog_commit)}, 'they are gone');
+	# those of what was done to add it
+	records_go('a new standby');
 	return $standby;
+}
+
+# recovery at the primary of group 1, until there are no records of commits: a
+# round that does not reach a group, or finds its standby behind, keeps them
+sub records_go
+{
+	my ($what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(VecdbGroups::wait_for($leaders[1], q{SELECT (SELECT count(*) >= 0 FROM vecdb.recover_transactions())
+		AND NOT EXISTS (SELECT FROM vecdb.catalog_commit)}, 'they are gone'), "$what: no record is left");
 }
 
 sub wait_for_standby
@@ -57,6 +62,7 @@ sub fail_over
 	$lost->stop('immediate') if -e $lost->data_dir . '/postmaster.pid';
 	$standby->promote;
 	$leaders[$group] = $standby;
+	$cluster->replace_node($group, $standby);
 	VecdbGroups::wait_for($_, sprintf("SELECT is_leader FROM vecdb.hosts WHERE host = '%s' AND port = %d", $standby->host, $standby->port), 'it leads')
 	  foreach $leaders[1], $leaders[2];
 	$standby->safe_psql('postgres', sprintf("SELECT vecdb.remove_host('%s', %d)", $lost->host, $lost->port));
@@ -92,17 +98,29 @@ sub go_on
 	return;
 }
 
-# recovery at the primary of group 1: what it did, until nothing is prepared
+# a round of recovery at the primary of group 1: what it did
+sub one_round
+{
+	return $leaders[1]->safe_psql('postgres',
+		q{SELECT string_agg(group_id || ' ' || action, ', ') FROM vecdb.recover_transactions()});
+}
+
+# the same until nothing is prepared
 sub recover
 {
 	my $done = '';
-	for (1 .. 60)
-	{
-		$done .= $leaders[1]->safe_psql('postgres',
-			q{SELECT string_agg(group_id || ' ' || action, ', ') FROM vecdb.recover_transactions()}) . "\n";
-		last if $leaders[2]->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts') eq '0';
-		select(undef, undef, undef, 0.2);
-	}
+	wait_until(sub {
+		$done .= one_round() . "\n";
+		return $leaders[2]->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts') eq '0';
+	});
+	return $done;
+}
+
+# the same until it does something else than not to reach a group in time
+sub recover_reached
+{
+	my $done;
+	wait_until(sub { ($done = one_round()) !~ /not reached/ });
 	return $done;
 }
 
@@ -128,7 +146,7 @@ foreach my $case ([ 'remote_prepare', 0 ], [ 'remote_prepared', 2 ], [ 'remote_c
 	like($client->{err}, $expected ? qr/WARNING:.*group 2 has not confirmed the commit/ : qr/ERROR:.*connection to group 2 was lost/, "participant, $point: what is said");
 	recover();
 	is_whole($client, $expected, "participant, $point");
-	is($leaders[1]->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), '0', "participant, $point: no record is left");
+	records_go("participant, $point");
 }
 
 # a participant has committed, its standby does not know, and nobody waited
@@ -139,16 +157,14 @@ go_on($client);
 VecdbGroups::wait_for($leaders[2], q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'}, 'its commit waits');
 $client->{run}->finish;
 like($client->{err}, qr/WARNING:.*no standby has confirmed the commit at group 2/, 'a cancelled wait: the user is warned');
-is($leaders[1]->safe_psql('postgres', q{SELECT string_agg(group_id || ' ' || action, ', ') FROM vecdb.recover_transactions()}),
-	'2 not replicated', 'recovery sees it');
+is(recover_reached(), '2 not replicated', 'recovery sees it');
 is($leaders[1]->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), '1', 'and keeps the record');
 $leaders[2]->stop('immediate');
 $standby->start;
 fail_over(2, $standby);
 like(recover(), qr/^2 committed$/m, 'it commits at the next primary');
 is_whole($client, 2, 'a cancelled wait of COMMIT PREPARED');
-recover();
-is($leaders[1]->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), '0', 'no record is left');
+records_go('a cancelled wait of COMMIT PREPARED');
 
 # once the standby has it, the record goes
 $standby = add_standby(2);
@@ -161,8 +177,7 @@ recover();
 is($leaders[1]->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), '1', 'the record is kept');
 $standby->start;
 VecdbGroups::wait_for($leaders[2], q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'}, 'the standby is back');
-recover();
-is($leaders[1]->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), '0', 'and then it goes');
+records_go('a standby that came back');
 is_whole($client, 2, 'a standby that came back');
 
 # the node that was asked fails over
@@ -177,7 +192,7 @@ foreach my $case ([ 'remote_prepare', 0 ], [ 'remote_prepared', 0 ], [ 'remote_r
 	$client->{run}->finish;
 	recover();
 	is_whole($client, $expected, "coordinator, $point");
-	is($leaders[1]->safe_psql('postgres', 'SELECT count(*) FROM vecdb.catalog_commit'), '0', "coordinator, $point: no record is left");
+	records_go("coordinator, $point");
 }
 
 # its own wait is cancelled: what a failover would undo is not done elsewhere
@@ -189,8 +204,7 @@ VecdbGroups::wait_for($leaders[1], q{SELECT pg_cancel_backend(pid) FROM pg_stat_
 $client->{run}->finish;
 like($client->{err}, qr/WARNING:  08007: no standby of this group has confirmed the commit.*stays prepared at group 2/s, 'a cancelled wait: the user is warned');
 is($leaders[2]->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts'), '1', 'the other group has it prepared');
-like($leaders[1]->safe_psql('postgres', q{SELECT string_agg(group_id || ' ' || action, ', ') FROM vecdb.recover_transactions()}),
-	qr/^1 not replicated$/, 'recovery does nothing');
+is(recover_reached(), '1 not replicated', 'recovery does nothing');
 is($leaders[2]->safe_psql('postgres', 'SELECT count(*) FROM pg_prepared_xacts'), '1', 'it stays prepared');
 $leaders[1]->stop('immediate');
 $standby->start;

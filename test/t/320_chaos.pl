@@ -34,7 +34,7 @@ plan skip_all => (split /\n/, $missing)[0] if $?;
 
 my $output = '';
 my $rc = eval {
-	IPC::Run::run([ 'test/chaos/run' ], '<', \undef, '>&', \$output, IPC::Run::timeout(1800));
+	IPC::Run::run([ 'test/chaos/run' ], '<', \undef, '>&', \$output, IPC::Run::timeout(900));
 	$? >> 8;
 };
 is($rc, 0, 'nothing is lost, wrong or stuck') or diag($output =~ s/^(?=\d\d:).*\n//mgr);
