@@ -169,8 +169,14 @@ sub cut_commit
 	my $holder = VecdbSessions->new($cluster->node(1));
 	my $session = VecdbSessions->new($cluster->node(1));
 	$holder->run("SELECT FROM pg_advisory_lock(30308, hashtext('$point'))");
-	$session->run("SET vecdb.debug_points = '$point'; SET statement_timeout = '15s'; BEGIN;"
-		  . " INSERT INTO rounds SELECT i, '$what' FROM generate_series(1, 30) i");
+	$session->run("SET vecdb.debug_points = '$point'; SET statement_timeout = '15s'");
+	# a host that was cut off before is left alone for a while
+	my $refused = '';
+	wait_until(sub {
+		(undef, $refused) = $session->run("BEGIN; INSERT INTO rounds SELECT i, '$what' FROM generate_series(1, 30) i");
+		$session->run('ROLLBACK') if $refused ne '';
+		return $refused eq '';
+	}) or diag("rows are not inserted: $refused");
 	$session->send('COMMIT');
 	wait_until(sub { $cluster->query(1, q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) == 1 })
 	  or diag('COMMIT is not held');
