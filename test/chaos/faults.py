@@ -319,7 +319,7 @@ class Injector:
     # --- what is planned ---
 
     def _switch(self, group, leader, to):
-        leader.api("POST", "/switchover", {"leader": leader.name, "candidate": to.name})
+        self._request(leader, "/switchover", {"leader": leader.name, "candidate": to.name})
         self.lab.wait(lambda: (to.facts() or [""])[0] == "primary", 30,
                       f"{to.name} as the leader of group {group}")
 
@@ -338,16 +338,19 @@ class Injector:
                       f"group {fault.group} after its switch-over")
         self._restart(leader)
 
-    def _restart(self, host):
-        # right after it was started Patroni does not want to
+    def _request(self, host, path, body):
+        # Patroni does not want to right after it was started, nor before a
+        # standby that was cut off has caught up
         for _ in range(20):
             try:
-                host.api("POST", "/restart", {})
-                break
+                host.api("POST", path, body)
+                return
             except RuntimeError as error:
-                self.log(f"{host.name} is not restarted yet: {error}")
+                self.log(f"{host.name} does not want to yet: {error}")
                 time.sleep(0.5)
-        else:
-            raise RuntimeError(f"{host.name} cannot be restarted")
+        raise RuntimeError(f"{host.name} refuses {path}")
+
+    def _restart(self, host):
+        self._request(host, "/restart", {})
         self.lab.wait(lambda: self.lab.whole(host.group) is None, 60,
                       f"group {host.group} after {host.name}'s restart")
