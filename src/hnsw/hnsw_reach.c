@@ -63,7 +63,7 @@ static void reach_page(Walk *walk, BlockNumber blkno);
 static bool form_query(HnswIndex *index, VdbHnswRef ref, HnswQuery *query);
 static void lead_to(Walk *walk, VdbHnswRef ref);
 static bool find_nearest(HnswIndex *index, const HnswQuery *query,
-						 HnswNeighbour *nearest);
+						 VdbHnswRef self, HnswNeighbour *nearest);
 
 /*
  * hnsw_reach_pass -- have the entry point lead to every live vertex
@@ -135,7 +135,8 @@ meet(Walk *walk, VdbHnswRef ref, int layer)
 	/* a table that is full has to be there twice, and so do the steps */
 	if (walk->met.count % 1024 == 0 &&
 		3 * vdb_visited_size(&walk->met) +
-		3 * sizeof(Step) * (Size) walk->step_space > walk->vacuum->limit)
+		3 * sizeof(Step) * (Size) walk->step_space +
+		vdb_visited_size(&walk->vacuum->doubtful) > walk->vacuum->limit)
 	{
 		walk->given_up = true;
 		return;
@@ -236,7 +237,7 @@ lead_to(Walk *walk, VdbHnswRef ref)
 
 	hnsw_lock_graph(index->rel, ShareLock);
 	if (form_query(index, ref, &query) &&
-		find_nearest(index, &query, &nearest))
+		find_nearest(index, &query, ref, &nearest))
 	{
 		link.index = index;
 		link.query = &query;
@@ -257,14 +258,16 @@ lead_to(Walk *walk, VdbHnswRef ref)
 }
 
 /*
- * What a search finds nearest, unless it comes to what it is for
+ * What a search for "self" finds nearest, unless it comes to that
  *
- * The search is one with the default of hnsw.ef_search.  The value is copied
- * into the current memory context.  Returns false when a vertex of the query's
- * own value is found, or none at all.
+ * The search is one with the default of hnsw.ef_search, and ends at a vertex
+ * of the same value; another one than "self" is the nearest.  The value is
+ * copied into the current memory context.  Returns false when the search comes
+ * to "self", or to nothing.
  */
 static bool
-find_nearest(HnswIndex *index, const HnswQuery *query, HnswNeighbour *nearest)
+find_nearest(HnswIndex *index, const HnswQuery *query, VdbHnswRef self,
+			 HnswNeighbour *nearest)
 {
 	HnswSearch *search;
 	VdbHnswRef	from;
@@ -284,12 +287,17 @@ find_nearest(HnswIndex *index, const HnswQuery *query, HnswNeighbour *nearest)
 
 	items = palloc(sizeof(uint32) * search->ef);
 	count = hnsw_search_take(search, items);
-	if (count > 0 && !search->equal_found)
+	if (search->equal_found)
+	{
+		nearest->ref = search->equal;
+		nearest->value = query->value;
+		found = !VdbHnswRefEquals(search->equal, self);
+	}
+	else if (count > 0)
 	{
 		HnswFound  *f = &search->found[items[0]];
 
 		nearest->ref = f->ref;
-		nearest->distance = f->distance;
 		nearest->value = f->value;
 		found = true;
 	}

@@ -191,8 +191,8 @@ repair_record(HnswVacuum *vacuum, VdbHnswRef ref, int layer)
 /*
  * Note a vertex at the edge of a gap, which searches may not cross any more
  *
- * hnsw_reach_pass() looks into that.  When there is no memory to note more,
- * the rest goes without.
+ * hnsw_reach_pass() looks into that.  The set gets a third of what that pass
+ * may take, and while it grows, half; the rest goes without.
  */
 static void
 note_doubtful(const Repair *repair)
@@ -200,7 +200,7 @@ note_doubtful(const Repair *repair)
 	HnswVacuum *vacuum = repair->vacuum;
 
 	if (repair->layer == 0 && repair->at_gap &&
-		2 * vdb_visited_size(&vacuum->doubtful) <= vacuum->limit)
+		6 * vdb_visited_size(&vacuum->doubtful) <= vacuum->limit)
 		vdb_visited_add(&vacuum->doubtful,
 						hnsw_place_key(repair->ref.blkno, repair->ref.offno));
 }

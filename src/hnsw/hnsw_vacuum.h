@@ -24,7 +24,8 @@ typedef struct HnswVacuum
 	MemoryContext context;		/* for one page */
 	VdbVisited	deleted;		/* hnsw_place_key() of deleted records */
 	VdbVisited	doubtful;		/* those of layer 0 at the edge of a gap */
-	Size		limit;			/* bytes that each of the two may take */
+	Size		limit;			/* bytes for "deleted", and as much again for
+								 * "doubtful" and the pass that looks at it */
 	VdbHnswRef	entry;			/* highest record that stays */
 	int			entry_layer;	/* and its layer, -1 when there is none */
 	BlockNumber container_page; /* first with a free container, or
