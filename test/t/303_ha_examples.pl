@@ -91,19 +91,23 @@ SKIP:
 	my (undef, $output) = $local->run("$patroni/bin/patroni", '--validate-config', $config);
 	is($output =~ s/^etcd3\.hosts\.\d+ .*\n//mgr, '', 'Patroni takes its template');
 	my $text = slurp_file($config);
-	$text =~ s/^    - basebackup\n  #  - pgbackrest\n/    - pgbackrest\n    - basebackup\n/m or die 'no methods';
-	is($text =~ s/^  #(?=pgbackrest:|recovery_conf:|  \S)/  /mg, 6, 'pgBackRest can be put in');
+	# as docs/high-availability.md says
+	is($text =~ s/^  #(?=  |[a-z])/  /mg, 9, 'pgBackRest can be put in');
 	append_to_file("$config.pgbackrest", $text);
 	(undef, $output) = $local->run("$patroni/bin/patroni", '--validate-config', "$config.pgbackrest");
 	is($output =~ s/^etcd3\.hosts\.\d+ .*\n//mgr, '', '... and Patroni takes that, too');
-	$output = succeeds('... as what is meant', "$patroni/bin/python", '-c', 'import sys, yaml
+	$output = succeeds('... as what is meant', "$patroni/bin/python", '-c', 'import shlex, sys, yaml
 section = yaml.safe_load(open(sys.argv[1]))["postgresql"]
-print(section["create_replica_methods"], section["pgbackrest"]["command"].split()[:2], list(section["recovery_conf"]))
+options = "--stanza=vecdb-g1 --pg1-path=" + section["data_dir"]
+commands = [section["pgbackrest"].pop("command"), section["recovery_conf"].pop("restore_command"), section["parameters"].pop("archive_command")]
+print(section["create_replica_methods"], section["pgbackrest"], section["recovery_conf"], section["parameters"]["archive_mode"])
+print([" ".join(shlex.split(each)).replace(options, "OPTIONS") for each in commands])
 for path in sys.argv[2:]:
     services = yaml.safe_load(open(path))["services"]
     print(path, sum("healthcheck" in each for each in services.values()))',
 		"$config.pgbackrest", 'docker/compose-ha.yml', 'docker/compose.yml');
-	is($output, "['pgbackrest', 'basebackup'] ['pgbackrest', '--stanza=vecdb-g1'] ['restore_command']\n"
+	is($output, "['pgbackrest', 'basebackup'] {'keep_data': True, 'no_params': True} {} on\n"
+		. "['pgbackrest OPTIONS --delta --type=standby restore', 'pgbackrest OPTIONS archive-get %f %p', 'pgbackrest OPTIONS archive-push %p']\n"
 		. "docker/compose-ha.yml 9\ndocker/compose.yml 3\n", 'each node of the compose files has a health check');
 }
 
