@@ -94,6 +94,23 @@ typedef struct VdbDistanceKernels
 									float *base_dot);
 
 	/*
+	 * Eight-bit form: out[i] is in[i] * inverse, rounded to the nearest whole
+	 * number, of two equally near ones the even one, and at most 127 either
+	 * way.  Returns the sum of the squares of what the rounding took.
+	 * "largest" is the largest magnitude in x, infinite or NaN if one of x
+	 * is. Numbers are finite, but for "largest"; dim is a multiple of 64.
+	 */
+	float		(*float_to_int8) (int dim, const float *in, float inverse,
+								  int8 *out);
+	float		(*largest) (int dim, const float *x);
+
+	/*
+	 * Rotation: changes the sign of x[i] where bit (i % 8) of signs[i / 8] is
+	 * set.  dim is a multiple of 64.
+	 */
+	void		(*change_signs) (int dim, const uint8 *signs, float *x);
+
+	/*
 	 * Fast Walsh-Hadamard transform of x[0 .. 2^log2_dim - 1] in place, each
 	 * output multiplied by 2^(-log2_dim/2) so that lengths are kept.
 	 */

@@ -192,6 +192,49 @@ lanes_sign_by(Lanes x, Lanes y)
 											 _mm256_set1_ps(-0.0f)));
 }
 
+LANE Lanes
+lanes_flip(Lanes x, uint32 bits)
+{
+	const __m256i shift = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
+	__m256i		signs = _mm256_sllv_epi32(_mm256_set1_epi32(bits), shift);
+
+	return _mm256_xor_ps(x, _mm256_and_ps(_mm256_castsi256_ps(signs),
+										  _mm256_set1_ps(-0.0f)));
+}
+
+LANE Lanes
+lanes_larger(Lanes x, Lanes y)
+{
+	__m256i		a = _mm256_castps_si256(lanes_abs(x));
+	__m256i		b = _mm256_castps_si256(lanes_abs(y));
+
+	return _mm256_castsi256_ps(_mm256_max_epi32(a, b));
+}
+
+LANE Lanes
+lanes_round(Lanes x)
+{
+	return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+LANE Lanes
+lanes_within(Lanes x, Lanes limit)
+{
+	Lanes		least = _mm256_xor_ps(limit, _mm256_set1_ps(-0.0f));
+
+	return _mm256_max_ps(_mm256_min_ps(x, limit), least);
+}
+
+LANE void
+lanes_store_int8(int8 *p, Lanes v)
+{
+	__m256i		whole = _mm256_cvtps_epi32(v);
+	__m128i		words = _mm_packs_epi32(_mm256_castsi256_si128(whole),
+										_mm256_extracti128_si256(whole, 1));
+
+	_mm_storel_epi64((__m128i *) p, _mm_packs_epi16(words, words));
+}
+
 /* Each stage adds to the partner of a lane the lane itself, sign changed in
  * the upper of the two. */
 LANE Lanes
@@ -516,6 +559,9 @@ const VdbDistanceKernels distance_avx2 = {
 	.int8_int8_inner_product = int8_int8_inner_product,
 	.code_sums = code_sums,
 	.encode_residual = encode_residual,
+	.float_to_int8 = float_to_int8,
+	.largest = largest,
+	.change_signs = change_signs,
 	.hadamard = hadamard,
 };
 

@@ -169,17 +169,47 @@ lanes_positive(Lanes x)
 	return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
 }
 
-/* x with the sign changed in the lanes of the mask. */
 LANE Lanes
-change_sign(Lanes x, __mmask16 mask)
+lanes_flip(Lanes x, uint32 bits)
 {
-	return _mm512_mask_xor_ps(x, mask, x, _mm512_set1_ps(-0.0f));
+	return _mm512_mask_xor_ps(x, (__mmask16) bits, x, _mm512_set1_ps(-0.0f));
 }
 
 LANE Lanes
 lanes_sign_by(Lanes x, Lanes y)
 {
-	return change_sign(x, (__mmask16) ~lanes_positive(y));
+	return lanes_flip(x, ~lanes_positive(y));
+}
+
+LANE Lanes
+lanes_larger(Lanes x, Lanes y)
+{
+	__m512i		a = _mm512_castps_si512(lanes_abs(x));
+	__m512i		b = _mm512_castps_si512(lanes_abs(y));
+
+	return _mm512_castsi512_ps(_mm512_max_epi32(a, b));
+}
+
+LANE Lanes
+lanes_round(Lanes x)
+{
+	return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT |
+								_MM_FROUND_NO_EXC);
+}
+
+LANE Lanes
+lanes_within(Lanes x, Lanes limit)
+{
+	Lanes		least = _mm512_xor_ps(limit, _mm512_set1_ps(-0.0f));
+
+	return _mm512_max_ps(_mm512_min_ps(x, limit), least);
+}
+
+LANE void
+lanes_store_int8(int8 *p, Lanes v)
+{
+	_mm_storeu_si128((__m128i *) p,
+					 _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }
 
 /* Each stage adds to the partner of a lane the lane itself, sign changed in
@@ -187,12 +217,12 @@ lanes_sign_by(Lanes x, Lanes y)
 LANE Lanes
 lanes_butterflies(Lanes x)
 {
-	x = _mm512_add_ps(_mm512_permute_ps(x, 0xb1), change_sign(x, 0xaaaa));
-	x = _mm512_add_ps(_mm512_permute_ps(x, 0x4e), change_sign(x, 0xcccc));
+	x = _mm512_add_ps(_mm512_permute_ps(x, 0xb1), lanes_flip(x, 0xaaaa));
+	x = _mm512_add_ps(_mm512_permute_ps(x, 0x4e), lanes_flip(x, 0xcccc));
 	x = _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0xb1),
-					  change_sign(x, 0xf0f0));
+					  lanes_flip(x, 0xf0f0));
 	return _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0x4e),
-						 change_sign(x, 0xff00));
+						 lanes_flip(x, 0xff00));
 }
 
 #include "distance_kernels_template.h"
@@ -413,6 +443,9 @@ code_sums(int dim, const int8 *query, const uint8 *codes,
 	.int8_int8_inner_product = int8_int8_inner_product, \
 	.code_sums = code_sums, \
 	.encode_residual = encode_residual, \
+	.float_to_int8 = float_to_int8, \
+	.largest = largest, \
+	.change_signs = change_signs, \
 	.hadamard = hadamard
 
 const VdbDistanceKernels distance_avx512 = {

@@ -25,13 +25,19 @@
  *	  float lanes_sum(x)	over the lanes
  *	  uint32 lanes_positive(x)	bit i tells whether lane i is above zero
  *	  Lanes lanes_sign_by(x, y)	x where y is above zero, elsewhere -x
+ *	  Lanes lanes_flip(x, uint32 bits)	-x where bit i is set, of LANES bits
+ *	  Lanes lanes_larger(x, y)	the larger magnitude of each, NaN being larger
+ *					than infinity
+ *	  Lanes lanes_round(x)	to the nearest whole number, ties to even
+ *	  Lanes lanes_within(x, Lanes limit)	x, but at most limit either way
+ *	  void lanes_store_int8(int8 *p, Lanes v)	whole numbers up to 127
  *	  Lanes lanes_butterflies(x)	the Walsh-Hadamard transform, not scaled,
  *					of the LANES floats of x, strides ascending
  *
  * It makes the static functions l2_squared, inner_product, l1, cosine_sums,
  * their half_ forms, float_half_inner_product, half_to_float, float_to_half,
- * int8_inner_product, encode_residual and hadamard: see distance.h for what
- * they compute.
+ * int8_inner_product, encode_residual, float_to_int8, largest, change_signs and
+ * hadamard: see distance.h for what they compute.
  *
  * IDENTIFICATION
  *	  src/distance/distance_kernels_template.h
@@ -182,6 +188,61 @@ encode_residual(int dim, const float *base, const float *target,
 	*l1 = lanes_sum(lanes_add(sum_abs, odd_abs));
 	*l2_squared = lanes_sum(lanes_add(sum_square, odd_square));
 	*base_dot = lanes_sum(lanes_add(sum_base, odd_base));
+}
+
+KERNEL float
+largest(int dim, const float *x)
+{
+	Lanes		most = lanes_zero();
+	Lanes		odd = lanes_zero();
+	float		each[LANES];
+
+	for (int i = 0; i < dim; i += 2 * LANES)
+	{
+		most = lanes_larger(most, lanes_load_float(x + i));
+		odd = lanes_larger(odd, lanes_load_float(x + i + LANES));
+	}
+	lanes_store_float(each, lanes_larger(most, odd));
+	return distance_scalar.largest(LANES, each);
+}
+
+KERNEL float
+float_to_int8(int dim, const float *in, float inverse, int8 *out)
+{
+	Lanes		factor = lanes_set(inverse);
+	Lanes		limit = lanes_set(127);
+	Lanes		sum = lanes_zero();
+	Lanes		odd = lanes_zero();
+
+	for (int i = 0; i < dim; i += 2 * LANES)
+	{
+		Lanes		x = lanes_mul(lanes_load_float(in + i), factor);
+		Lanes		y = lanes_mul(lanes_load_float(in + i + LANES), factor);
+		Lanes		v = lanes_within(lanes_round(x), limit);
+		Lanes		w = lanes_within(lanes_round(y), limit);
+
+		lanes_store_int8(out + i, v);
+		lanes_store_int8(out + i + LANES, w);
+		x = lanes_sub(x, v);
+		y = lanes_sub(y, w);
+		sum = lanes_fma(x, x, sum);
+		odd = lanes_fma(y, y, odd);
+	}
+	return lanes_sum(lanes_add(sum, odd));
+}
+
+KERNEL void
+change_signs(int dim, const uint8 *signs, float *x)
+{
+	for (int i = 0; i < dim; i += 16)
+	{
+		uint32		bits = signs[i / 8] | (uint32) signs[i / 8 + 1] << 8;
+
+		for (int j = 0; j < 16; j += LANES)
+			lanes_store_float(x + i + j,
+							  lanes_flip(lanes_load_float(x + i + j),
+										 bits >> j));
+	}
 }
 
 /* One stage of the transform, times scale. */

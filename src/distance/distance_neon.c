@@ -181,6 +181,47 @@ lanes_sign_by(Lanes x, Lanes y)
 	return vbslq_f32(vcgtzq_f32(y), x, vnegq_f32(x));
 }
 
+LANE Lanes
+lanes_flip(Lanes x, uint32 bits)
+{
+	const int32 shifts[LANES] = {31, 30, 29, 28};
+	uint32x4_t	signs = vshlq_u32(vdupq_n_u32(bits), vld1q_s32(shifts));
+
+	signs = vandq_u32(signs, vdupq_n_u32(0x80000000));
+	return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), signs));
+}
+
+LANE Lanes
+lanes_larger(Lanes x, Lanes y)
+{
+	uint32x4_t	a = vreinterpretq_u32_f32(vabsq_f32(x));
+	uint32x4_t	b = vreinterpretq_u32_f32(vabsq_f32(y));
+
+	return vreinterpretq_f32_u32(vmaxq_u32(a, b));
+}
+
+LANE Lanes
+lanes_round(Lanes x)
+{
+	return vrndnq_f32(x);
+}
+
+LANE Lanes
+lanes_within(Lanes x, Lanes limit)
+{
+	return vmaxq_f32(vminq_f32(x, limit), vnegq_f32(limit));
+}
+
+LANE void
+lanes_store_int8(int8 *p, Lanes v)
+{
+	int16x4_t	words = vqmovn_s32(vcvtq_s32_f32(v));
+	int8x8_t	bytes = vqmovn_s16(vcombine_s16(words, words));
+	uint32		four = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
+
+	memcpy(p, &four, sizeof(four));
+}
+
 /* Each stage adds to the partner of a lane the lane itself, sign changed in
  * the upper of the two. */
 LANE Lanes
@@ -379,6 +420,9 @@ const VdbDistanceKernels distance_neon = {
 	.int8_int8_inner_product = int8_int8_inner_product,
 	.code_sums = code_sums,
 	.encode_residual = encode_residual,
+	.float_to_int8 = float_to_int8,
+	.largest = largest,
+	.change_signs = change_signs,
 	.hadamard = hadamard,
 };
 

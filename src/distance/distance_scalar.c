@@ -271,6 +271,51 @@ encode_residual(int dim, const float *base, const float *target,
 }
 
 /*
+ * Magnitudes are in the order of their bits, with infinity and NaN above all
+ * numbers.
+ */
+static float
+largest(int dim, const float *x)
+{
+	uint32		most = 0;
+
+	for (int i = 0; i < dim; i++)
+	{
+		uint32		magnitude = float_bits(x[i]) & 0x7fffffff;
+
+		most = (magnitude > most) ? magnitude : most;
+	}
+	return bits_float(most);
+}
+
+static float
+float_to_int8(int dim, const float *in, float inverse, int8 *out)
+{
+	double		error2 = 0;
+
+	for (int i = 0; i < dim; i++)
+	{
+		float		exact = in[i] * inverse;
+		float		whole = rintf(exact);
+
+		whole = (whole > 127) ? 127 : (whole < -127) ? -127 : whole;
+		out[i] = (int8) whole;
+		error2 += (exact - whole) * (exact - whole);
+	}
+	return (float) error2;
+}
+
+static void
+change_signs(int dim, const uint8 *signs, float *x)
+{
+	for (int i = 0; i < dim; i++)
+	{
+		if (signs[i / 8] & (1 << (i % 8)))
+			x[i] = -x[i];
+	}
+}
+
+/*
  * Strides ascend and the scale comes last.  Only sums, differences and one
  * product are formed, in an order that all tables share, so that they agree
  * to the last bit: a rotated vector does not depend on who rotated it.
@@ -318,6 +363,9 @@ const VdbDistanceKernels distance_scalar = {
 	.int8_int8_inner_product = int8_int8_inner_product,
 	.code_sums = code_sums,
 	.encode_residual = encode_residual,
+	.float_to_int8 = float_to_int8,
+	.largest = largest,
+	.change_signs = change_signs,
 	.hadamard = hadamard,
 };
 

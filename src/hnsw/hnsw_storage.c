@@ -50,9 +50,6 @@
 
 static bool can_be_coded(const VdbHnswMetaPageData *meta);
 static Size element_size(int storage);
-static inline void change_signs(float *x, uint8 signs);
-static float largest_of(const float *x, int count);
-static inline float nearest_whole(float x);
 static void encode_half(const HnswIndex *index, const float *rotated,
 						VdbHnswFloat16Value *value);
 static void encode_float(const HnswIndex *index, const float *rotated,
@@ -261,67 +258,10 @@ hnsw_rotate(const HnswIndex *index, float *x)
 		/* Head and tail in turn; both are the whole for a power of two */
 		float	   *start = (round % 2 == 0) ? x : x + (padded - block);
 
-		for (int i = 0; i < padded; i += 8)
-			change_signs(x + i, signs[i / 8]);
+		vdb_distance->change_signs(padded, signs, x);
 		signs += padded / 8;
 		vdb_distance->hadamard(log2_block, start);
 	}
-}
-
-/*
- * Change the signs of eight floats where a bit is set
- *
- * Without branches: the bits are random, and nobody could foresee them.
- */
-static inline void
-change_signs(float *x, uint8 signs)
-{
-	uint32		bits[8];
-
-	memcpy(bits, x, sizeof(bits));
-	for (int i = 0; i < 8; i++)
-		bits[i] ^= ((uint32) signs << (31 - i)) & 0x80000000;
-	memcpy(x, bits, sizeof(bits));
-}
-
-/*
- * The largest magnitude among floats; infinite or NaN if one of them is
- *
- * Magnitudes are in the order of their bits, with infinity and NaN above all
- * numbers, and whole numbers are compared without branches.  "count" is a
- * multiple of four.
- */
-static float
-largest_of(const float *x, int count)
-{
-	int32		largest[4] = {0};
-	float		result;
-
-	for (int i = 0; i < count; i += 4)
-	{
-		int32		bits[4];
-
-		memcpy(bits, x + i, sizeof(bits));
-		for (int j = 0; j < 4; j++)
-			largest[j] = Max(largest[j], bits[j] & 0x7FFFFFFF);
-	}
-	largest[0] = Max(Max(largest[0], largest[1]),
-					 Max(largest[2], largest[3]));
-	memcpy(&result, &largest[0], sizeof(result));
-	return result;
-}
-
-/*
- * rintf() for magnitudes below 2^22, which would be a call of a function
- *
- * Beside this number floats are whole.
- */
-static inline float
-nearest_whole(float x)
-{
-	const float beside = 12582912.0f;	/* 1.5 * 2^23 */
-
-	return FLT_EVAL_METHOD == 0 ? (x + beside) - beside : rintf(x);
 }
 
 /*
@@ -356,10 +296,10 @@ hnsw_encode_value(const HnswIndex *index, const float *rotated, void *value)
 void
 hnsw_encode_int8(int padded, const float *rotated, VdbHnswInt8Value *value)
 {
-	float		largest = largest_of(rotated, padded);
+	float		largest = vdb_distance->largest(padded, rotated);
 	float		inverse;
-	double		error2[2] = {0};
-	double		norm2[2] = {0};
+	double		lost2;
+	double		norm2;
 
 	/* The rotation overflowed: nothing is known of such a value */
 	if (!isfinite(largest))
@@ -373,29 +313,22 @@ hnsw_encode_int8(int padded, const float *rotated, VdbHnswInt8Value *value)
 	/* A subnormal scale has no finite inverse; such a value is zero to us */
 	value->scale = largest / 127;
 	inverse = value->scale > 0 ? 1 / value->scale : 0;
-	if (isinf(inverse))
-		value->scale = inverse = 0;
-
-	/* two sums of each, for one addition has to wait for that before it */
-	for (int i = 0; i < padded; i += 2)
+	if (isinf(inverse) || inverse == 0)
 	{
-		for (int j = 0; j < 2; j++)
-		{
-			float		x = rotated[i + j];
-			float		step = nearest_whole(x * inverse);
-			double		decoded;
-
-			step = Min(Max(step, -127.0f), 127.0f);
-			value->code[i + j] = (int8) step;
-			decoded = (double) value->scale * step;
-			error2[j] += (x - decoded) * (x - decoded);
-			norm2[j] += decoded * decoded;
-		}
+		memset(value->code, 0, padded);
+		value->scale = value->norm2 = 0;
+		value->error = (float) (sqrt(padded) * largest);
+		return;
 	}
-	norm2[0] += norm2[1];
-	value->error = (float) (sqrt(error2[0] + error2[1]) * 1.0001 +
-							sqrt(norm2[0]) * 1e-6);
-	value->norm2 = (float) norm2[0];
+
+	lost2 = vdb_distance->float_to_int8(padded, rotated, inverse,
+										value->code);
+	norm2 = (double) value->scale * value->scale *
+		vdb_distance->int8_int8_inner_product(padded, value->code,
+											  value->code);
+	value->error = (float) (value->scale * sqrt(lost2) * 1.0001 +
+							sqrt(norm2) * 1e-6);
+	value->norm2 = (float) norm2;
 }
 
 /*
@@ -409,7 +342,7 @@ encode_half(const HnswIndex *index, const float *rotated,
 			VdbHnswFloat16Value *value)
 {
 	int			padded = index->meta.padded;
-	float		largest = largest_of(rotated, padded);
+	float		largest = vdb_distance->largest(padded, rotated);
 	float	   *scaled = index->scratch;
 	float		inverse;
 	int			exponent;
@@ -452,7 +385,7 @@ encode_float(const HnswIndex *index, const float *rotated,
 	int			padded = index->meta.padded;
 	double		norm2 = 0;
 
-	if (!isfinite(largest_of(rotated, padded)))
+	if (!isfinite(vdb_distance->largest(padded, rotated)))
 	{
 		memset(value->x, 0, sizeof(float) * padded);
 		value->scale = 0;

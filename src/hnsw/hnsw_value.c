@@ -151,20 +151,26 @@ form_coded_query(HnswIndex *index, const void *value, HnswQuery *query)
 	int			dimensions = index->meta.dimensions;
 	int			padded = index->meta.padded;
 	float	   *x = palloc0(sizeof(float) * padded);
-	double		norm2 = 0;
+	double		sums[4] = {0};
+	double		norm2;
 	bool		indexable = true;
 
 	index->type->to_floats(value, x);
 
-	for (int i = 0; i < dimensions; i++)
-		norm2 += (double) x[i] * x[i];
+	/* four sums, for one addition has to wait for that before it */
+	for (int i = 0; i < padded; i += 4)
+	{
+		for (int j = 0; j < 4; j++)
+			sums[j] += (double) x[i + j] * x[i + j];
+	}
+	norm2 = (sums[0] + sums[1]) + (sums[2] + sums[3]);
 	if (index->meta.metric == VDB_METRIC_COSINE)
 	{
-		double		length = sqrt(norm2);
+		double		inverse = 1 / sqrt(norm2);
 
-		indexable = length > 0;
+		indexable = norm2 > 0;
 		for (int i = 0; i < dimensions && indexable; i++)
-			x[i] = (float) (x[i] / length);
+			x[i] = (float) (x[i] * inverse);
 		norm2 = indexable ? 1 : 0;
 	}
 	hnsw_rotate(index, x);

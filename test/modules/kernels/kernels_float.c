@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * kernels_float.c
- *	  Tests of the kernels over floats: sums, residuals, Hadamard transform.
+ *	  Tests of the kernels over floats: sums, residuals, eight-bit forms, and
+ *	  the rotation.
  *
  * Small integers make every sum exact, so that results must be equal and a
  * single element left out or taken twice shows at any length.  Fractions must
@@ -276,6 +277,109 @@ test_special_residuals(const VdbDistanceKernels *table)
 		check(same_float(sums[i], expected_sums[i]), "special values");
 }
 
+/* The eight-bit form: whole numbers bit by bit, and what they leave. */
+static void
+check_int8_form(const VdbDistanceKernels *table, int n, const float *x,
+				float inverse, int8 *out)
+{
+	double		exact = 0;
+	float		error2 = table->float_to_int8(n, x, inverse, out);
+
+	for (int i = 0; i < n; i++)
+	{
+		float		steps = x[i] * inverse;
+		double		whole = fmax(fmin(rint(steps), 127), -127);
+
+		check(out[i] == whole, "element %d of %g is %d", i, steps, out[i]);
+		exact += (steps - whole) * (steps - whole);
+	}
+	check(near_sum(error2, exact, exact + n * 1e-5, n),
+		  "error is %.9g, not %.9g", error2, exact);
+}
+
+/* Lengths, ties between two whole numbers, and what is beyond 127 */
+static void
+test_int8_form(const VdbDistanceKernels *table)
+{
+	for (int n = 0; n <= 2048; n += 64)
+	{
+		FOR_EDGES(edge)
+		{
+			float	   *x = place(0, edge, n * sizeof(float));
+			int8	   *out = place(1, edge, n);
+
+			now_testing("float_to_int8", table->name, n);
+			for (int i = 0; i < n; i++)
+				x[i] = random_int(-300, 300) / 2.0f;
+			check_int8_form(table, n, x, 1, out);
+			fill(x, n, 1);
+			check_int8_form(table, n, x, 100, out);
+			check_int8_form(table, n, x, 0, out);
+		}
+	}
+}
+
+/* One element larger than the others, in each place; infinity; NaN */
+static void
+test_largest(const VdbDistanceKernels *table)
+{
+	const float values[] = {2, -2, INFINITY, -INFINITY, FLT_MIN / 2};
+
+	for (int n = 64; n <= 256; n += 64)
+	{
+		FOR_EDGES(edge)
+		{
+			float	   *x = place(0, edge, n * sizeof(float));
+
+			now_testing("largest", table->name, n);
+			for (int i = 0; i < n; i++)
+			{
+				for (int j = 0; j < 5; j++)
+				{
+					float		most = fabsf(values[j]);
+
+					for (int k = 0; k < n; k++)
+						x[k] = most < 1 ? 0 : random_float() / 2;
+					x[i] = values[j];
+					check(table->largest(n, x) == most, "%g is not the largest",
+						  values[j]);
+				}
+				x[(i + 5) % n] = INFINITY;
+				x[i] = (i % 2) ? NAN : -NAN;
+				check(isnan(table->largest(n, x)), "NaN is not the largest");
+			}
+		}
+	}
+	now_testing("largest", table->name, 0);
+	check(table->largest(0, NULL) == 0, "nothing is larger than zero");
+}
+
+/* Signs are changed where they should be, and nothing else is */
+static void
+test_change_signs(const VdbDistanceKernels *table)
+{
+	for (int n = 0; n <= 2048; n += 64)
+	{
+		FOR_EDGES(edge)
+		{
+			float	   *x = place(0, edge, n * sizeof(float));
+			float	   *y = place(1, edge, n * sizeof(float));
+			uint8	   *signs = place(2, edge, n / 8);
+
+			now_testing("change_signs", table->name, n);
+			fill(x, n, 1);
+			for (int i = 0; i < n; i++)
+				x[i] = (i % 16 == 3) ? 0 : (i % 16 == 6) ? INFINITY : x[i];
+			for (int i = 0; i < n / 8; i++)
+				signs[i] = random_int(0, 255);
+			for (int i = 0; i < n; i++)
+				y[i] = (signs[i / 8] >> (i % 8)) & 1 ? -x[i] : x[i];
+			table->change_signs(n, signs, x);
+			check(memcmp(x, y, n * sizeof(float)) == 0, "a wrong sign");
+		}
+	}
+}
+
 /*
  * The transform against its matrix, whose sign at (i, j) is the parity of
  * the ones in i & j, and against the scalar kernel, bit by bit.
@@ -323,6 +427,9 @@ test_floats(const VdbDistanceKernels *table)
 	test_special(table);
 	test_residuals(table);
 	test_special_residuals(table);
+	test_int8_form(table);
+	test_largest(table);
+	test_change_signs(table);
 	for (int log2_dim = 0; log2_dim <= 16; log2_dim++)
 	{
 		now_testing("hadamard", table->name, 1 << log2_dim);
