@@ -64,7 +64,8 @@ hnsw_lwlock_tranche(void)
  * hnsw_graph_create_private -- an empty graph for this process alone
  *
  * The memory is only reserved; the kernel gives it as it is touched.  Where
- * it does not allow as much, less will do.
+ * it does not allow as much, less will do.  Vertices are read in no order, so
+ * small pages would have the processor look up nearly each one's place.
  */
 void
 hnsw_graph_create_private(HnswGraph *graph, HnswIndex *index, Size size)
@@ -85,6 +86,11 @@ hnsw_graph_create_private(HnswGraph *graph, HnswIndex *index, Size size)
 							   size, RelationGetRelationName(index->rel))));
 		size /= 2;
 	}
+
+#ifdef MADV_HUGEPAGE
+	/* where the kernel has none to give, it goes without */
+	(void) madvise(region, size, MADV_HUGEPAGE);
+#endif
 
 	init_view(graph, index, size);
 	graph->head = region;
