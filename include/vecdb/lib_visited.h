@@ -70,13 +70,6 @@ vdb_visited_slot(const VdbVisited *set, uint64 key)
 	return (uint32) ((key * UINT64CONST(0x9E3779B97F4A7C15)) >> 32) & set->mask;
 }
 
-/* Has the processor fetch what a look at the key will need. */
-static inline void
-vdb_visited_prefetch(const VdbVisited *set, uint64 key)
-{
-	__builtin_prefetch(&set->keys[vdb_visited_slot(set, key)], 1);
-}
-
 /* Is the key there? */
 static inline bool
 vdb_visited_contains(const VdbVisited *set, uint64 key)
@@ -92,7 +85,7 @@ vdb_visited_contains(const VdbVisited *set, uint64 key)
 	return false;
 }
 
-/* Doubles the table; only called by vdb_visited_add(). */
+/* Doubles the table. */
 static inline void
 vdb_visited_grow(VdbVisited *set)
 {
@@ -140,6 +133,39 @@ vdb_visited_add(VdbVisited *set, uint64 key)
 	set->keys[slot] = key;
 	set->count++;
 	return true;
+}
+
+/* Makes room for so many more keys. */
+static inline void
+vdb_visited_reserve(VdbVisited *set, uint32 more)
+{
+	while (unlikely((set->count + more) * 2 > set->mask))
+		vdb_visited_grow(set);
+}
+
+/*
+ * Adds the key, whose slot and room the caller has seen to; returns 1 when it
+ * was not there, otherwise 0.
+ *
+ * Without a branch on that, for callers to whom it is as good as random: a
+ * key that is there is written once more.
+ */
+static inline int
+vdb_visited_add_at(VdbVisited *set, uint64 key, uint32 slot)
+{
+	uint64		there = set->keys[slot];
+	int			is_new;
+
+	/* neither this key nor none, in a form that stays one condition */
+	while (unlikely(((there ^ key) & -(uint64) (there != 0)) != 0))
+	{
+		slot = (slot + 1) & set->mask;
+		there = set->keys[slot];
+	}
+	is_new = (there == 0);
+	set->keys[slot] = key;
+	set->count += is_new;
+	return is_new;
 }
 
 #endif							/* VECDB_LIB_VISITED_H */

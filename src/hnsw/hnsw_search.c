@@ -466,16 +466,23 @@ static inline int
 note_unmet(HnswSearch *search)
 {
 	const HnswRecord *record = &search->record;
+	VdbVisited *visited = &search->visited;
+	uint32		slots[2 * VDB_HNSW_MAX_M];
 	int			total = record->head->count;
 	int			count = 0;
 
+	vdb_visited_reserve(visited, total);
 	for (int i = 0; i < total; i++)
-		vdb_visited_prefetch(&search->visited, ref_key(record->refs[i]));
+	{
+		slots[i] = vdb_visited_slot(visited, ref_key(record->refs[i]));
+		__builtin_prefetch(&visited->keys[slots[i]], 1);
+	}
 	for (int i = 0; i < total; i++)
 	{
 		search->neighbours[count] = record->refs[i];
 		search->unmet.places[count] = i;
-		count += vdb_visited_add(&search->visited, ref_key(record->refs[i]));
+		count += vdb_visited_add_at(visited, ref_key(record->refs[i]),
+									slots[i]);
 	}
 	return count;
 }
@@ -517,16 +524,12 @@ look_around_plain(HnswSearch *search, VdbHnswRef ref)
 {
 	HnswRecord *record = &search->record;
 	VdbHnswRef *unmet = search->neighbours;
-	int			count = 0;
+	int			count;
 
 	if (!lock_record(search, ref))
 		return;
 	search->visits++;
-	for (int i = 0; i < record->head->count; i++)
-	{
-		if (vdb_visited_add(&search->visited, ref_key(record->refs[i])))
-			unmet[count++] = record->refs[i];
-	}
+	count = note_unmet(search);
 	hnsw_unlock_record(record);
 
 	for (int i = 0; i < count && unlikely(search->is_cold); i++)
