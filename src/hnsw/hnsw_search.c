@@ -36,8 +36,13 @@
 
 #include "hnsw_private.h"
 
-/* Beam of the descent through the upper layers of a coded index */
-#define DESCENT_EF	4
+/*
+ * Beam of the descent through the upper layers, with codes and without: where
+ * much has been deleted, that of one which HNSW has ends in a wrong place too
+ * often (README, "What was measured")
+ */
+#define CODED_DESCENT_EF	4
+#define PLAIN_DESCENT_EF	8
 
 /* Codes of so many bits need no wider beam */
 #define EVEN_BITS	192
@@ -298,10 +303,11 @@ hnsw_search_descend(HnswIndex *index, const HnswQuery *query, int layer,
 		while (*from_layer > layer && !lost)
 		{
 			HnswSearch *search;
-			uint32		items[DESCENT_EF];
+			uint32		items[Max(CODED_DESCENT_EF, PLAIN_DESCENT_EF)];
 
 			search = hnsw_search_begin(index, query, *from_layer,
-									   index->coded ? DESCENT_EF : 1);
+									   index->coded ? CODED_DESCENT_EF :
+									   PLAIN_DESCENT_EF);
 			lost = !hnsw_search_run(search, *from);
 			if (!lost)
 			{
