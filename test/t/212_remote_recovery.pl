@@ -251,8 +251,8 @@ VecdbGroups::wait_for($two, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'the w
 set_points('');
 
 # a group that cannot be reached is logged, but not each time
-$three->stop;
 my $logged = -s $one->logfile;
+$three->stop;
 $one->psql('postgres',
 	'SELECT vecdb.run_on_group(2, $$SELECT 1$$);'
 	  . "SET vecdb.debug_points = 'remote_leave_prepared=2'; BEGIN;"
