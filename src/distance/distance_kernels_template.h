@@ -196,6 +196,7 @@ largest(int dim, const float *x)
 	Lanes		most = lanes_zero();
 	Lanes		odd = lanes_zero();
 	float		each[LANES];
+	uint32		result = 0;
 
 	for (int i = 0; i < dim; i += 2 * LANES)
 	{
@@ -203,7 +204,11 @@ largest(int dim, const float *x)
 		odd = lanes_larger(odd, lanes_load_float(x + i + LANES));
 	}
 	lanes_store_float(each, lanes_larger(most, odd));
-	return distance_scalar.largest(LANES, each);
+
+	/* in the order of their bits, as signs are gone */
+	for (int i = 0; i < LANES; i++)
+		result = (float_bits(each[i]) > result) ? float_bits(each[i]) : result;
+	return bits_float(result);
 }
 
 KERNEL float
