@@ -66,8 +66,10 @@ EXTRA_CLEAN = $(DEPS) $(SCRIPT) .build
 
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+# Debian's client package has the makefiles without these
+HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
-ifneq ($(PGXS),)
+ifneq ($(and $(PGXS),$(HEADERS)),)
 include $(PGXS)
 -include $(DEPS)
 

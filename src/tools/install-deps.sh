@@ -14,10 +14,12 @@
 #
 . src/tools/common.sh
 
-# true when there is a PostgreSQL to build against
+# true when there is a PostgreSQL to build against: Debian's client package has
+# the makefiles, too, but not the headers
 has_pgxs()
 {
-	[ -e "$("$PG_CONFIG" --pgxs 2>/dev/null)" ]
+	[ -e "$("$PG_CONFIG" --pgxs 2>/dev/null)" ] &&
+		[ -e "$("$PG_CONFIG" --includedir-server 2>/dev/null)/postgres.h" ]
 }
 
 # the version to install: that of an existing server, or the distribution's
