@@ -67,9 +67,9 @@ EXTRA_CLEAN = $(DEPS) $(SCRIPT) .build
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 # Debian's client package has the makefiles without these
-HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
+SERVER_HEADERS := $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 
-ifneq ($(and $(PGXS),$(HEADERS)),)
+ifneq ($(and $(PGXS),$(SERVER_HEADERS)),)
 include $(PGXS)
 -include $(DEPS)
 
