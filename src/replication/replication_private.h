@@ -84,6 +84,9 @@ typedef struct ReplicationHost
 	TimeLineID	left_timeline;	/* of a primary that was seen as a standby:
 								 * which it was on; 0: none */
 	XLogRecPtr	left_at;		/* what it had replayed of that, at least */
+	TimestampTz led_at;			/* when it was last the primary; 0: never */
+	TimeLineID	led_timeline;	/* which it was on then */
+	XLogRecPtr	led_to;			/* what it had flushed */
 	ReplicationState state;		/* as of seen_at */
 	char		error[REPLICATION_ERROR_SIZE];
 

@@ -408,7 +408,12 @@ take_state(ReplicationProbe *probe, const ReplicationState *state)
 		if (state->in_recovery)
 			replication_lag_measure(known);
 		else if (state->timeline == highest)
+		{
 			replication_lag_note(probe->group, state->flushed);
+			known->led_at = now;
+			known->led_timeline = state->timeline;
+			known->led_to = state->flushed;
+		}
 		else
 			snprintf(known->error, REPLICATION_ERROR_SIZE,
 					 "is a primary on timeline %u, and the group is on %u",

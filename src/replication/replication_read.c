@@ -18,7 +18,8 @@
  * primary was heard of, or, if it had not replayed all of that, from the time
  * at which the first of what it had not was heard of.  So a standby whose
  * primary cannot be reached by us is further behind with each second, since
- * that primary may still be written to.
+ * that primary may still be written to.  A primary that came back as a standby
+ * is remembered for what it was, until there is another.
  *
  * IDENTIFICATION
  *	  src/replication/replication_read.c
@@ -57,7 +58,8 @@ typedef struct ReadGroup
 	ReplicationHost *hosts;		/* NULL: nobody watches them */
 	int			count;
 	TimeLineID	timeline;		/* the highest that was seen; 0: none */
-	const ReplicationHost *primary; /* heard of last; NULL: none was */
+	const ReplicationHost *primary; /* or what was it last, on that timeline;
+									 * NULL: none was heard of */
 	XLogRecPtr	token;			/* what has to be replayed */
 } ReadGroup;
 
@@ -291,9 +293,8 @@ look_at_group(ReadGroup *g, int group)
 	{
 		ReplicationHost *h = &g->hosts[i];
 
-		if (h->seen_at != 0 && !h->state.in_recovery && !h->foreign &&
-			!h->is_outdated &&
-			(g->primary == NULL || h->seen_at > g->primary->seen_at))
+		if (h->led_at != 0 && !h->foreign && h->led_timeline >= g->timeline &&
+			(g->primary == NULL || h->led_at > g->primary->led_at))
 			g->primary = h;
 	}
 }
@@ -347,7 +348,7 @@ is_near(const ReadGroup *g, const ReplicationHost *h, StringInfo why)
 	}
 	if (max_lag.bytes >= 0)
 	{
-		lag = (int64) (g->primary->state.flushed - h->state.replayed);
+		lag = (int64) (g->primary->led_to - h->state.replayed);
 		if (lag <= max_lag.bytes)
 			return true;
 		add_why(why, h, psprintf("is behind by " INT64_FORMAT " kB", lag / 1024));
@@ -355,7 +356,7 @@ is_near(const ReadGroup *g, const ReplicationHost *h, StringInfo why)
 	}
 	lag = Max(TimestampDifferenceMilliseconds(h->seen_at, now) +
 			  Max(h->lag_ms, 0),
-			  TimestampDifferenceMilliseconds(g->primary->seen_at, now));
+			  TimestampDifferenceMilliseconds(g->primary->led_at, now));
 	if (lag <= max_lag.ms)
 		return true;
 	add_why(why, h, psprintf("may be behind by " INT64_FORMAT " ms", lag));

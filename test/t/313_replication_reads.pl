@@ -256,6 +256,22 @@ is(answer($one_b, "SET vecdb.read_from = '$_'", $count), '1250', "$_: the primar
 VecdbGroups::wait_for($one, q{SELECT leader IS NULL FROM vecdb.groups WHERE group_id = 2}, 'it is noticed');
 like(answer($one, "SET vecdb.read_from = follower; SET vecdb.max_lag = '100ms'", $count), qr/may be behind by \d+ ms/, 'how far behind is not known any more');
 
+# and when that has come back as a standby, while there is no other
+{
+	my $as_standby = sprintf("SELECT state = 'up' AND role = 'standby' FROM vecdb.hosts WHERE host = '%s' AND port = %d", $two->host, $two->port);
+	$two->set_standby_mode;
+	$two->start;
+	VecdbGroups::wait_for($_, $as_standby, 'three standbys') foreach $one, $one_b;
+	foreach my $asked ($one, $one_b)
+	{
+		is(answer($asked, "SET vecdb.read_from = '$_'", $count), '1250', "$_: the primary is a standby") foreach qw(follower any);
+		like(answer($asked, "SET vecdb.read_from = follower; SET vecdb.max_lag = '100ms'", $count), qr/may be behind by \d+ ms/, 'since when is known');
+		is(answer($asked, "SET vecdb.read_from = follower; SET vecdb.max_lag = '1MB'", $count), '1250', 'and by how much');
+	}
+	$two->stop;
+	unlink $two->data_dir . '/standby.signal' or die $!;
+}
+
 # leased: two receivers of one name are one standby
 {
 	my $own = "$leased; SET vecdb.read_lease = 0; SET vecdb.replay_timeout";
