@@ -96,12 +96,16 @@ typedef struct VdbDistanceKernels
 	/*
 	 * Eight-bit form: out[i] is in[i] * inverse, rounded to the nearest whole
 	 * number, of two equally near ones the even one, and at most 127 either
-	 * way.  Returns the sum of the squares of what the rounding took.
-	 * "largest" is the largest magnitude in x, infinite or NaN if one of x
-	 * is. Numbers are finite, but for "largest"; dim is a multiple of 64.
+	 * way.  Returns the sum of the squares of what the rounding took.  Numbers
+	 * are finite; dim is a multiple of 64.
 	 */
 	float		(*float_to_int8) (int dim, const float *in, float inverse,
 								  int8 *out);
+
+	/*
+	 * The largest magnitude in x, infinite or NaN if one of x is; dim is a
+	 * multiple of 64.
+	 */
 	float		(*largest) (int dim, const float *x);
 
 	/*
