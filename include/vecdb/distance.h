@@ -96,7 +96,7 @@ typedef struct VdbDistanceKernels
 	/*
 	 * Eight-bit form: out[i] is in[i] * inverse, rounded to the nearest whole
 	 * number, of two equally near ones the even one, and at most 127 either
-	 * way.  Returns the sum of the squares of what the rounding took.  Numbers
+	 * way.  Returns the sum of the squares of what the rounding took. Numbers
 	 * are finite; dim is a multiple of 64.
 	 */
 	float		(*float_to_int8) (int dim, const float *in, float inverse,

@@ -167,6 +167,16 @@ vdb_find_setting(const char *name)
 #define VDB_RELATION_FILE(rel) ((rel)->rd_node.relNode)
 #endif
 
+/* 18: the path of a relation's file is in a struct. */
+#if PG_VERSION_NUM >= 180000
+#define VDB_RELATION_PATH(rel) \
+	pstrdup(relpathperm((rel)->rd_locator, MAIN_FORKNUM).str)
+#elif PG_VERSION_NUM >= 160000
+#define VDB_RELATION_PATH(rel) relpathperm((rel)->rd_locator, MAIN_FORKNUM)
+#else
+#define VDB_RELATION_PATH(rel) relpathperm((rel)->rd_node, MAIN_FORKNUM)
+#endif
+
 /* 17: what a process is in and what it holds are kept apart. */
 #if PG_VERSION_NUM >= 170000
 #define VDB_LOCAL_TRANSACTION(proc) ((proc)->vxid.lxid)

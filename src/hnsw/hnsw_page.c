@@ -420,18 +420,6 @@ hnsw_hold_row(Relation heap, IndexFetchHeapData *fetch,
 	fetch->xs_cbuf = buf;
 }
 
-/*
- * hnsw_advise_record -- have the kernel read the page of a record
- *
- * Unless effective_io_concurrency of the tablespace is 0.
- */
-void
-hnsw_advise_record(const HnswIndex *index, VdbHnswRef ref)
-{
-	if (get_tablespace_io_concurrency(index->rel->rd_rel->reltablespace) > 0)
-		PrefetchBuffer(index->rel, MAIN_FORKNUM, ref.blkno);
-}
-
 /* hnsw_unlock_record -- release what hnsw_lock_record() gave */
 void
 hnsw_unlock_record(HnswRecord *record)

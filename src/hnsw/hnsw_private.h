@@ -228,7 +228,8 @@ typedef struct HnswSearch
 
 	bool		equal_found;	/* "equal" is such a vertex */
 	VdbHnswRef	equal;
-	bool		is_cold;		/* a record had to be read from the disk */
+	bool		is_cold;		/* a record was not in shared buffers */
+	bool		from_device;	/* nor in the kernel's cache: a read took long */
 
 	VdbVisited	visited;		/* records ever put into the frontier */
 	VdbHeap		frontier;		/* nearest first, items are refs[] */
@@ -462,7 +463,6 @@ extern void hnsw_prefetch_row_place(Relation heap, const ItemPointerData *tid);
 extern void hnsw_prefetch_row(Relation heap, const ItemPointerData *tid);
 extern void hnsw_hold_row(Relation heap, IndexFetchHeapData *fetch,
 						  const ItemPointerData *tid);
-extern void hnsw_advise_record(const HnswIndex *index, VdbHnswRef ref);
 extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,
 							   int layer, HnswRecord *record);
 extern void hnsw_record_parts(const HnswIndex *index,
@@ -506,6 +506,11 @@ extern Page hnsw_space_for_body(HnswChange *change, HnswIndex *index,
 								BlockNumber *blkno);
 extern VdbHnswContainerData *hnsw_space_for_container(HnswChange *change,
 													  VdbHnswRef *ref);
+
+/* functions in hnsw_advise.c */
+extern void hnsw_advise_page(Relation rel, BlockNumber blkno,
+							 bool from_device);
+extern void hnsw_advise_failed(Relation rel, BlockNumber blkno);
 
 /* functions in hnsw_search.c */
 extern int	hnsw_search_beam(const HnswIndex *index, int ef_search);

@@ -350,8 +350,6 @@ advise_rows(HnswScan *state, Relation heap)
 {
 	int			rows = 0;
 
-	if (get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0)
-		return;
 	for (uint32 i = 0; i < state->item_count && rows < ADVISED_ROWS; i++)
 	{
 		HnswFound  *found = &state->search->found[state->items[i]];
@@ -360,7 +358,8 @@ advise_rows(HnswScan *state, Relation heap)
 		{
 			ItemPointer tid = &state->search->tids[found->first_tid + j];
 
-			PrefetchBuffer(heap, MAIN_FORKNUM, ItemPointerGetBlockNumber(tid));
+			hnsw_advise_page(heap, ItemPointerGetBlockNumber(tid),
+							 state->search->from_device);
 			rows++;
 		}
 	}

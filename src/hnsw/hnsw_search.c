@@ -53,6 +53,9 @@
 /* How much of the frontier the kernel is asked to read beforehand */
 #define ADVISED_RECORDS	16
 
+/* A copy from the kernel's cache takes some 5 us, a solid state disk some 50 */
+#define DEVICE_READ_US	25
+
 /* A search that nobody needs is kept for the next who does if this small */
 #define MAX_SPARE_MEMORY	((Size) 4 * 1024 * 1024)
 
@@ -72,6 +75,8 @@ static void look_around_plain(HnswSearch *search, VdbHnswRef ref);
 static bool look_at(HnswSearch *search, VdbHnswRef ref);
 static inline int note_unmet(HnswSearch *search);
 static inline bool lock_record(HnswSearch *search, VdbHnswRef ref);
+static void note_read(HnswSearch *search, BlockNumber blkno,
+					  instr_time began);
 static void advise_frontier(HnswSearch *search, uint32 first_new);
 static void add_found(HnswSearch *search, float distance);
 static inline void add_frontier(HnswSearch *search, VdbHnswRef ref,
@@ -126,7 +131,8 @@ hnsw_search_begin(HnswIndex *index, const HnswQuery *query, int layer, int ef)
 	search->layer = layer;
 	search->ef = ef;
 	search->keep_values = search->keep_tids = false;
-	search->keep_rest = search->live_only = search->is_cold = false;
+	search->keep_rest = search->live_only = false;
+	search->is_cold = search->from_device = false;
 	search->keep_found = search->find_equal = search->equal_found = false;
 	search->context = CurrentMemoryContext;
 	search->ref_count = search->found_count = search->tid_count = 0;
@@ -493,16 +499,39 @@ note_unmet(HnswSearch *search)
 	return count;
 }
 
-/* Read and lock a record, and note if it had to come from the disk */
+/* Read and lock a record, and note if it was not in shared buffers */
 static inline bool
 lock_record(HnswSearch *search, VdbHnswRef ref)
 {
 	int64		reads = pgBufferUsage.shared_blks_read;
-	bool		found = hnsw_lock_record(search->index, ref, search->layer,
-										 &search->record);
+	bool		found;
+	instr_time	began;
 
-	search->is_cold |= pgBufferUsage.shared_blks_read != reads;
+	if (unlikely(search->is_cold))
+		INSTR_TIME_SET_CURRENT(began);
+	found = hnsw_lock_record(search->index, ref, search->layer,
+							 &search->record);
+	if (unlikely(pgBufferUsage.shared_blks_read != reads))
+	{
+		if (search->is_cold)
+			note_read(search, ref.blkno, began);
+		search->is_cold = true;
+	}
 	return found;
+}
+
+/* Did a read that began then take as long as only a device takes? */
+static void
+note_read(HnswSearch *search, BlockNumber blkno, instr_time began)
+{
+	instr_time	passed;
+
+	INSTR_TIME_SET_CURRENT(passed);
+	INSTR_TIME_SUBTRACT(passed, began);
+	if (INSTR_TIME_GET_MICROSEC(passed) < DEVICE_READ_US)
+		return;
+	search->from_device = true;
+	hnsw_advise_failed(search->index->rel, blkno);
 }
 
 /*
@@ -519,8 +548,9 @@ advise_frontier(HnswSearch *search, uint32 first_new)
 	for (uint32 i = 0; i < Min(frontier->count, ADVISED_RECORDS); i++)
 	{
 		if (frontier->entries[i].item >= first_new)
-			hnsw_advise_record(search->index,
-							   search->refs[frontier->entries[i].item]);
+			hnsw_advise_page(search->index->rel,
+							 search->refs[frontier->entries[i].item].blkno,
+							 search->from_device);
 	}
 }
 
@@ -539,7 +569,8 @@ look_around_plain(HnswSearch *search, VdbHnswRef ref)
 	hnsw_unlock_record(record);
 
 	for (int i = 0; i < count && unlikely(search->is_cold); i++)
-		hnsw_advise_record(search->index, unmet[i]);
+		hnsw_advise_page(search->index->rel, unmet[i].blkno,
+						 search->from_device);
 	for (int i = 0; i < Min(count, PREFETCH_AHEAD); i++)
 		hnsw_prefetch_record(search->index, unmet[i]);
 	for (int i = 0; i < count && !search->equal_found; i++)
