@@ -125,6 +125,14 @@ class Patroni:
             problems.append(f"{url}: {text}")
         raise Refused("No Patroni of the group can be asked.\n" + "\n".join(problems))
 
+    def facts(self, member):
+        """What Patroni of a host says of itself; empty if it says nothing."""
+        status, text = self.ask(member.api, "/patroni")
+        try:
+            return json.loads(text) if status else {}
+        except ValueError:
+            return {}
+
     def change(self, url, path, body, timeout, what):
         status, text = self.ask(url, path, body, timeout)
         if status in (401, 403):
@@ -322,12 +330,19 @@ class Roll:
             number = self.on_host(leader, "SELECT vecdb.local_group()")
             self.sql(self.options.through, f"SELECT vecdb.step_down({int(number)}, {timeout})", timeout + 30)
         else:
+            # until then nobody would take over
+            self.await_state("Patroni's failsafe mode does not end", timeout, self.in_failsafe)
             self.patroni.change(leader.api, "/switchover", {"leader": leader.name}, timeout,
                                 f"give the lead of {group.scope} to another host")
         self.await_state(f"{leader.name} is no standby of another leader", timeout,
                          lambda now: "it has the lead" if now.leader and now.leader.name == leader.name
                          else now.complaint(now.member(leader.name)))
         say(f"{Group(self.patroni).leader.name}: has the lead")
+
+    def in_failsafe(self, group):
+        """Who believes the leader without asking etcd; empty if nobody does."""
+        return ", ".join(m.name for m in group.members
+                         if self.patroni.facts(m).get("failsafe_mode_is_active"))
 
     def restart(self, member):
         if self.options.restart:

@@ -24,6 +24,9 @@
 
 #define WAIT_MS 100
 
+/* How long Patroni of a host may take to say whether it is in failsafe mode */
+#define FAILSAFE_MS 2000
+
 /* How long all nodes may take to hold requests, and a look at whether it is so */
 #define TELL_MS 500
 #define DRAIN_MS 10
@@ -55,6 +58,8 @@ static void find_candidate(Leadership *l, const char *name);
 static const char *why_not(const Leadership *l, const ReplicationHost *host);
 static void require_some_candidate(const Leadership *l);
 static char *switch_over(Leadership *l);
+static void wait_for_failsafe(Leadership *l);
+static bool in_failsafe(const Leadership *l, const ReplicationHost *host);
 static void hold_requests(Leadership *l);
 static void let_go(Leadership *l);
 static char *ask_name(Leadership *l, const ReplicationHost *host);
@@ -250,6 +255,7 @@ switch_over(Leadership *l)
 		escape_json(&body, ask_name(l, l->candidate));
 	}
 	appendStringInfoChar(&body, '}');
+	wait_for_failsafe(l);
 	if (l->leader->is_self)
 		ereport(NOTICE,
 				(errmsg("this session ends when this host ceases to lead")));
@@ -269,6 +275,53 @@ switch_over(Leadership *l)
 	}
 	PG_END_TRY();
 	return leader;
+}
+
+/*
+ * Wait until no host believes the leader without asking etcd
+ *
+ * While Patroni cannot reach etcd the leader asks the others, and they believe
+ * it for "ttl" from then on, also when etcd is back and the leader has given
+ * its lead away.  A change meanwhile leaves the group without a leader.
+ */
+static void
+wait_for_failsafe(Leadership *l)
+{
+	bool		told = false;
+
+	for (int i = 0; i < l->count; i++)
+	{
+		while (in_failsafe(l, &l->hosts[i]))
+		{
+			if (!told)
+				ereport(NOTICE,
+						(errmsg("waiting until Patroni's failsafe mode is over in group %d",
+								l->group),
+						 errdetail("Its hosts could not reach etcd a short time ago, and none of them would take over.")));
+			told = true;
+			nap(l, psprintf("Patroni of host \"%s\" is in failsafe mode: etcd is out of reach, or was a short time ago.",
+							replication_hosts_name(&l->hosts[i])));
+		}
+	}
+}
+
+/* Does Patroni of a host say that it is in failsafe mode? */
+static bool
+in_failsafe(const Leadership *l, const ReplicationHost *host)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   FAILSAFE_MS);
+	ReplicationAnswer *answer;
+	char	   *active;
+
+	if (!host->is_up || host->foreign || host->state.patroni_url[0] == '\0')
+		return false;
+	answer = replication_patroni_try(host->state.patroni_url, "GET",
+									 "/patroni", NULL,
+									 Min(deadline, l->deadline));
+	active = answer->status != 0 && answer->body[0] == '{' ?
+		replication_patroni_text(answer, "failsafe_mode_is_active", NULL) : NULL;
+	return active && strcmp(active, "true") == 0;
 }
 
 /*

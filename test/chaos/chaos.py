@@ -279,6 +279,8 @@ class World:
         return False
 
     def _one(self, fault, alone):
+        groups = [fault.group] if fault.group else list(self.lab.groups)
+        failsafe = any(self.lab.in_failsafe(group) for group in groups)
         began, done = time.monotonic(), False
         try:
             Injector(self.lab, self.log).inject(fault)
@@ -287,7 +289,6 @@ class World:
             # an orderly change that does not come about is a finding, too
             self.report.stuck.append(f"{fault}: {error}")
             self.log(f"STUCK: {fault}: {error}")
-        groups = [fault.group] if fault.group else list(self.lab.groups)
         for group in groups:
             self._until_back(fault, group)
         ended = time.monotonic()
@@ -299,8 +300,8 @@ class World:
         for client in self.clients:
             if client.kind.startswith("search"):
                 gaps[client.kind] = longest_gap(client.successes, began, ended)
-        self.report.add_fault(fault, alone, gaps, ended - began)
-        self.log(f"{fault}: whole after {ended - began:.1f} s; without success: "
+        self.report.add_fault(fault, alone, failsafe, gaps, ended - began)
+        self.log(f"{fault}{' in failsafe mode' if failsafe else ''}: whole after {ended - began:.1f} s; without success: "
                  + ", ".join(f"{name} {gap:.1f} s" for name, gap in gaps.items()))
 
     def _until_back(self, fault, group):

@@ -8,6 +8,7 @@ within a user namespace that "run" makes.
 Where that is not possible, all is on loopback addresses and nothing is cut.
 """
 
+import datetime
 import glob
 import json
 import os
@@ -31,6 +32,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 NOBODY = "02:00:00:00:00:ff"
 ETCD_PORT, PEER_PORT, API_PORT, SQL_PORT = 2379, 2380, 8008, 5432
 WAL_MEGABYTES = 640
+PATRONI_TTL = 20        # as in patroni.yml.in
 CLIENTS = "clients"
 
 
@@ -215,6 +217,13 @@ class Daemon:
             self.looked = 0
 
 
+    def log_end(self, most=2 << 20):
+        """The last lines of the log."""
+        with open(self.log, "rb") as log:
+            log.seek(max(0, self.log.stat().st_size - most))
+            return log.read().decode(errors="replace")
+
+
 class Etcd(Daemon):
     def __init__(self, lab, number):
         super().__init__(lab, f"etcd{number}", lab.dir / f"etcd{number}")
@@ -267,6 +276,14 @@ class Host(Daemon):
         environment = {"LD_PRELOAD": self.lab.clock,
                        "CHAOS_CLOCK": str(self.clock)} if self.clock else None
         self.start_program([self.lab.patroni, str(file)], environment)
+
+    def failsafe_age(self):
+        """Seconds since Patroni led without etcd, by its log; None: it has not."""
+        times = re.findall(r"^(\S+ [\d:]+),\d+ INFO: continue to run as a leader because failsafe",
+                           self.log_end(), re.M)
+        if not times:
+            return None
+        return (datetime.datetime.now() - datetime.datetime.fromisoformat(times[-1])).total_seconds()
 
     def _configure(self, file):
         lab = self.lab
@@ -495,6 +512,11 @@ class Lab:
                     return host
             time.sleep(0.3)
         raise RuntimeError(f"group {group} has no leader")
+
+    def in_failsafe(self, group):
+        """Do members of a group believe its leader without asking etcd?"""
+        ages = [host.failsafe_age() for host in self.groups[group]]
+        return any(age is not None and 0 <= age < PATRONI_TTL for age in ages)
 
     def whole(self, group):
         """None if all hosts of a group are there; else what is not."""

@@ -1,9 +1,11 @@
 """Figures of a run: as a table, and as JSON."""
 
 import collections
+import itertools
 import json
 
 from faults import ALONE, KINDS
+from lab import PATRONI_TTL
 
 # of searches that may read standbys
 READ_BUDGET = 1
@@ -39,16 +41,20 @@ class Report:
         self.stuck = []
         self.stale = []         # by round: {level: (how many, longest)}
 
-    def add_fault(self, fault, alone, gaps, seconds):
+    def add_fault(self, fault, alone, failsafe, gaps, seconds):
         self.faults.append({"kind": fault.kind, "group": fault.group, "alone": alone,
-                            "seconds": round(seconds, 1),
+                            "failsafe": failsafe, "seconds": round(seconds, 1),
                             "gaps": {name: round(gap, 2) for name, gap in gaps.items()}})
 
     def by_kind(self):
-        """For each kind: count, and gaps as (p50, p99, max) by client."""
+        """For each kind: count, and gaps as (p50, p99, max) by client.
+
+        Those that met failsafe mode, in which no budget holds, by themselves.
+        """
         table = {}
-        for kind in [*KINDS, *ALONE]:
-            faults = [fault for fault in self.faults if fault["kind"] == kind]
+        for kind, failsafe in itertools.product([*KINDS, *ALONE], (False, True)):
+            faults = [fault for fault in self.faults
+                      if fault["kind"] == kind and fault["failsafe"] == failsafe]
             if not faults:
                 continue
             gaps = collections.defaultdict(list)
@@ -57,8 +63,9 @@ class Report:
                     # a search asks all groups: others' faults are not its kind's
                     if name == "writes" or fault["alone"]:
                         gaps[name].append(gap)
-            table[kind] = {
-                "count": len(faults), "budget": (KINDS.get(kind) or ALONE[kind])[2],
+            budget = (KINDS.get(kind) or ALONE[kind])[2]
+            table[f"{kind} *" if failsafe else kind] = {
+                "count": len(faults), "budget": None if failsafe else budget,
                 "back": percentile([fault["seconds"] for fault in faults], 0.5),
                 **{name: [percentile(values, 0.5), percentile(values, 0.99), max(values)]
                    for name, values in gaps.items()}}
@@ -105,6 +112,7 @@ class Report:
                          f" {counts['unknown']:>8}")
         lines += ["", "longest time without success, s: median, 99 %, longest"
                   " (of searches: of faults that came alone); !: over the budget",
+                  f"*: began within {PATRONI_TTL} s of Patroni's failsafe mode, see README",
                   f"{'fault':<34} {'times':>5} {'writes':>20} {'budget':>6}"
                   f" {'search leader':>20} {'search any':>21} {'whole':>6}"]
         for kind, row in data["faults"].items():
@@ -113,7 +121,7 @@ class Report:
             budget = "-" if row["budget"] is None else f"{row['budget']}"
             late = row["budget"] is not None and "writes" in row \
                 and row["writes"][2] > row["budget"]
-            slow = "follower" in data["levels"] and "search any" in row \
+            slow = not kind.endswith("*") and "follower" in data["levels"] and "search any" in row \
                 and row["search any"][2] > READ_BUDGET
             lines.append(f"{kind:<34} {row['count']:>5} {cells[0]:>20} "
                          f"{budget + ('!' if late else ''):>6} {cells[1]:>20}"

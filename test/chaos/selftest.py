@@ -5,6 +5,7 @@ Called by "run" before anything is started; takes no time and no server.
 """
 
 import collections
+import datetime
 import pathlib
 import tempfile
 import threading
@@ -16,6 +17,7 @@ import checkers
 import clients
 import faults
 import lab
+import report
 
 
 class World:
@@ -91,10 +93,33 @@ class Successes(unittest.TestCase):
     def test_fault_not_done(self):
         host = types.SimpleNamespace(name="host", postmaster=lambda: None)
         world = self.world()
-        world.lab = types.SimpleNamespace(leader=lambda _group: host)
+        world.lab = types.SimpleNamespace(leader=lambda _group: host,
+                                          in_failsafe=lambda _group: False)
         for kind in ("postmaster killed", "postmaster frozen", "server frozen", "host frozen"):
             chaos.World._one(world, faults.Fault(kind, 1, 0.5, 0), True)
         self.assertEqual(len(world.report.stuck), 4)
+
+
+class Failsafe(unittest.TestCase):
+    """Faults that met failsafe mode have no budget, and spoil nobody's."""
+
+    def test_report(self):
+        figures = report.Report(1, "short")
+        fault = faults.Fault("switch-over", 1, 0.5, 0)
+        figures.add_fault(fault, True, False, {"writes": 2.0}, 5)
+        figures.add_fault(fault, True, True, {"writes": 18.0}, 25)
+        table = figures.by_kind()
+        self.assertEqual((table["switch-over"]["writes"][2], table["switch-over"]["budget"]), (2.0, 3))
+        self.assertEqual((table["switch-over *"]["writes"][2], table["switch-over *"]["budget"]), (18.0, None))
+
+    def test_age(self):
+        now = datetime.datetime.now()
+        line = "{:%Y-%m-%d %H:%M:%S},123 INFO: continue to run as a leader because failsafe mode is enabled"
+        for log, least, most in ((line.format(now - datetime.timedelta(seconds=5)), 4, 8),
+                                 ("INFO: no action", None, None)):
+            host = types.SimpleNamespace(log_end=lambda log=log: f"before\n{log}\nafter\n")
+            age = lab.Host.failsafe_age(host)
+            self.assertTrue(age is None if least is None else least < age < most)
 
 
 class Rows(unittest.TestCase):

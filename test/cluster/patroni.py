@@ -8,6 +8,7 @@ which the test writes and this reads at each request:
     names       lines "name host port"; the first part of the path of a request
                 is the name of the host whose Patroni it would be
     pause       exists: the group is in maintenance
+    failsafe    exists: etcd is out of reach, or was a short time ago
     refuse      the answer to a switchover: a status, a space, and a text
     silent      exists: nothing is answered
     password    user:password that changes need
@@ -76,6 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer = {"state": "running", "patroni": {"version": "4.1.0", "name": name}}
             if paused:
                 answer["pause"] = True
+            if read("failsafe") is not None:
+                answer["failsafe_mode_is_active"] = True
             self.answer(200, answer)
         elif verb == "config":
             self.answer(200, {"ttl": 20, "pause": True} if paused else {"ttl": 20})

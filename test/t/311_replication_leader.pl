@@ -128,6 +128,21 @@ set_patroni($patroni->url('two'));
 refused('SELECT vecdb.step_down(2, 5)', qr/group 2 is not yet as it should be.*no new one was seen in time/s, 'nothing happens');
 unlink "$dir/switchover";
 
+# etcd was out of reach a short time ago
+$patroni->put('failsafe');
+refused('SELECT vecdb.step_down(2, 2)', qr/NOTICE:  waiting until Patroni's failsafe mode is over in group 2.*group 2 is not yet as it should be.*is in failsafe mode/s, 'failsafe mode');
+ok(!-e "$dir/switchover", 'Patroni is not asked');
+{
+	my $waiting = start_psql($one, 'SELECT vecdb.step_down(2, 60)');
+	wait_until(sub { $waiting->{run}->pump_nb; $waiting->{err} =~ /failsafe/ });
+	unlink "$dir/failsafe";
+	wait_until(sub { -e "$dir/switchover" });
+	pass('asked when it is over');
+	$one->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%step_down%' AND pid <> pg_backend_pid()});
+	$waiting->{run}->finish;
+	unlink "$dir/switchover";
+}
+
 # a transfer
 is($one->safe_psql('postgres', "SELECT vecdb.transfer_leadership(2, '@{[address($two)]}')"), address($two), 'to who has it already');
 ok(!-e "$dir/switchover", 'Patroni is not asked');
