@@ -319,6 +319,9 @@ in_failsafe(const Leadership *l, const ReplicationHost *host)
 	answer = replication_patroni_try(host->state.patroni_url, "GET",
 									 "/patroni", NULL,
 									 Min(deadline, l->deadline));
+	if (answer->status == 0 && GetCurrentTimestamp() >= l->deadline)
+		nap(l, psprintf("Patroni of host \"%s\" has not said whether it is in failsafe mode.",
+						replication_hosts_name(host)));
 	active = answer->status != 0 && answer->body[0] == '{' ?
 		replication_patroni_text(answer, "failsafe_mode_is_active", NULL) : NULL;
 	return active && strcmp(active, "true") == 0;

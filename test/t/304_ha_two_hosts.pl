@@ -7,6 +7,7 @@ use warnings;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use VecdbLocal;
+use VecdbRecall qw(wait_until);
 
 my $local = VecdbLocal->new;
 my $missing = $local->missing;
@@ -22,6 +23,14 @@ my $second = 3 - $first;
 sub waits_for
 {
 	return $local->query_soon($primary, 'SHOW synchronous_standby_names', $_[0] // '');
+}
+
+# Can the standby be elected?  Patroni says so a moment after commits wait for it
+sub can_lead
+{
+	my (undef, $members) = $local->run($local->patroni_dir . '/bin/patronictl',
+		'-c', $local->place . "/group1/host$first/patroni.yml", 'list');
+	return $members =~ /group1-host$second .*Quorum Standby/;
 }
 
 # Is a row acknowledged, and on two hosts' disks if that is wanted?
@@ -48,6 +57,7 @@ $local->must('start', "1/$second");
 ok($local->wait_whole(1), 'the standby comes back');
 is(waits_for($both), $both, '... and a commit waits for it again');
 insert(3, 'a row goes in');
+ok(wait_until(\&can_lead), 'it can be elected');
 
 $local->must('kill', "1/$first");
 is($local->query_soon($primary, q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM items}), '1 2 3',
