@@ -121,17 +121,19 @@ is_kept(Relation rel)
 static void
 ask_for_part(Relation rel, BlockNumber first)
 {
-	char	   *path = VDB_RELATION_PATH(rel);
+	char	   *segments = VDB_RELATION_PATH(rel);
 	BlockNumber segment = first / RELSEG_SIZE;
 	off_t		offset = (off_t) (first % RELSEG_SIZE) * BLCKSZ;
-	File		file;
+	char	   *path = segment == 0 ? pstrdup(segments) :
+	psprintf("%s.%u", segments, segment);
+	File		file = PathNameOpenFile(path, O_RDONLY | PG_BINARY);
 
-	if (segment > 0)
-		path = psprintf("%s.%u", path, segment);
-	file = PathNameOpenFile(path, O_RDONLY | PG_BINARY);
-	if (file < 0)
-		return;
-	(void) FilePrefetch(file, offset, PART_PAGES * BLCKSZ,
-						WAIT_EVENT_DATA_FILE_PREFETCH);
-	FileClose(file);
+	if (file >= 0)
+	{
+		(void) FilePrefetch(file, offset, PART_PAGES * BLCKSZ,
+							WAIT_EVENT_DATA_FILE_PREFETCH);
+		FileClose(file);
+	}
+	pfree(path);
+	pfree(segments);
 }
