@@ -301,7 +301,8 @@ class World:
             if client.kind.startswith("search"):
                 gaps[client.kind] = longest_gap(client.successes, began, ended)
         self.report.add_fault(fault, alone, failsafe, gaps, ended - began)
-        self.log(f"{fault}{' in failsafe mode' if failsafe else ''}: whole after {ended - began:.1f} s; without success: "
+        self.log(f"{fault}{' in failsafe mode' if failsafe else ''}: "
+                 f"whole after {ended - began:.1f} s; without success: "
                  + ", ".join(f"{name} {gap:.1f} s" for name, gap in gaps.items()))
 
     def _until_back(self, fault, group):

@@ -216,7 +216,6 @@ class Daemon:
             os.truncate(self.log, 0)
             self.looked = 0
 
-
     def log_end(self, most=2 << 20):
         """The last lines of the log."""
         with open(self.log, "rb") as log:

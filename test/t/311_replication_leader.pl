@@ -134,10 +134,10 @@ refused('SELECT vecdb.step_down(2, 2)', qr/NOTICE:  waiting until Patroni's fail
 ok(!-e "$dir/switchover", 'Patroni is not asked');
 {
 	my $waiting = start_psql($one, 'SELECT vecdb.step_down(2, 60)');
-	wait_until(sub { $waiting->{run}->pump_nb; $waiting->{err} =~ /failsafe/ });
+	ok(wait_until(sub { $waiting->{run}->pump_nb; $waiting->{err} =~ /failsafe/ }), 'it waits');
+	ok(!-e "$dir/switchover", 'Patroni is not asked meanwhile');
 	unlink "$dir/failsafe";
-	wait_until(sub { -e "$dir/switchover" });
-	pass('asked when it is over');
+	ok(wait_until(sub { -e "$dir/switchover" }), 'asked when it is over');
 	$one->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%step_down%' AND pid <> pg_backend_pid()});
 	$waiting->{run}->finish;
 	unlink "$dir/switchover";
