@@ -28,6 +28,7 @@
 /* A shared region grows by this much at a time */
 #define GROWTH	((Size) 16 * 1024 * 1024)
 
+static void ask_for_huge_pages(void *region, Size size);
 static void init_view(HnswGraph *graph, HnswIndex *index, Size size);
 static void release_at_reset(void *graph);
 static void init_head(HnswGraph *graph);
@@ -64,8 +65,7 @@ hnsw_lwlock_tranche(void)
  * hnsw_graph_create_private -- an empty graph for this process alone
  *
  * The memory is only reserved; the kernel gives it as it is touched.  Where
- * it does not allow as much, less will do.  Vertices are read in no order, so
- * small pages would have the processor look up nearly each one's place.
+ * it does not allow as much, less will do.
  */
 void
 hnsw_graph_create_private(HnswGraph *graph, HnswIndex *index, Size size)
@@ -87,11 +87,7 @@ hnsw_graph_create_private(HnswGraph *graph, HnswIndex *index, Size size)
 		size /= 2;
 	}
 
-#ifdef MADV_HUGEPAGE
-	/* where the kernel has none to give, it goes without */
-	(void) madvise(region, size, MADV_HUGEPAGE);
-#endif
-
+	ask_for_huge_pages(region, size);
 	init_view(graph, index, size);
 	graph->head = region;
 	graph->fd = -1;
@@ -150,10 +146,27 @@ hnsw_graph_attach(HnswGraph *graph, HnswIndex *index, Size size, int fd)
 						   size, RelationGetRelationName(index->rel))));
 	}
 
+	ask_for_huge_pages(region, size);
 	init_view(graph, index, size);
 	graph->head = region;
 	graph->fd = fd;
 	graph->shared = true;
+}
+
+/*
+ * Ask the kernel for large pages
+ *
+ * Vertices are read in no order, so small pages would have the processor look
+ * up nearly each one's place.  Those of a file are large where the file system
+ * can have them so (ext4 from Linux 6.16 on, XFS before); where the kernel has
+ * none to give, it goes without.
+ */
+static void
+ask_for_huge_pages(void *region, Size size)
+{
+#ifdef MADV_HUGEPAGE
+	(void) madvise(region, size, MADV_HUGEPAGE);
+#endif
 }
 
 /*
