@@ -124,4 +124,12 @@ extern const VdbTypeInfo *vdb_types_info(FmgrInfo *support);
  */
 extern VdbMetric vdb_types_metric(FmgrInfo *distance, bool has_norm);
 
+/*
+ * vdb_types_prefetch -- have a value that is stored out of line on its way to
+ * the processor's cache, if it is known where it was
+ *
+ * Touches no page.  Returns false for a value that is not stored so.
+ */
+extern bool vdb_types_prefetch(Datum value);
+
 #endif							/* VECDB_TYPES_H */

@@ -29,10 +29,9 @@
 /* Values on their way to the cache while distances are computed */
 #define PREFETCH_AHEAD	4
 
-/* Lines of the cache that a vertex takes up to the end of the sample */
-#define SAMPLE_LINES \
-	((MAXALIGN(sizeof(HnswVertex)) + sizeof(VdbHnswCodedValue) + \
-	  HNSW_SAMPLE) / 64 + 1)
+/* As much of a value is fetched beforehand, and of values of no fixed size */
+#define MAX_PREFETCH	1200
+#define SOME_PREFETCH	256
 
 /* A bucket with more than this makes sort_met() sort by comparisons */
 #define FULL_BUCKET		32
@@ -319,10 +318,15 @@ static void
 prefetch_value(const HnswGraph *graph, HnswPlace place)
 {
 	const char *at = (const char *) vertex_at(graph, place);
-	int			lines = graph->index->sampled ? SAMPLE_LINES : 5;
+	const HnswIndex *index = graph->index;
+	Size		size = index->value_size == 0 ? SOME_PREFETCH :
+	Min(index->value_size, index->sampled ?
+		sizeof(VdbHnswCodedValue) + HNSW_SAMPLE : MAX_PREFETCH);
 
-	for (int line = 0; line < lines; line++)
-		__builtin_prefetch(at + line * 64);
+	/* the vertex may begin anywhere in a line */
+	size += MAXALIGN(sizeof(HnswVertex)) + 63;
+	for (Size line = 0; line < size; line += 64)
+		__builtin_prefetch(at + line);
 }
 
 /* The same for its edges of layer 0 */

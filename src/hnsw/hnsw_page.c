@@ -17,6 +17,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "access/htup_details.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/buf_internals.h"
@@ -385,6 +386,49 @@ hnsw_prefetch_row(Relation heap, const ItemPointerData *tid)
 	at = ItemIdGetOffset(PageGetItemId(page, offno));
 	for (Size end = at + ROW_PREFETCH; at < Min(end, BLCKSZ); at += 64)
 		__builtin_prefetch(page + at);
+}
+
+/*
+ * hnsw_prefetch_row_value -- likewise the value of a column, which may be stored
+ * out of line
+ *
+ * Returns false when it is not, so that there is no use in asking for more.
+ */
+bool
+hnsw_prefetch_row_value(Relation heap, const ItemPointerData *tid,
+						AttrNumber column)
+{
+	BlockNumber blkno = ItemPointerGetBlockNumber(tid);
+	OffsetNumber offno = ItemPointerGetOffsetNumber(tid);
+	Buffer		buf = *recent_place(heap, blkno);
+	LWLock	   *lock;
+	bool		is_outside = true;
+
+	if (buf <= 0 || !VDB_READ_RECENT_BUFFER(heap, blkno, buf))
+		return true;
+	lock = BufferDescriptorGetContentLock(GetBufferDescriptor(buf - 1));
+	if (LWLockConditionalAcquire(lock, LW_SHARED))
+	{
+		Page		page = BufferGetPage(buf);
+		ItemId		item = offno > PageGetMaxOffsetNumber(page) ? NULL :
+		PageGetItemId(page, offno);
+
+		if (item != NULL && ItemIdIsNormal(item))
+		{
+			HeapTupleData tuple = {0};
+			Datum		value;
+			bool		isnull;
+
+			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+			tuple.t_len = ItemIdGetLength(item);
+			value = heap_getattr(&tuple, column, RelationGetDescr(heap),
+								 &isnull);
+			is_outside = isnull || vdb_types_prefetch(value);
+		}
+		LWLockRelease(lock);
+	}
+	ReleaseBuffer(buf);
+	return is_outside;
 }
 
 /*

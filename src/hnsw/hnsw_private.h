@@ -461,6 +461,8 @@ extern void hnsw_remember_buffers(void);
 extern void hnsw_prefetch_record(const HnswIndex *index, VdbHnswRef ref);
 extern void hnsw_prefetch_row_place(Relation heap, const ItemPointerData *tid);
 extern void hnsw_prefetch_row(Relation heap, const ItemPointerData *tid);
+extern bool hnsw_prefetch_row_value(Relation heap, const ItemPointerData *tid,
+									AttrNumber column);
 extern void hnsw_hold_row(Relation heap, IndexFetchHeapData *fetch,
 						  const ItemPointerData *tid);
 extern bool hnsw_change_record(HnswChange *change, VdbHnswRef ref,

@@ -98,6 +98,8 @@ typedef struct HnswScan
 	float		last_bound;		/* largest in earlier batches */
 	IndexFetchHeapData *fetch;	/* of the executor, NULL where the table is
 								 * not a heap */
+	AttrNumber	outside;		/* the indexed column while its values are
+								 * stored out of line, otherwise 0 */
 	HnswIterativeScan iterative;	/* in force since the scan began */
 	VdbHnswScanCounters counters;	/* of all rescans; what "search" counts is
 									 * added when that ends */
@@ -107,6 +109,7 @@ static void start_scan(IndexScanDesc scan);
 static void advise_rows(HnswScan *state, Relation heap);
 static void prefetch_rows(HnswScan *state, Relation heap);
 static void prefetch_row(HnswScan *state, Relation heap, uint32 item);
+static void prefetch_next_rows(HnswScan *state, Relation heap);
 static inline const ItemPointerData *row_of_item(const HnswScan *state,
 												 uint32 item);
 static bool next_batch(HnswScan *state);
@@ -206,7 +209,7 @@ hnsw_get_tuple(IndexScanDesc scan, ScanDirection direction)
 	if (found && state->fetch != NULL)
 	{
 		hnsw_hold_row(scan->heapRelation, state->fetch, &scan->xs_heaptid);
-		prefetch_row(state, scan->heapRelation, state->next_item);
+		prefetch_next_rows(state, scan->heapRelation);
 	}
 	MemoryContextSwitchTo(old);
 
@@ -248,7 +251,11 @@ start_scan(IndexScanDesc scan)
 	state->started = true;
 	if (scan->xs_heapfetch != NULL && scan->heapRelation != NULL &&
 		scan->heapRelation->rd_tableam == GetHeapamTableAmRoutine())
+	{
 		state->fetch = (IndexFetchHeapData *) scan->xs_heapfetch;
+		/* 0 for an expression */
+		state->outside = scan->indexRelation->rd_index->indkey.values[0];
+	}
 	state->last_bound = -get_float4_infinity();
 	state->index = hnsw_index_open(scan->indexRelation);
 	state->ordered = (scan->orderByData->sk_flags & SK_ISNULL) == 0;
@@ -316,6 +323,7 @@ prefetch_rows(HnswScan *state, Relation heap)
 			hnsw_prefetch_row_place(heap, tid);
 	}
 	prefetch_row(state, heap, 0);
+	prefetch_row(state, heap, 1);
 }
 
 /* The same of the row itself that an item has */
@@ -326,6 +334,23 @@ prefetch_row(HnswScan *state, Relation heap, uint32 item)
 
 	if (tid != NULL)
 		hnsw_prefetch_row(heap, tid);
+}
+
+/*
+ * While the executor works on a row, the next one's value and the row after
+ * that are on their way
+ */
+static void
+prefetch_next_rows(HnswScan *state, Relation heap)
+{
+	const ItemPointerData *next = row_of_item(state, state->next_item);
+
+	if (next == NULL)
+		return;
+	prefetch_row(state, heap, state->next_item + 1);
+	if (state->outside != 0 &&
+		!hnsw_prefetch_row_value(heap, next, state->outside))
+		state->outside = 0;
 }
 
 /* The first row of an item of the batch, NULL if there is none */

@@ -39,6 +39,7 @@
 #include "access/tableam.h"
 #include "access/toast_internals.h"
 #include "pgstat.h"
+#include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -46,6 +47,7 @@
 #include "utils/snapmgr.h"
 
 #include "vecdb/lib_compat.h"
+#include "vecdb/types.h"
 
 #include "types_private.h"
 
@@ -69,6 +71,7 @@ typedef struct ChunkPlace
 	Oid			value;
 	BlockNumber blkno;
 	OffsetNumber offno;			/* InvalidOffsetNumber: nothing is known */
+	uint16		end;			/* of the chunk, on its page */
 	Buffer		buf;			/* where that block was */
 } ChunkPlace;
 
@@ -112,12 +115,20 @@ typedef struct ChunkReader
 	char	   *to;				/* where the next chunk goes */
 	Size		left;			/* bytes that are still to come */
 	int			next;			/* number of the next chunk */
+	Size		end;			/* of the first one, on its page */
 } ChunkReader;
+
+/* What a chunk has besides its bytes: tuple header, numbers and length */
+#define CHUNK_OVERHEAD \
+	MAXALIGN(SizeofHeapTupleHeader + sizeof(Oid) + sizeof(int32) + VARHDRSZ)
 
 static ChunkPlace *places = NULL;
 static uint32 place_count = 0;
 static uint32 collisions = 0;	/* since there are so many places */
 static uint32 turn = 0;
+static Oid	last_toast = InvalidOid;	/* TOAST table of the value fetched
+										 * last */
+static Oid	last_file = InvalidOid; /* number of its file */
 static ChunkAnchor anchors[ANCHORS];
 static ChunkLayout layouts[LAYOUTS];
 
@@ -213,12 +224,51 @@ fetch_chunks(Relation toast, Oid value, char *to, Size size)
 
 	if (read_chunks(&reader, place->offno))
 	{
+		place->end = reader.end;
+		last_toast = RelationGetRelid(toast);
+		last_file = place->file;
 		if (!known)
 			learn_layout(place);
 		return true;
 	}
 	place->offno = InvalidOffsetNumber;
 	return false;
+}
+
+/*
+ * vdb_types_prefetch -- see types.h
+ *
+ * Chunks that follow each other lie one below the other on a page.  A wrong
+ * guess costs little and harms nothing.
+ */
+bool
+vdb_types_prefetch(Datum value)
+{
+	struct varlena *stored = (struct varlena *) DatumGetPointer(value);
+	struct varatt_external pointer;
+	const ChunkPlace *place;
+	const char *page;
+	Size		size;
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(stored))
+		return false;
+	VARATT_EXTERNAL_GET_POINTER(pointer, stored);
+	if (places == NULL || pointer.va_toastrelid != last_toast)
+		return true;
+	place = find_place(last_file, pointer.va_valueid);
+	if (place->file != last_file || place->value != pointer.va_valueid ||
+		place->offno == InvalidOffsetNumber || place->end > BLCKSZ ||
+		place->buf <= 0 || place->buf > NBuffers)
+		return true;
+
+	__builtin_prefetch(GetBufferDescriptor(place->buf - 1));
+	page = (const char *) BufferGetBlock(place->buf);
+	__builtin_prefetch(page);
+	size = VARATT_EXTERNAL_GET_EXTSIZE(pointer);
+	size += (size / TOAST_MAX_CHUNK_SIZE + 1) * CHUNK_OVERHEAD;
+	for (Size at = place->end - Min(size, place->end); at < place->end; at += 64)
+		__builtin_prefetch(page + at);
+	return true;
 }
 
 /*
@@ -498,6 +548,8 @@ read_chunk(ChunkReader *reader, OffsetNumber offno)
 	if (isnull || VARATT_IS_EXTENDED(chunk) ||
 		VARSIZE(chunk) - VARHDRSZ != expected)
 		return false;
+	if (reader->next == 0)
+		reader->end = ItemIdGetOffset(item) + ItemIdGetLength(item);
 	memcpy(reader->to, VARDATA(chunk), expected);
 	reader->to += expected;
 	reader->left -= expected;

@@ -140,3 +140,27 @@ SELECT used_bytes > :first + 40000 AS more FROM pg_backend_memory_contexts WHERE
 
 DROP VIEW different, expected;
 DROP TABLE toasted, many;
+
+-- searches by an index fetch such values ahead: rows in which they are out of
+-- line, in the row, or NULL, behind columns of any kind, added or dropped
+CREATE TABLE ahead (dropped int, name text, v vector(700));
+INSERT INTO ahead SELECT 1, CASE WHEN id % 3 > 0 THEN repeat('x', id) END,
+	CASE WHEN id % 5 > 0 THEN (SELECT array_agg(sin(id * 7919 + i)) FROM generate_series(1, 700) i)::vector END
+FROM generate_series(1, 200) id;
+ALTER TABLE ahead DROP COLUMN dropped;
+ALTER TABLE ahead ADD COLUMN id int DEFAULT -1;
+ALTER TABLE ahead ADD COLUMN near vector(700) DEFAULT array_fill(1, ARRAY[700])::vector;
+UPDATE ahead SET id = length(name) WHERE name IS NOT NULL;
+ALTER TABLE ahead ALTER v SET STORAGE MAIN;
+INSERT INTO ahead SELECT 'main', (SELECT array_agg(sin(id * 7919 + i)) FROM generate_series(1, 700) i)::vector, id
+FROM generate_series(201, 240) id;
+CREATE INDEX ON ahead USING hnsw (v vector_l2_ops);
+CREATE INDEX ON ahead USING hnsw (near vector_l2_ops);
+SET enable_seqscan = off;
+SET hnsw.ef_search = 400;
+SELECT count(*), sum(cardinality(found)), count(*) FILTER (WHERE found = nearest) = count(*) AS exact
+FROM (SELECT id, ARRAY(SELECT v <-> q.v FROM ahead ORDER BY v <-> q.v LIMIT 30) AS found,
+		ARRAY(SELECT v <-> q.v FROM (SELECT v FROM ahead WHERE v IS NOT NULL OFFSET 0) a ORDER BY 1 LIMIT 30) AS nearest
+	FROM ahead q WHERE id % 7 = 1) searches;
+SELECT count(*) FROM (SELECT 1 FROM ahead ORDER BY near <-> array_fill(1, ARRAY[700])::vector LIMIT 300) all_of_them;
+DROP TABLE ahead;
