@@ -32,7 +32,7 @@ static int	choose_farthest(HnswLink *link, const float *edges,
 							bool covered);
 static int	choose_farthest_own(HnswLink *link, const float *distances);
 static bool link_coded(HnswLink *link);
-static bool wants_link(HnswLink *link, bool *linked);
+static bool wants_link(HnswLink *link, bool is_covered, bool *linked);
 static int	link_pages(HnswLink *link, const VdbHnswRef *from, int count);
 static int	compare_blocks(const void *a, const void *b);
 static bool put_edge(HnswChange *change, HnswLink *link);
@@ -98,7 +98,7 @@ hnsw_link_all(HnswLink *link)
 		bool		linked_already;
 
 		link->from = link->own[i].ref;
-		if (wants_link(link, &linked_already))
+		if (wants_link(link, link->own[i].covered, &linked_already))
 			from[count++] = link->from;
 		else
 			linked += linked_already;
@@ -129,11 +129,15 @@ hnsw_link_all(HnswLink *link)
 /*
  * Has the record of link->from, in a coded index, a place for the new vertex?
  *
- * Sets *linked when it points to it already.
+ * Sets *linked when it points to it already.  "is_covered" says that the new
+ * vertex reaches "from" by another of its neighbours.  If that is so the other
+ * way round as well, the edge may fill up a list, but is not worth a changed
+ * page in place of another.
  */
 static bool
-wants_link(HnswLink *link, bool *linked)
+wants_link(HnswLink *link, bool is_covered, bool *linked)
 {
+	const VdbHnswRecordData *head;
 	bool		wants = false;
 	bool		covered;
 
@@ -141,10 +145,12 @@ wants_link(HnswLink *link, bool *linked)
 	if (!hnsw_lock_record(link->index, link->from, link->layer,
 						  &link->record))
 		return false;
-	if ((link->record.head->flags & VDB_HNSW_DELETED) == 0)
+	head = link->record.head;
+	if ((head->flags & VDB_HNSW_DELETED) == 0)
 	{
 		*linked = points_to(&link->record, link->to);
-		wants = !*linked && choose_place_coded(link, &covered, NULL) >= 0;
+		wants = !*linked && choose_place_coded(link, &covered, NULL) >= 0 &&
+			!(is_covered && covered && head->count == head->capacity);
 	}
 	hnsw_unlock_record(&link->record);
 	return wants;
