@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 
 TARGETS = (0.95, 0.99)
@@ -162,6 +163,39 @@ def summary_table(record):
     return table(head, rows)
 
 
+def overview(records):
+    """How the first engine stands to the second, a column for each data set.
+
+    Of the records that have two engines with SQL.
+    """
+    columns = {}
+    for record in records:
+        sql = [e for e in record["engines"]
+               if record["engines"][e]["extension"]]
+        if len(sql) < 2:
+            continue
+        columns[record["data"]["name"]] = {
+            re.sub(r"build in \d+ MB", "build in little memory", label):
+            ratio(values, *sql[:2])
+            for label, values, _, compare in rows_of(record) if compare}
+    labels = dict.fromkeys(label for column in columns.values()
+                           for label in column)
+    return table(["vecdb / pgvector", *columns],
+                 [[re.sub(", (s|MB|bytes)$", "", label),
+                   *(column.get(label, "–") for column in columns.values())]
+                  for label in labels])
+
+
+def read_records(directory):
+    """All records of data sets there, by name."""
+    records = []
+    for path in sorted(directory.glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if "curve" in record.get("figures", {}):
+            records.append(record)
+    return records
+
+
 def curve_table(record):
     """Recall, qps and buffers of each engine at each ef_search."""
     engines = list(record["engines"])
@@ -285,6 +319,8 @@ def write(record, options):
     text = section(record)
     if options.page:
         replace_section(options.page, name, text)
+        replace_section(options.page, "overview",
+                        "\n".join(overview(read_records(options.output))))
         print(f"bench: wrote {options.page}")
     else:
         (options.output / f"{name}.md").write_text(text + "\n",
