@@ -53,6 +53,7 @@ build_server()
 	src/tools/install-deps.sh build test asan
 	say "Building PostgreSQL with sanitizers and assertions, once: $prefix"
 	rm -rf "$CACHE/source" "$prefix"
+	mkdir -p "$CACHE"
 	get_source "$CACHE/source" >"$CACHE/asan.log" 2>&1 ||
 		{ tail -n 20 "$CACHE/asan.log" >&2; die "no source of PostgreSQL"; }
 	cd "$CACHE/source/server"
