@@ -3,8 +3,7 @@
 A text is a row of TF-IDF weights of its character 3- to 5-grams, and its
 vector what a truncated singular value decomposition of the base keeps of that
 (Deerwester et al., "Indexing by Latent Semantic Analysis", 1990).  Such
-vectors are hard to search: a few texts are near to many, and most neighbours
-are not much nearer than the rest.
+vectors are hard to search: HNSW needs wide beams.
 """
 
 import numpy as np

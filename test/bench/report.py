@@ -19,6 +19,9 @@ def command(options):
         words.append(f"MAX_ROWS={options.max_rows}")
     if options.shape != "parameter":
         words.append(f"SHAPE={options.shape}")
+    if not options.quick:
+        words.append(f"TURNS={options.turns} SECONDS_PER_RUN="
+                     f"{options.seconds} ROUNDS={options.rounds}")
     if (options.m, options.ef_construction) != (16, 64):
         words.append(f"M={options.m} EF_CONSTRUCTION="
                      f"{options.ef_construction}")
